@@ -1,0 +1,42 @@
+"""The two kinds of trouble: what ends one entry, and what ends the run."""
+
+from imgrelay_dagster.relay.outcomes import Reason
+
+
+class EntryFailure(Exception):
+    """One entry failed. It becomes that entry's outcome and never reaches another entry.
+
+    Args:
+        reason: one of the closed list.
+        detail: a sentence for a human; no credentials, no query strings.
+        http_status: status of the final response, where there was one.
+        transient: whether the same request may succeed a moment later.
+        retry_after: seconds the server asked to wait, where it did.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str,
+        *,
+        http_status: int | None = None,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.http_status = http_status
+        self.transient = transient
+        self.retry_after = retry_after
+
+
+class RelayError(Exception):
+    """The run as a whole cannot go on: a bad manifest, template or destination, a full disk.
+
+    The message names the thing, the value and the way out; it is shown to the user as it is.
+    """
+
+
+class Stopped(Exception):
+    """The run was told to stop while this entry was being worked on; the entry is not attempted."""
