@@ -12,6 +12,7 @@ class EntryFailure(Exception):
         http_status: status of the final response, where there was one.
         transient: whether the same request may succeed a moment later.
         retry_after: seconds the server asked to wait, where it did.
+        attempts: tries made before giving up; 0 when there was nothing to try.
     """
 
     def __init__(
@@ -22,6 +23,7 @@ class EntryFailure(Exception):
         http_status: int | None = None,
         transient: bool = False,
         retry_after: float | None = None,
+        attempts: int = 0,
     ) -> None:
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
@@ -29,6 +31,7 @@ class EntryFailure(Exception):
         self.http_status = http_status
         self.transient = transient
         self.retry_after = retry_after
+        self.attempts = attempts
 
 
 class RelayError(Exception):

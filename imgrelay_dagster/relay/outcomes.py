@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 
 
 class Outcome(StrEnum):
@@ -38,9 +39,17 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Stage(StrEnum):
+    """The three stages that an entry passes through."""
+
+    DOWNLOAD = "download"
+    COMPOSE = "compose"
+    UPLOAD = "upload"
+
+
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Wall time an entry spent in each stage, in seconds."""
+    """Wall time that an entry spent in each stage, in seconds."""
 
     download: float = 0.0
     compose: float = 0.0
@@ -48,28 +57,18 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the manifest that is to be relayed.
+class Record:
+    """One manifest line and how far it came; the fields up to `seconds` are those of `results.jsonl`.
 
-    `line` counts from 1, as an editor does; `template` is a file name inside the template folder.
+    `outcome` is None while the entry is on its way between stages. `line` counts from 1, as an editor does.
+    `bytes_in` is the size of the downloaded body; `bytes_out`, `width`, `height` (pixels) and `sha256` (hex)
+    describe the stored object. `template` is a file name inside the template folder, and `at` the time the
+    entry ended, in seconds since the epoch.
     """
 
     line: int
     url: str
-    key: str
-    template: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An entry and how far it came. `outcome` is None while it is still on its way between stages.
-
-    `bytes_in` is the size of the downloaded body; `bytes_out`, `width`, `height` (pixels) and `sha256` (hex)
-    describe the stored object.
-    """
-
-    entry: Entry
+    key: str | None = None
     outcome: Outcome | None = None
     reason: Reason | None = None
     detail: str | None = None
@@ -80,4 +79,33 @@ class Record:
     width: int | None = None
     height: int | None = None
     sha256: str | None = None
+    fingerprint: str | None = None
     seconds: Seconds = field(default_factory=Seconds)
+    template: str | None = None
+    at: float | None = None
+
+
+PERMANENT_REASONS = frozenset(
+    {
+        Reason.TOO_LARGE,
+        Reason.TOO_MANY_REDIRECTS,
+        Reason.UNSUPPORTED_FORMAT,
+        Reason.TOO_MANY_PIXELS,
+        Reason.CORRUPT_IMAGE,
+        Reason.COMPOSE_ERROR,
+    }
+)
+"""Reasons that the same URL will meet again tomorrow. What plan itself refuses is not here: it asks nobody."""
+
+TRANSIENT_STATUSES = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+"""The client errors (4xx) that are worth another request: 408, 425 and 429."""
+
+
+def is_permanent(record: Record) -> bool:
+    """Whether a failed record would fail again however often it is tried (404, 410, not an image ...)."""
+    if record.reason is Reason.HTTP_STATUS:
+        status = record.http_status or 0
+        return 400 <= status < 500 and status not in TRANSIENT_STATUSES
+    return record.reason in PERMANENT_REASONS

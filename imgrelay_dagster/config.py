@@ -1,0 +1,256 @@
+"""The run config of job `relay`: every field with default, bounds, unit and description.
+
+This is the edge where people's input is checked. The engine gets `Settings` made from it and nothing else.
+"""
+
+import os
+from typing import Any, Literal, Self
+
+import dagster as dg
+from pydantic import Field, ValidationError
+
+from imgrelay_dagster.paths import local_path_allowed, resolve_manifest
+from imgrelay_dagster.relay.compose import Format, Output
+from imgrelay_dagster.relay.datasets import check_dataset, dataset_name
+from imgrelay_dagster.relay.download import Limits
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.layout import Anchor, Canvas, Fit, Layout, Mode
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import absolute
+
+DEFAULT_DESTINATION = "out"
+ADHOC = "adhoc"
+
+
+class LayoutConfig(dg.Config):
+    """How the template is laid over the image."""
+
+    mode: Literal["frame", "watermark"] = Field(
+        "frame", description="frame: the template covers the whole canvas; watermark: it is put at `anchor`."
+    )
+    canvas: Literal["image", "template"] = Field(
+        "image",
+        description="frame: the output is as large as the upright image, or as large as the template.",
+    )
+    fit: Literal["cover", "contain", "stretch"] = Field(
+        "cover", description="canvas template: how the image fills it; contain pads with the background."
+    )
+    anchor: Literal[
+        "north_west", "north", "north_east", "west", "center", "east", "south_west", "south", "south_east"
+    ] = Field("south_east", description="watermark: where it is put.")
+    scale: float = Field(
+        0.25, gt=0, le=1, description="watermark: its width as a share of the image's width (0-1)."
+    )
+    margin: float = Field(
+        0.02, ge=0, lt=0.5, description="watermark: space to the edge as a share of the image's width."
+    )
+    opacity: float = Field(1.0, ge=0, le=1, description="Opacity of the template, 0 to 1.")
+
+
+class OutputConfig(dg.Config):
+    """How the composed image is encoded."""
+
+    format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="Format of the stored images.")
+    quality: int = Field(85, ge=1, le=100, description="jpeg and webp: quality, 1 to 100.")
+    png_compress_level: int = Field(
+        Output().png_compress_level, ge=0, le=9, description="png: compression level, 0 (fast) to 9 (small)."
+    )
+    background: str = Field(
+        "white", description="Colour beneath transparent pixels and beside a contained image, as in CSS."
+    )
+
+
+_LIMITS = Limits()
+
+
+class DownloadConfig(dg.Config):
+    """Limits on fetching strangers' images."""
+
+    connect_timeout: float = Field(
+        _LIMITS.connect_timeout, gt=0, le=60, description="Seconds to look up a host and connect to it."
+    )
+    read_timeout: float = Field(
+        _LIMITS.read_timeout, gt=0, le=300, description="Seconds without a byte before giving up."
+    )
+    deadline: float = Field(
+        _LIMITS.deadline, gt=0, le=3600, description="Seconds for one whole download, redirects included."
+    )
+    attempts: int = Field(
+        _LIMITS.attempts, ge=1, le=10, description="How often a URL is tried when the trouble may pass."
+    )
+    backoff: float = Field(
+        _LIMITS.backoff, ge=0, le=60, description="Seconds of the first pause between attempts; it doubles."
+    )
+    retry_after_cap: float = Field(
+        _LIMITS.retry_after_cap, ge=0, le=600, description="Longest Retry-After that is waited for, in seconds."
+    )
+    max_bytes: int = Field(_LIMITS.max_bytes, ge=1, description="Largest image file, in bytes.")
+    max_pixels: int = Field(
+        Settings(dataset="", destination="").max_pixels,
+        ge=1,
+        le=500_000_000,
+        description="Largest image, width times height, checked before it is decoded.",
+    )
+    max_redirects: int = Field(_LIMITS.max_redirects, ge=0, le=30, description="Redirects followed.")
+    threads: int = Field(
+        _LIMITS.threads, ge=1, le=128, description="Downloads at once in each running download step."
+    )
+    per_host: int = Field(
+        _LIMITS.per_host, ge=1, le=128, description="Downloads at once from one host in each of those steps."
+    )
+
+
+class RelayOptions(dg.Config):
+    """What every op of a run is told."""
+
+    dataset: str | None = Field(
+        None,
+        description="Name under which results are kept from run to run. Default: the manifest's name, or adhoc.",
+    )
+    template: str = Field("frame.png", description="File name of the picture in the template folder.")
+    destination: str | None = Field(
+        None,
+        description="s3://bucket/prefix or a folder. Default: $IMGRELAY_DESTINATION, else the folder out.",
+    )
+    layout: LayoutConfig = Field(default_factory=LayoutConfig, description="How the template is laid over.")
+    output: OutputConfig = Field(default_factory=OutputConfig, description="How the result is encoded.")
+    download: DownloadConfig = Field(default_factory=DownloadConfig, description="Limits on downloads.")
+    tolerated_failure_percentage: float = Field(
+        5.0, ge=0, le=100, description="The run fails when more than this share of entries failed (0-100)."
+    )
+    refresh: bool = Field(False, description="Relay again even what receipts say is done.")
+    retry_permanent: bool = Field(
+        False, description="Try again entries whose last failure was permanent (404, 410, not an image ...)."
+    )
+    verify: bool = Field(
+        False, description="List the destination first; relay again what receipts call done but is gone."
+    )
+    urls_per_task: int | None = Field(
+        None, ge=1, le=100_000, description="Entries in one task. Default: chosen from their number."
+    )
+    max_concurrent: int | None = Field(
+        None, ge=1, le=64, description="Steps at once. Default: chosen from the cores."
+    )
+
+    def settings(self) -> Settings:
+        """The engine's settings.
+
+        Raises:
+            RelayError: a value that only its own part can judge, such as a colour.
+        """
+        limits = self.download.model_dump(exclude={"max_pixels"})
+        return Settings(
+            dataset=self.dataset or ADHOC,
+            destination=self.destination or default_destination(),
+            template=self.template,
+            layout=Layout(
+                mode=Mode(self.layout.mode),
+                canvas=Canvas(self.layout.canvas),
+                fit=Fit(self.layout.fit),
+                anchor=Anchor(self.layout.anchor),
+                scale=self.layout.scale,
+                margin=self.layout.margin,
+                opacity=self.layout.opacity,
+            ),
+            output=Output(
+                format=Format(self.output.format),
+                quality=self.output.quality,
+                png_compress_level=self.output.png_compress_level,
+                background=self.output.background,
+            ),
+            limits=Limits(**limits),
+            max_pixels=self.download.max_pixels,
+            tolerated_failure_percentage=self.tolerated_failure_percentage,
+            refresh=self.refresh,
+            retry_permanent=self.retry_permanent,
+            verify=self.verify,
+            urls_per_task=self.urls_per_task,
+            max_concurrent=self.max_concurrent or default_max_concurrent(),
+        )
+
+
+class RelayConfig(RelayOptions):
+    """The whole form: where the URLs come from, and the options."""
+
+    urls: list[str] = Field([], description="Image URLs. Give this, url_lines or manifest.")
+    url_lines: str | None = Field(
+        None, description="Image URLs as text, one a line (write `url_lines: |` and paste below it)."
+    )
+    manifest: str | None = Field(
+        None, description="Path or s3:// address of a manifest: .txt, .csv or .jsonl, each also .gz."
+    )
+
+    @classmethod
+    def checked(cls, values: dict[str, Any]) -> Self:
+        """The form with its defaults settled: addresses absolute, dataset named.
+
+        Raises:
+            RelayError: a value is refused; the message names it and the way out.
+        """
+        try:
+            form = cls(**values)
+        except ValidationError as error:
+            raise RelayError(_first_trouble(error)) from error
+        _check_sources(form)
+        manifest = resolve_manifest(form.manifest) if form.manifest is not None else None
+        dataset = form.dataset if form.dataset is not None else (dataset_name(manifest) if manifest else ADHOC)
+        check_dataset(dataset)
+        destination = absolute(form.destination or default_destination())
+        local_path_allowed("destination", destination, [default_destination()])
+        settled = form.model_copy(
+            update={
+                "manifest": manifest,
+                "dataset": dataset,
+                "destination": destination,
+                "max_concurrent": form.max_concurrent or default_max_concurrent(),
+            }
+        )
+        settled.settings()
+        return settled
+
+
+def default_destination() -> str:
+    """Where results go when the run config does not say."""
+    return os.environ.get("IMGRELAY_DESTINATION") or DEFAULT_DESTINATION
+
+
+def default_max_concurrent() -> int:
+    """Steps at once when the run config does not say: one for each core that this process may use, at least two."""
+    return max(2, len(os.sched_getaffinity(0)))
+
+
+def _check_sources(form: RelayConfig) -> None:
+    given = [name for name in ("urls", "url_lines", "manifest") if getattr(form, name)]
+    if len(given) != 1:
+        found = " and ".join(given) if given else "none of them"
+        raise RelayError(f"give exactly one of urls, url_lines and manifest; the run config has {found}")
+
+
+def _first_trouble(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return f"{name}: {first['input']!r} is refused: {first['msg'].lower()}"
+
+
+def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
+    """Spread the flat form over the ops and the executor (the job's config mapping).
+
+    Only `plan` is given the URLs, so that ten thousand pasted lines are not parsed again in every step.
+    """
+    checked = RelayConfig.checked(form)
+    values = checked.model_dump()
+    options = {name: values[name] for name in RelayOptions.model_fields}
+    ops: dict[str, Any] = {name: {"config": options} for name in ("download", "compose", "upload", "report")}
+    return {
+        "ops": {"plan": {"config": values}, **ops},
+        "execution": {"config": {"max_concurrent": checked.max_concurrent}},
+        # Everything is in the event log; on the console of a server or a command line it would be noise.
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+
+
+relay_config_mapping = dg.ConfigMapping(
+    config_fn=relay_run_config,
+    config_schema=RelayConfig.to_config_schema(),
+    receive_processed_config_values=True,
+)

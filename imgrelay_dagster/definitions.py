@@ -1,0 +1,9 @@
+"""The front door: everything that Dagster is shown."""
+
+import dagster as dg
+
+from imgrelay_dagster.executors import relay_executor
+from imgrelay_dagster.jobs import relay
+from imgrelay_dagster.resources import build_resources
+
+defs = dg.Definitions(jobs=[relay], resources=build_resources(), executor=relay_executor)

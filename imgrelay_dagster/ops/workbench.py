@@ -1,0 +1,88 @@
+"""What every stage op sets up around the engine: settings, scratch space, receipts, and a watch on the run."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import parent_process
+
+import dagster as dg
+
+from imgrelay_dagster.config import RelayOptions
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts, run_receipts
+from imgrelay_dagster.relay.stages import Bench
+from imgrelay_dagster.resources import StoresResource
+
+GUARD_INTERVAL = 2.0
+"""Seconds between two looks at the run's status."""
+
+_ENDING = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE}
+
+
+class RunGuard:
+    """Ends a step whose run is over: one launched in the very moment of a cancel, or orphaned by a `kill -9`.
+
+    Dagster tells a running step of a cancel by a signal; these two it does not tell.
+    """
+
+    def __init__(self, context: dg.OpExecutionContext) -> None:
+        self._instance = context.instance
+        self._run_id = context.run_id
+        self._due = 0.0
+
+    def check(self) -> None:
+        """Look at the run's process every time, and at its status every `GUARD_INTERVAL` seconds.
+
+        Raises:
+            dagster.DagsterExecutionInterruptedError: the run is being cancelled, has ended or lost its process.
+        """
+        parent = parent_process()
+        if parent is not None and not parent.is_alive():
+            raise dg.DagsterExecutionInterruptedError("the run's process is gone")
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + GUARD_INTERVAL
+        run = self._instance.get_run_by_id(self._run_id)
+        if run is not None and run.status in _ENDING:
+            raise dg.DagsterExecutionInterruptedError(f"the run is {run.status.value.lower()}")
+
+
+@contextmanager
+def workbench(
+    context: dg.OpExecutionContext, options: RelayOptions, stores: StoresResource, writer: str
+) -> Iterator[Bench]:
+    """The engine's workbench for one step. On the way out its receipts are put and its threads told to stop."""
+    settings = options.settings()
+    guard = RunGuard(context)
+    guard.check()
+    prefix = run_receipts(settings.dataset, context.run_id)
+    store = stores.open_brief(settings.destination)
+    stop = threading.Event()
+    with run_failures():
+        settled = frozenset[int]()
+        if context.retry_number:
+            settled = frozenset(record.line for record in read_receipts(store, prefix))
+        name = f"{writer}-{context.retry_number}-{os.getpid()}"
+        try:
+            with ReceiptWriter(store, prefix, name) as receipts:
+                yield Bench(
+                    settings=settings,
+                    staging=stores.staging(context.run_id),
+                    receipts=receipts,
+                    stop=stop,
+                    settled=settled,
+                    tick=guard.check,
+                )
+        finally:
+            stop.set()
+
+
+@contextmanager
+def run_failures() -> Iterator[None]:
+    """Turn trouble that concerns the whole run into a Dagster failure that is not tried again."""
+    try:
+        yield
+    except RelayError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

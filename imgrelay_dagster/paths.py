@@ -1,0 +1,74 @@
+"""Which local files a run may touch. Whoever can launch a run must not thereby read or write the host's files.
+
+A path in the run config has to lie inside its configured folder. The command line belongs to the host's own
+user: it puts what it was given as arguments into `IMGRELAY_ARGUMENT_PATHS` of its own process, for its run only.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.stores import absolute, is_remote
+
+ARGUMENT_PATHS = "IMGRELAY_ARGUMENT_PATHS"
+STORE_SCHEMES = ("s3://", "gs://", "az://")
+
+
+def local_path_allowed(what: str, address: str, folders: Iterable[str]) -> None:
+    """Check that a store address is one of ours and that a local one lies inside one of `folders`.
+
+    Raises:
+        RelayError: it does not.
+    """
+    if is_remote(address):
+        if not address.startswith(STORE_SCHEMES):
+            raise RelayError(f"{what} {address!r} is no store; write s3://bucket/prefix or a folder")
+        return
+    local = [Path(absolute(folder)) for folder in folders if folder and not is_remote(folder)]
+    path = Path(absolute(address))
+    if any(path.is_relative_to(folder) for folder in [*local, *_argument_paths()]):
+        return
+    inside = " or ".join(map(str, local)) or "no local folder"
+    raise RelayError(
+        f"{what} {address!r} lies outside what runs may use ({inside}); "
+        f"use a path inside it, or set {_VARIABLE[what]} where Dagster runs"
+    )
+
+
+_VARIABLE = {"destination": "IMGRELAY_DESTINATION", "manifest": "IMGRELAY_MANIFESTS"}
+
+
+def manifest_folders() -> list[str]:
+    """The folders that manifests may be read from."""
+    names = [os.environ.get("IMGRELAY_MANIFESTS") or "manifests", os.environ.get("IMGRELAY_INBOX") or ""]
+    destination = os.environ.get("IMGRELAY_DESTINATION") or "out"
+    return [*filter(None, names), "examples", destination]
+
+
+def resolve_manifest(manifest: str) -> str:
+    """A manifest's address in one spelling; a bare name is looked up in the manifest folder too.
+
+    Raises:
+        RelayError: it lies where runs may not read.
+    """
+    if is_remote(manifest):
+        local_path_allowed("manifest", manifest, [])
+        return manifest
+    folders = manifest_folders()
+    first = folders[0]
+    if not Path(manifest).is_absolute() and not Path(manifest).exists() and not is_remote(first):
+        manifest = str(Path(first) / manifest)
+    address = absolute(manifest)
+    local_path_allowed("manifest", address, folders)
+    return address
+
+
+def allow_arguments(paths: Iterable[str]) -> None:
+    """Let the run of this process use these local paths: its user named them on the command line."""
+    known = [*map(str, _argument_paths()), *(absolute(path) for path in paths if not is_remote(path))]
+    os.environ[ARGUMENT_PATHS] = os.pathsep.join(known)
+
+
+def _argument_paths() -> list[Path]:
+    return [Path(path) for path in os.environ.get(ARGUMENT_PATHS, "").split(os.pathsep) if path]

@@ -1,0 +1,193 @@
+"""One try at one URL: request, redirects, body. Retries are `download.py`'s matter."""
+
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Protocol
+
+from requests.models import PreparedRequest
+from requests.structures import CaseInsensitiveDict
+from urllib3.response import HTTPResponse
+
+from imgrelay_dagster.relay.addresses import AddressGuard
+from imgrelay_dagster.relay.connections import WatchedAdapter, discard, tls_context
+from imgrelay_dagster.relay.decoding import inflater
+from imgrelay_dagster.relay.dial import Dialer
+from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.failures import HTTP_ERRORS, before_answer, within_body
+from imgrelay_dagster.relay.hosts import HostTurns
+from imgrelay_dagster.relay.limits import Limits
+from imgrelay_dagster.relay.lookup import Lookup, Resolve
+from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.redact import QueryFilter
+from imgrelay_dagster.relay.retries import retry_after, transient_status
+from imgrelay_dagster.relay.target import Target, follow
+from imgrelay_dagster.relay.watchdog import Exchange, Watchdog
+
+_PIECE = 64 * 1024  # bytes read at a time
+_WITH_IMAGE = frozenset({200, 203})  # RFC 9110 15.3: no range was asked for, so 206 is no answer to it
+_REDIRECT = frozenset({301, 302, 303, 307, 308})  # RFC 9110 15.4; a GET stays a GET in all of them
+_QUERY_FILTER = QueryFilter()
+
+
+class Writable(Protocol):
+    """Takes the body, in pieces of at most 64 KiB."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+Sink = Callable[[], AbstractContextManager[Writable]]
+"""Opens a fresh place for a body. Left without exception it holds a whole body; left with one, nothing."""
+
+
+class Client:
+    """Asks hosts for images, for all threads of a process. No cookies, no environment, no `.netrc`.
+
+    Args:
+        limits: what a try may cost.
+        guard: which addresses may be connected to.
+        stop: once set, every call raises `Stopped`.
+        resolve: looks names up.
+        tls: TLS settings; None verifies by certifi's and the system's authorities.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        guard: AddressGuard,
+        *,
+        stop: threading.Event,
+        resolve: Resolve,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._limits = limits
+        self._watchdog = Watchdog(stop)
+        self._turns = HostTurns(limits.per_host)
+        dialer = Dialer(guard, Lookup(resolve), self._watchdog)
+        self._adapter = WatchedAdapter(dialer, limits.threads, limits.per_host, tls or tls_context())
+        self._proxies = {"http": limits.proxy, "https": limits.proxy} if limits.proxy else None
+        self._headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(
+            {"User-Agent": limits.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        )
+        logging.getLogger("urllib3.connectionpool").addFilter(_QUERY_FILTER)
+
+    @property
+    def stopped(self) -> bool:
+        return self._watchdog.stopped
+
+    def close(self) -> None:
+        """Cut what is under way and close all connections. May be called twice."""
+        self._watchdog.close()
+        self._adapter.close()
+
+    def get(self, target: Target, sink: Sink) -> tuple[int, int]:
+        """Fetch a target once, following redirects.
+
+        The deadline is for all hops together; waiting for a turn at a host does not count.
+
+        Returns:
+            The final status and the size of the body in bytes.
+
+        Raises:
+            EntryFailure: any reason of the network, or `corrupt_image` for a body that cannot be decoded.
+            Stopped: the run is to stop.
+        """
+        left = self._limits.deadline
+        seen = {target.url}
+        for _ in range(self._limits.max_redirects + 1):
+            with self._turns.at(target.host, self._go_on), self._watchdog.watch(left) as exchange:
+                answer = self._ask(target)
+                try:
+                    exchange.check()  # what was cut may look like an answer that is complete
+                    location = answer.headers.get("Location") if answer.status in _REDIRECT else None
+                    if location is None:
+                        return answer.status, self._take(answer, target.host, exchange, sink)
+                    discard(answer)
+                finally:
+                    answer.close()
+            left -= time.monotonic() - exchange.started
+            target = follow(target, location)
+            if target.url in seen:  # without cookies the same request gets the same answer
+                raise EntryFailure(Reason.TOO_MANY_REDIRECTS, "the redirects go round in a circle")
+            seen.add(target.url)
+        detail = f"more than {self._limits.max_redirects} redirects"
+        raise EntryFailure(Reason.TOO_MANY_REDIRECTS, detail)
+
+    def _go_on(self) -> None:
+        if self.stopped:
+            raise Stopped
+
+    def _ask(self, target: Target) -> HTTPResponse:
+        request = PreparedRequest()
+        request.method, request.url, request.headers = "GET", target.url, self._headers
+        if target.authorization is not None:
+            request.headers = self._headers.copy()
+            request.headers["Authorization"] = target.authorization
+        timeout = (self._limits.connect_timeout, self._limits.read_timeout)
+        try:
+            response = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies)
+        except HTTP_ERRORS as error:  # no `from`: a traceback would show the URL that these messages quote
+            raise before_answer(error, target.host) from None
+        raw: HTTPResponse = response.raw
+        return raw
+
+    def _take(self, answer: HTTPResponse, host: str, exchange: Exchange, sink: Sink) -> int:
+        """Stream an answer's body into a fresh sink; return its size."""
+        if answer.status not in _WITH_IMAGE:
+            discard(answer)
+            raise _status_failure(answer, host)
+        most = self._limits.max_bytes
+        if (answer.length_remaining or 0) > most:
+            raise _too_large(answer.length_remaining, most)
+        decoder = inflater(answer.headers.get("Content-Encoding"))
+        received = size = 0
+        with sink() as body:
+            while data := _read(answer, received):
+                received += len(data)
+                for piece in decoder.feed(data) if decoder else (data,):
+                    size += len(piece)
+                    if max(received, size) > most:
+                        raise _too_large(None, most)
+                    body.write(piece)
+                exchange.check()
+            exchange.check()
+            if decoder:
+                decoder.finish()
+            if size == 0:
+                raise EntryFailure(
+                    Reason.EMPTY_BODY, f"{host} answers without a body", http_status=answer.status
+                )
+        return size
+
+
+def _read(answer: HTTPResponse, received: int) -> bytes:
+    if answer.length_remaining == 0 and received:
+        return b""
+    try:
+        return answer.read1(_PIECE, decode_content=False)
+    except HTTP_ERRORS as error:
+        raise within_body(error, received) from None
+
+
+def _status_failure(answer: HTTPResponse, host: str) -> EntryFailure:
+    try:
+        phrase = f" {HTTPStatus(answer.status).phrase}"
+    except ValueError:
+        phrase = ""
+    return EntryFailure(
+        Reason.HTTP_STATUS,
+        f"{host} answers {answer.status}{phrase}",
+        http_status=answer.status,
+        transient=transient_status(answer.status),
+        retry_after=retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)),
+    )
+
+
+def _too_large(length: int | None, most: int) -> EntryFailure:
+    size = "the body" if length is None else f"{length:,} bytes"
+    return EntryFailure(Reason.TOO_LARGE, f"{size} exceeds the limit of {most:,} bytes")

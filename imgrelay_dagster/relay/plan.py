@@ -1,0 +1,257 @@
+"""Planning a run: which entries are left to do, and the ledger that every line's outcome is told from.
+
+The ledger is the manifest as this run saw it, a line each in manifest order, with the outcome of what was
+decided at once: malformed lines, conflicts, entries that receipts say are done. It is kept beside the receipts
+until the results are written, so that a run that never reaches its report can still account for every line.
+"""
+
+import gzip
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+from pydantic import TypeAdapter
+
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.keys import check_key
+from imgrelay_dagster.relay.url_check import check_url
+from imgrelay_dagster.relay.manifest import BadRow, ManifestRow
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
+from imgrelay_dagster.relay.receipts import ReceiptIndex, read_receipts, relay_prefix, run_receipts
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import explain, put
+from imgrelay_dagster.relay.tasks import Task, cut, entries_per_task
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One manifest line in the ledger. `same_as` is the earlier line that this one repeats."""
+
+    record: Record
+    same_as: int | None = None
+
+
+planned_json = TypeAdapter(Planned)
+
+
+def ledger_key(dataset: str, run_id: str) -> str:
+    """Where a run's ledger lies in its destination."""
+    return f"{run_receipts(dataset, run_id)}/ledger.jsonl.gz"
+
+
+def check_destination(store: ObjectStore, settings: Settings, run_id: str) -> None:
+    """Write and remove a small object, so that a wrong bucket fails the run and not its entries one by one.
+
+    Raises:
+        RelayError: the destination does not take objects.
+    """
+    probe = f"{run_receipts(settings.dataset, run_id)}/probe"
+    try:
+        put(store, probe, b"imgrelay", "text/plain")
+        store.delete(probe)
+    except (BaseError, OSError) as error:
+        raise RelayError(
+            f"destination {settings.destination!r} does not take objects: {explain(error)}; check that the bucket "
+            "or folder exists, that its credentials allow writing, and AWS_ENDPOINT_URL_S3 for S3-compatible stores"
+        ) from error
+
+
+class Plan:
+    """A planned run: how many entries there are, how many are left, and the tasks they are cut into."""
+
+    def __init__(self, ledger: Path, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self.entries = 0
+        self.left = 0
+        self.decided: dict[str, int] = {}
+
+    def count(self, planned: Planned) -> None:
+        """Take one ledger line into the counts."""
+        self.entries += 1
+        outcome = planned.record.outcome
+        if outcome is not None:
+            self.decided[outcome.value] = self.decided.get(outcome.value, 0) + 1
+        elif planned.same_as is None:
+            self.left += 1
+
+    @property
+    def task_size(self) -> int:
+        """Entries in one task."""
+        return entries_per_task(
+            self.left, wanted=self._settings.urls_per_task, max_concurrent=self._settings.max_concurrent
+        )
+
+    def tasks(self) -> Iterator[Task]:
+        """The tasks, in manifest order."""
+        with gzip.open(self._ledger) as lines:
+            planned = map(planned_json.validate_json, lines)
+            due = (line.record for line in planned if line.record.outcome is None and line.same_as is None)
+            yield from cut(due, self.task_size)
+
+
+class Planner:
+    """Decides, line by line, what is to be done."""
+
+    def __init__(
+        self, settings: Settings, templates: TemplateFolder, done: ReceiptIndex, seen: ReceiptIndex
+    ) -> None:
+        self._settings = settings
+        self._templates = templates
+        self._done = done
+        self._seen = seen
+
+    def decide(self, row: ManifestRow | BadRow) -> Planned:
+        """What becomes of one manifest line."""
+        if isinstance(row, BadRow):
+            return Planned(_failed(Record(row.line, row.text), Reason.INVALID_ENTRY, row.why))
+        record = Record(row.line, row.url, template=row.template or self._settings.template)
+        try:
+            record = self._identify(record, row)
+        except EntryFailure as failure:
+            return Planned(_failed(replace(record, key=row.key), failure.reason, failure.detail))
+        assert record.key is not None
+        claimed = self._seen.get(record.key)
+        if claimed is not None and (claimed.url, claimed.fingerprint) != (record.url, record.fingerprint):
+            detail = f"line {claimed.line} already claims the key {record.key!r}"
+            return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
+        if claimed is None:
+            self._seen.add(record.key, record)
+        decided = self._already(record)
+        if decided is not None:
+            return Planned(decided)
+        return Planned(record, same_as=claimed.line if claimed else None)
+
+    def _identify(self, record: Record, row: ManifestRow) -> Record:
+        check_url(row.url)
+        if row.key is not None:
+            check_key(row.key)
+        try:
+            digest = self._templates.load(record.template or "").digest
+        except RelayError as error:
+            raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
+        return replace(
+            record,
+            key=row.key or self._settings.default_key(row.url),
+            fingerprint=self._settings.fingerprint(row.url, digest),
+        )
+
+    def _already(self, record: Record) -> Record | None:
+        """The outcome that an earlier run's receipt settles, or None when the entry is due."""
+        assert record.key is not None
+        receipt = None if self._settings.refresh else self._done.get(record.key)
+        if receipt is None or receipt.fingerprint != record.fingerprint:
+            return None
+        if receipt.outcome is Outcome.UPLOADED:
+            if self._settings.verify and self._done.stored_size(record.key) != receipt.bytes_out:
+                return None
+            return replace(
+                record,
+                outcome=Outcome.UNCHANGED,
+                bytes_out=receipt.bytes_out,
+                width=receipt.width,
+                height=receipt.height,
+                sha256=receipt.sha256,
+            )
+        if is_permanent(receipt) and not self._settings.retry_permanent:
+            return replace(
+                record,
+                outcome=Outcome.FAILED,
+                reason=receipt.reason,
+                detail=receipt.detail,
+                http_status=receipt.http_status,
+            )
+        return None
+
+
+def plan_run(
+    rows: Iterable[ManifestRow | BadRow],
+    settings: Settings,
+    *,
+    run_id: str,
+    store: ObjectStore,
+    first: ObjectStore,
+    templates: TemplateFolder,
+    scratch: Path,
+    tick: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Read the manifest against the receipts and put the ledger into the destination.
+
+    Args:
+        rows: the manifest's lines; read once, never held together.
+        first: the same store with short limits, for the first question.
+        scratch: a folder for files that are dropped when the caller removes it.
+        tick: called now and then; what it raises ends the planning.
+
+    Raises:
+        RelayError: the manifest, the run's template or the destination is at fault.
+    """
+    templates.load(settings.template)
+    check_destination(first, settings, run_id)
+    plan = Plan(scratch / "ledger.jsonl.gz", settings)
+    with ReceiptIndex(scratch / "done.db") as done, ReceiptIndex(scratch / "seen.db") as seen:
+        _load_receipts(done, store, settings, tick)
+        planner = Planner(settings, templates, done, seen)
+        with gzip.open(scratch / "ledger.jsonl.gz", "wb", compresslevel=1) as ledger:
+            for number, row in enumerate(rows):
+                planned = planner.decide(row)
+                plan.count(planned)
+                ledger.write(planned_json.dump_json(planned) + b"\n")
+                if number % 500 == 0:
+                    tick()
+    try:
+        store.put(ledger_key(settings.dataset, run_id), scratch / "ledger.jsonl.gz")
+    except (BaseError, OSError) as error:
+        raise RelayError(f"the ledger cannot be written to {settings.destination!r}: {explain(error)}") from error
+    return plan
+
+
+def has_ledger(store: ObjectStore, dataset: str, run_id: str) -> bool:
+    """Whether a run came as far as writing its ledger, and its results are not yet written."""
+    try:
+        store.head(ledger_key(dataset, run_id))
+    except FileNotFoundError:
+        return False
+    except (BaseError, OSError) as error:
+        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
+    return True
+
+
+def read_ledger(store: ObjectStore, dataset: str, run_id: str) -> Iterator[Planned]:
+    """A run's ledger, line by line in manifest order; nothing when the run ended before it was written."""
+    try:
+        compressed = store.get(ledger_key(dataset, run_id)).bytes()
+    except FileNotFoundError:
+        return
+    with tempfile.TemporaryFile() as scratch:
+        scratch.write(compressed)
+        del compressed
+        scratch.seek(0)
+        with gzip.open(scratch) as lines:
+            yield from map(planned_json.validate_json, lines)
+
+
+def _load_receipts(
+    done: ReceiptIndex, store: ObjectStore, settings: Settings, tick: Callable[[], None]
+) -> None:
+    if settings.refresh:
+        return
+    for number, record in enumerate(read_receipts(store, f"{relay_prefix(settings.dataset)}/receipts")):
+        if record.key is not None:
+            done.add(record.key, record)
+        if number % 500 == 0:
+            tick()
+    if settings.verify:
+        for chunk in store.list():
+            for meta in chunk:
+                done.mark_stored(meta["path"], meta["size"])
+            tick()
+
+
+def _failed(record: Record, reason: Reason, detail: str) -> Record:
+    return replace(record, outcome=Outcome.FAILED, reason=reason, detail=detail, at=time.time())

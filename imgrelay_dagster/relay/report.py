@@ -1,0 +1,191 @@
+"""Folding a run's ledger and receipts into its results: every manifest line, exactly once, in order.
+
+Works the same for a run that ended as it should and for one that was cancelled or lost: what has no receipt is
+`not_attempted`. Memory does not grow with the number of entries.
+"""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+from pydantic import TypeAdapter
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
+from imgrelay_dagster.relay.plan import Planned, ledger_key, read_ledger
+from imgrelay_dagster.relay.receipts import (
+    ReceiptIndex,
+    read_receipts,
+    record_json,
+    relay_prefix,
+    run_receipts,
+)
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import explain
+
+NOT_IN_RESULTS = {"template", "at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`summary.json`: what became of a run.
+
+    `status` is `success`, `failure` or `canceled`. `bytes_in` and `bytes_out` are what this run downloaded and
+    stored; `seconds` is its wall time and `images_per_second` what it uploaded in it.
+    """
+
+    run_id: str
+    dataset: str
+    status: str
+    entries: int
+    uploaded: int
+    unchanged: int
+    failed: int
+    not_attempted: int
+    reasons: dict[str, int]
+    bytes_in: int
+    bytes_out: int
+    seconds: float
+    images_per_second: float
+
+    @property
+    def failed_percentage(self) -> float:
+        """Share of the entries that failed, 0 to 100."""
+        return 100.0 * self.failed / self.entries if self.entries else 0.0
+
+
+summary_json = TypeAdapter(Summary)
+
+
+def results_prefix(dataset: str, run_id: str) -> str:
+    """Where a run's results lie in the destination."""
+    return f"{relay_prefix(dataset)}/runs/{run_id}"
+
+
+def write_results(
+    store: ObjectStore, settings: Settings, *, run_id: str, seconds: float, status: str | None = None
+) -> Summary:
+    """Write `results.jsonl`, `failed.jsonl` and `summary.json`, and return the summary.
+
+    Args:
+        seconds: wall time of the run so far.
+        status: how the run ended, where that is known; otherwise it follows from the outcomes.
+
+    Raises:
+        RelayError: the destination cannot be read or written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
+            summary = _fold(store, settings, Path(scratch), run_id, seconds, status)
+            prefix = results_prefix(settings.dataset, run_id)
+            (Path(scratch) / "summary.json").write_bytes(summary_json.dump_json(summary, indent=2) + b"\n")
+            for name in ("results.jsonl", "failed.jsonl", "summary.json"):
+                store.put(f"{prefix}/{name}", Path(scratch) / name)
+    except (BaseError, OSError) as error:
+        raise RelayError(f"results cannot be written to {settings.destination!r}: {explain(error)}") from error
+    return summary
+
+
+def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | None:
+    """A run's summary, or None when none was written.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
+    try:
+        return summary_json.validate_json(bytes(store.get(f"{results_prefix(dataset, run_id)}/summary.json").bytes()))
+    except FileNotFoundError:
+        return None
+    except (BaseError, OSError) as error:
+        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
+
+
+def drop_ledger(store: ObjectStore, settings: Settings, run_id: str) -> None:
+    """Remove the run's ledger once its results are written."""
+    store.delete(ledger_key(settings.dataset, run_id))
+
+
+def _fold(
+    store: ObjectStore, settings: Settings, scratch: Path, run_id: str, seconds: float, status: str | None
+) -> Summary:
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    traffic: Counter[str] = Counter()
+    with (
+        ReceiptIndex(scratch / "receipts.db") as receipts,
+        (scratch / "results.jsonl").open("wb") as results,
+        (scratch / "failed.jsonl").open("wb") as failed,
+    ):
+        for record in read_receipts(store, run_receipts(settings.dataset, run_id)):
+            receipts.add(record.line, record)
+        for record in _settled(read_ledger(store, settings.dataset, run_id), receipts):
+            assert record.outcome is not None
+            outcomes[record.outcome] += 1
+            traffic["in"] += record.bytes_in or 0
+            if record.outcome is Outcome.UPLOADED and record.attempts:
+                traffic["out"] += record.bytes_out or 0
+            if record.outcome is Outcome.FAILED and record.reason is not None:
+                reasons[record.reason.value] += 1
+                _write_failed(failed, record, settings)
+            results.write(record_json.dump_json(record, exclude=NOT_IN_RESULTS) + b"\n")
+    entries = outcomes.total()
+    uploaded = outcomes[Outcome.UPLOADED]
+    return Summary(
+        run_id=run_id,
+        dataset=settings.dataset,
+        status=status or _status(outcomes, settings),
+        entries=entries,
+        uploaded=uploaded,
+        unchanged=outcomes[Outcome.UNCHANGED],
+        failed=outcomes[Outcome.FAILED],
+        not_attempted=outcomes[Outcome.NOT_ATTEMPTED],
+        reasons=dict(reasons.most_common()),
+        bytes_in=traffic["in"],
+        bytes_out=traffic["out"],
+        seconds=round(seconds, 3),
+        images_per_second=round(uploaded / seconds, 2) if seconds > 0 else 0.0,
+    )
+
+
+def _status(outcomes: Counter[str], settings: Settings) -> str:
+    tolerated = outcomes.total() * settings.tolerated_failure_percentage / 100
+    if outcomes[Outcome.NOT_ATTEMPTED] or outcomes[Outcome.FAILED] > tolerated:
+        return "failure"
+    return "success"
+
+
+def _settled(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]:
+    """Each ledger line with its outcome."""
+    for planned in ledger:
+        record = planned.record
+        if record.outcome is None and planned.same_as is not None:
+            yield _repeated(record, receipts.get(planned.same_as))
+        elif record.outcome is None:
+            yield receipts.get(record.line) or replace(record, outcome=Outcome.NOT_ATTEMPTED)
+        else:
+            yield record
+
+
+def _repeated(record: Record, first: Record | None) -> Record:
+    """A line that repeats an earlier one: the same outcome, at no cost of its own."""
+    if first is None:
+        return replace(record, outcome=Outcome.NOT_ATTEMPTED)
+    return replace(first, line=record.line, attempts=0, bytes_in=None, seconds=Seconds())
+
+
+def _write_failed(failed: IO[bytes], record: Record, settings: Settings) -> None:
+    """One line of `failed.jsonl`: a manifest row that gives this entry the same key and template again."""
+    row: dict[str, object] = {"url": record.url}
+    if record.key is not None and record.key != settings.default_key(record.url):
+        row["key"] = record.key
+    if record.template not in (None, settings.template):
+        row["template"] = record.template
+    row["reason"] = record.reason
+    row["detail"] = record.detail
+    failed.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

@@ -1,0 +1,43 @@
+"""What a run is told: the engine's side of the run config, every value checked."""
+
+from dataclasses import asdict, dataclass, field
+
+from imgrelay_dagster.relay.compose import COMPOSER_VERSION, Output
+from imgrelay_dagster.relay.download import Limits
+from imgrelay_dagster.relay.keys import default_key, fingerprint
+from imgrelay_dagster.relay.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run's settings. `template` is a file name inside the template folder."""
+
+    dataset: str
+    destination: str
+    template: str = "frame.png"
+    layout: Layout = field(default_factory=Layout)
+    output: Output = field(default_factory=Output)
+    limits: Limits = field(default_factory=Limits)
+    max_pixels: int = 50_000_000
+    compose_threads: int = 2
+    upload_threads: int = 16
+    tolerated_failure_percentage: float = 5.0
+    refresh: bool = False
+    retry_permanent: bool = False
+    verify: bool = False
+    urls_per_task: int | None = None
+    max_concurrent: int = 2
+
+    def default_key(self, url: str) -> str:
+        """The key of an entry that names none."""
+        return default_key(url, self.output.extension.removeprefix("."))
+
+    def fingerprint(self, url: str, template_digest: str) -> str:
+        """Digest of everything that decides the output bytes of `url` besides the source itself."""
+        return fingerprint(
+            url=url,
+            template_digest=template_digest,
+            layout=asdict(self.layout),
+            output=asdict(self.output),
+            composer_version=str(COMPOSER_VERSION),
+        )

@@ -1,0 +1,146 @@
+"""The three stages of a task: download, compose, upload. Each takes a task and hands the next one what is left of it.
+
+An entry that ends in a stage, well or badly, gets its receipt there and does not travel on.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+
+from imgrelay_dagster.relay.compose import compose
+from imgrelay_dagster.relay.download import Downloader
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.receipts import ReceiptWriter
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.staging import Staging
+from imgrelay_dagster.relay.stores import explain, is_disk_full, put
+from imgrelay_dagster.relay.tasks import Task
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.workers import work_through
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a stage works with: the run's settings and scratch space, its receipts, and when to stop.
+
+    `settled` are the lines that an earlier, killed attempt at the same step has receipts for.
+    `tick` is called several times a second while the stage works; what it raises ends the stage.
+    """
+
+    settings: Settings
+    staging: Staging
+    receipts: ReceiptWriter
+    stop: threading.Event
+    settled: frozenset[int] = frozenset()
+    tick: Callable[[], None] = lambda: None
+
+
+def download(task: Task, bench: Bench, downloader: Downloader) -> Task:
+    """Fetch every entry's body into staging."""
+
+    def fetch(record: Record) -> Record:
+        def sink():  # type: ignore[no-untyped-def]
+            return bench.staging.writer(task.name, Stage.DOWNLOAD, record.line)
+
+        fetched = downloader.fetch(record.url, sink)
+        return replace(
+            record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in
+        )
+
+    return _through(task, bench, Stage.DOWNLOAD, fetch, bench.settings.limits.threads)
+
+
+def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
+    """Lay the template over every downloaded picture."""
+    settings = bench.settings
+
+    def lay(record: Record) -> Record:
+        composed = compose(
+            bench.staging.get(task.name, Stage.DOWNLOAD, record.line),
+            templates.load(record.template or settings.template),
+            settings.layout,
+            settings.output,
+            max_pixels=settings.max_pixels,
+        )
+        bench.staging.put(task.name, Stage.COMPOSE, record.line, composed.data)
+        return replace(
+            record,
+            width=composed.width,
+            height=composed.height,
+            bytes_out=len(composed.data),
+            sha256=hashlib.sha256(composed.data).hexdigest(),
+        )
+
+    return _through(task, bench, Stage.COMPOSE, lay, settings.compose_threads)
+
+
+def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
+    """Store every composed picture under its key; the returned task is empty. Removes the task's scratch files."""
+    bench.staging.clear_stage(task.name, Stage.DOWNLOAD)
+    content_type = bench.settings.output.content_type
+
+    def store_one(record: Record) -> Record:
+        data = bench.staging.get(task.name, Stage.COMPOSE, record.line)
+        assert record.key is not None
+        try:
+            put(store, record.key, data, content_type)
+        except (BaseError, OSError, ValueError) as error:
+            if is_disk_full(error):
+                place = bench.settings.destination
+                raise RelayError(f"disk full: no space left in the destination {place!r}; free some and launch again") from error
+            raise EntryFailure(Reason.UPLOAD_ERROR, explain(error)) from error
+        return replace(record, outcome=Outcome.UPLOADED)
+
+    finished = _through(task, bench, Stage.UPLOAD, store_one, bench.settings.upload_threads)
+    bench.receipts.flush()
+    bench.staging.clear_stage(task.name, Stage.COMPOSE)
+    return finished
+
+
+def _through(
+    task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Record], threads: int
+) -> Task:
+    """Work through a task's records, write receipts of those that end here, return the task with the rest."""
+
+    def timed(record: Record) -> Record:
+        began = time.monotonic()
+        try:
+            record = work(record)
+        except EntryFailure as failure:
+            record = replace(
+                record,
+                outcome=Outcome.FAILED,
+                reason=failure.reason,
+                detail=failure.detail,
+                attempts=failure.attempts or record.attempts,
+                http_status=failure.http_status or record.http_status,
+            )
+        spent = time.monotonic() - began
+        return _dated(replace(record, seconds=replace(record.seconds, **{stage.value: round(spent, 4)})))
+
+    def crashed(record: Record, error: Exception) -> Record:
+        detail = f"{type(error).__name__} in {stage.value}: {explain(error)}"
+        return _dated(replace(record, outcome=Outcome.FAILED, reason=Reason.INTERNAL_ERROR, detail=detail))
+
+    def done(record: Record) -> None:
+        if record.outcome is not None:
+            bench.receipts.add(record)
+
+    def tick() -> None:
+        bench.receipts.flush_if_due()
+        bench.tick()
+
+    records = work_through(
+        [record for record in task.records if record.line not in bench.settled], timed, threads=threads, stop=bench.stop, crashed=crashed, done=done, tick=tick
+    )
+    return replace(task, records=tuple(record for record in records if record.outcome is None))
+
+
+def _dated(record: Record) -> Record:
+    return replace(record, at=time.time()) if record.outcome is not None else record

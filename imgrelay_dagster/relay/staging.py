@@ -1,0 +1,105 @@
+"""Scratch space between the stages of one run.
+
+An entry's body lies at `<run_id>/<task>/<stage>/<line>` until the next stage but one begins: compose leaves the
+sources where they are and upload removes them, so that a stage that is killed and tried again finds its input.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full
+
+BUFFER = 5 * 1024 * 1024
+"""Bytes of a body kept in memory before the store is given them: S3's smallest part of a multipart upload."""
+
+
+class Staging:
+    """The scratch space of one run in a store (a local folder, or S3 when steps run on several hosts).
+
+    Raises:
+        RelayError: from any call, when the store fails: without scratch space no entry can go on.
+    """
+
+    def __init__(self, store: ObjectStore, run_id: str) -> None:
+        self._store = store
+        self._run_id = run_id
+
+    def _key(self, task: str, stage: Stage, line: int) -> str:
+        return f"{self._run_id}/{task}/{stage.value}/{line}"
+
+    @contextmanager
+    def writer(self, task: str, stage: Stage, line: int) -> Iterator[BinaryIO]:
+        """A stream into an entry's place. Leaving by an exception abandons what was written."""
+        key = self._key(task, stage, line)
+        with self._troubles(key):
+            stream = obstore.open_writer(self._store, key, buffer_size=BUFFER)
+        yield cast(BinaryIO, _Guarded(stream, self, key))
+        with self._troubles(key):
+            stream.close()
+
+    def put(self, task: str, stage: Stage, line: int, data: bytes) -> None:
+        """Keep an entry's bytes."""
+        key = self._key(task, stage, line)
+        with self._troubles(key):
+            self._store.put(key, data, use_multipart=False)
+
+    def get(self, task: str, stage: Stage, line: int) -> bytes:
+        """An entry's bytes."""
+        key = self._key(task, stage, line)
+        with self._troubles(key):
+            return bytes(self._store.get(key).bytes())
+
+    def clear_stage(self, task: str, stage: Stage) -> None:
+        """Remove what a stage left of a task."""
+        self._remove(f"{self._run_id}/{task}/{stage.value}")
+
+    def clear(self) -> None:
+        """Remove everything of this run."""
+        self._remove(self._run_id)
+
+    def _remove(self, prefix: str) -> None:
+        folder = folder_of(self._store)
+        if folder is not None:
+            shutil.rmtree(folder / prefix, ignore_errors=True)
+            return
+        with self._troubles(prefix):
+            for chunk in self._store.list(prefix):
+                self._store.delete([meta["path"] for meta in chunk])
+
+    @contextmanager
+    def _troubles(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise self.trouble(key, error) from error
+
+    def trouble(self, key: str, error: BaseException) -> RelayError:
+        """A store's error in words that name the place and the way out."""
+        place = folder_of(self._store) or self._store
+        if is_disk_full(error):
+            return RelayError(f"disk full: no space left in staging ({place}); free some or set IMGRELAY_STAGING")
+        return RelayError(f"staging ({place}) failed at {key!r}: {explain(error)}")
+
+
+class _Guarded:
+    """A writable stream whose errors say that staging failed, apart from errors of who writes to it."""
+
+    def __init__(self, stream: "obstore.WritableFile", staging: Staging, key: str) -> None:
+        self._stream = stream
+        self._staging = staging
+        self._key = key
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._stream.write(data)
+        except (BaseError, OSError) as error:
+            raise self._staging.trouble(self._key, error) from error

@@ -1,0 +1,149 @@
+"""Opening the places where objects lie: `s3://bucket/prefix`, a folder, or another address obstore knows.
+
+One obstore interface serves destination, staging and receipts. This module only opens stores, with limits on
+every wait, and puts what goes wrong into words; it holds no store of its own.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import obstore.store
+from obstore.store import LocalStore, ObjectStore
+
+from imgrelay_dagster.relay.errors import RelayError
+
+_REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
+_NO_SPACE = "os error 28"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """How to reach S3: what is None is left to the client's own defaults and the `AWS_*` environment."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    credential_provider: Callable[[], Any] | None = None
+
+    def config(self) -> dict[str, Any]:
+        """The settings under obstore's names."""
+        named = {
+            "endpoint": self.endpoint_url,
+            "region": self.region or "us-east-1",
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            "session_token": self.session_token,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a store call may take, in seconds, and how often it is tried again."""
+
+    timeout: float = 30.0
+    connect_timeout: float = 5.0
+    retries: int = 8
+    retry_timeout: float = 60.0
+
+
+PATIENT = Patience()
+"""For images: rides out a store that is away for a minute."""
+
+BRIEF = Patience(timeout=5.0, connect_timeout=2.0, retries=2, retry_timeout=3.0)
+"""For questions asked before work begins and for receipts written while a run is being cancelled."""
+
+
+def is_remote(address: str) -> bool:
+    """Whether `address` is a URL (`s3://...`) and not a folder."""
+    return bool(_REMOTE.match(address)) and not address.startswith("file://")
+
+
+def absolute(address: str) -> str:
+    """The address in one spelling: a folder as an absolute path, a URL without its closing slashes."""
+    if is_remote(address):
+        return address.rstrip("/")
+    return str(Path(address.removeprefix("file://")).expanduser().resolve())
+
+
+@functools.lru_cache(maxsize=64)
+def open_store(address: str, s3: S3Settings, patience: Patience = PATIENT) -> ObjectStore:
+    """The store at `address`, one object a process for each address and patience.
+
+    A folder is made when it is missing. Nothing is asked of a remote store yet.
+
+    Raises:
+        RelayError: the address cannot be a store.
+    """
+    try:
+        if not is_remote(address):
+            return LocalStore(absolute(address), mkdir=True)
+        options: dict[str, Any] = {
+            "client_options": {
+                "timeout": timedelta(seconds=patience.timeout),
+                "connect_timeout": timedelta(seconds=patience.connect_timeout),
+                "allow_http": True,
+            },
+            "retry_config": {
+                "max_retries": patience.retries,
+                "retry_timeout": timedelta(seconds=patience.retry_timeout),
+                "backoff": {"max_backoff": timedelta(seconds=5)},
+            },
+        }
+        if address.startswith(("s3://", "s3a://")):
+            if not urlsplit(address).netloc:
+                raise RelayError(f"store address {address!r} names no bucket; write s3://bucket/prefix")
+            options["config"] = s3.config()
+            if s3.credential_provider is not None:
+                options["credential_provider"] = s3.credential_provider
+        return obstore.store.from_url(address, **options)
+    except (obstore.exceptions.BaseError, ValueError, OSError) as error:
+        raise RelayError(f"cannot open {address!r} as a store: {explain(error)}") from error
+
+
+def split_object_address(address: str) -> tuple[str, str]:
+    """An object's address cut into its store's address and its key there (`s3://b/a/x.txt` at the bucket).
+
+    Raises:
+        RelayError: the address names no object.
+    """
+    if not is_remote(address):
+        path = Path(absolute(address))
+        return str(path.parent), path.name
+    parts = urlsplit(address)
+    key = address.split("://", 1)[1].partition("/")[2]
+    if not parts.netloc or not key or key.endswith("/"):
+        raise RelayError(f"{address!r} names no object; write s3://bucket/path/to/object")
+    return f"{parts.scheme}://{parts.netloc}", key
+
+
+def folder_of(store: ObjectStore) -> Path | None:
+    """The folder that a store keeps its objects in, or None where it is none."""
+    return Path(str(store.prefix)) if isinstance(store, LocalStore) and store.prefix else None
+
+
+def put(store: ObjectStore, key: str, data: bytes, content_type: str) -> None:
+    """Store one object whole or not at all: by a single PUT, or by a temporary file and a rename."""
+    if isinstance(store, LocalStore):
+        store.put(key, data, use_multipart=False)
+    else:
+        store.put(key, data, use_multipart=False, attributes={"Content-Type": content_type})
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a store's error says that no space is left."""
+    return _NO_SPACE in str(error) or getattr(error, "errno", None) == 28
+
+
+def explain(error: BaseException) -> str:
+    """What a store's error says, as one line of at most 300 characters, without obstore's debug dump."""
+    text = str(error).split("\n\nDebug source", 1)[0]
+    return " ".join(text.split())[:300] or type(error).__name__

@@ -1,0 +1,53 @@
+"""Cutting the entries that are left into tasks, the unit of dynamic fan-out."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from urllib.parse import urlsplit
+
+from imgrelay_dagster.relay.outcomes import Record
+
+PER_URL_LIMIT = 25
+"""Up to so many entries each gets a chain of steps of its own. Three steps cost about 0.6 s on two cores."""
+
+SMALLEST_TASK = 25
+LARGEST_TASK = 500
+"""Entries. A task is what a killed step does again, and what lies in staging at once for each running step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Entries that travel together. `name` is the mapping key: unique in the run, `[A-Za-z0-9_]+`."""
+
+    name: str
+    records: tuple[Record, ...]
+
+
+def entries_per_task(entries: int, *, wanted: int | None, max_concurrent: int) -> int:
+    """How many entries go into a task.
+
+    Few entries: one each, so that every URL is a row of its own on the run page. Beyond `PER_URL_LIMIT`: as
+    few tasks as keep `max_concurrent` steps busy in all three stages, within the bounds above.
+    """
+    if wanted is not None:
+        return wanted
+    if entries <= PER_URL_LIMIT:
+        return 1
+    return min(LARGEST_TASK, max(SMALLEST_TASK, ceil(entries / (2 * max_concurrent))))
+
+
+def cut(records: Iterable[Record], size: int) -> Iterator[Task]:
+    """Cut records into tasks of `size` entries, in order; the last one may be smaller."""
+    remaining = iter(records)
+    while batch := tuple(islice(remaining, size)):
+        yield Task(_name(batch, size), batch)
+
+
+def _name(batch: tuple[Record, ...], size: int) -> str:
+    first, last = batch[0], batch[-1]
+    if size > 1:
+        return f"lines_{first.line}_to_{last.line}"
+    stem = re.sub(r"[^A-Za-z0-9]+", "_", urlsplit(first.url).path.rpartition("/")[2])[:40].strip("_")
+    return f"line_{first.line}_{stem}".rstrip("_")

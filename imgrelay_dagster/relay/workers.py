@@ -1,0 +1,99 @@
+"""A pool of threads for one stage: bounded, ordered, and gone within about two seconds when stopped.
+
+The threads are daemons fed from a queue, and the main thread waits for them in short ticks. Neither
+`ThreadPoolExecutor` nor its `shutdown(cancel_futures=True)` will do: the interpreter joins its threads at exit,
+so that one hanging download holds up a cancelled run until its own time limit.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from imgrelay_dagster.relay.errors import RelayError, Stopped
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+TICK = 0.25
+"""Seconds between two calls of `tick` while the pool waits."""
+
+JOIN_LIMIT = 1.5
+"""Seconds to wait for the threads once they have been told to stop."""
+
+
+def work_through(
+    items: Sequence[T],
+    work: Callable[[T], R],
+    *,
+    threads: int,
+    stop: threading.Event,
+    crashed: Callable[[T, Exception], R],
+    done: Callable[[R], None] = lambda _: None,
+    tick: Callable[[], None] = lambda: None,
+) -> list[R]:
+    """Call `work` on every item from at most `threads` threads; return the results in the items' order.
+
+    Args:
+        stop: is set when this call ends early; `work` must return or raise soon after it is set.
+        crashed: turns an exception of `work` into that item's result. No item's exception escapes.
+        done: called in the calling thread with each result as it comes in, in no particular order.
+        tick: called in the calling thread every `TICK` seconds or less; what it raises ends the pool.
+
+    Raises:
+        RelayError: `work` met trouble that concerns the whole run.
+        Stopped: `stop` was set from elsewhere before every item had its result.
+        BaseException: whatever interrupts the calling thread; the threads are stopped first.
+    """
+    waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+    for numbered in enumerate(items):
+        waiting.put(numbered)
+    finished: queue.SimpleQueue[tuple[int, R | None, RelayError | None]] = queue.SimpleQueue()
+
+    def labour() -> None:
+        while not stop.is_set():
+            try:
+                index, item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                finished.put((index, work(item), None))
+            except Stopped:
+                return
+            except RelayError as error:
+                finished.put((index, None, error))
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this item only
+                finished.put((index, crashed(item, error), None))
+
+    crew = [
+        threading.Thread(target=labour, name=f"relay-{number}", daemon=True)
+        for number in range(min(threads, len(items)))
+    ]
+    results: dict[int, R] = {}
+    try:
+        for thread in crew:
+            thread.start()
+        last_tick = time.monotonic()
+        while len(results) < len(items):
+            try:
+                index, result, trouble = finished.get(timeout=TICK)
+            except queue.Empty:
+                if stop.is_set() and not any(thread.is_alive() for thread in crew) and finished.empty():
+                    raise Stopped from None
+            else:
+                if trouble is not None:
+                    raise trouble
+                results[index] = result  # type: ignore[assignment]
+                done(results[index])
+            if time.monotonic() - last_tick >= TICK:
+                tick()
+                last_tick = time.monotonic()
+        return [results[index] for index in range(len(items))]
+    finally:
+        if len(results) < len(items):
+            stop.set()
+            until = time.monotonic() + JOIN_LIMIT
+            for thread in filter(threading.Thread.is_alive, crew):
+                thread.join(max(0.0, until - time.monotonic()))

@@ -1,0 +1,122 @@
+"""What ops are given: the HTTP client, the template folder and the stores. The one place where they are built."""
+
+import os
+import threading
+from pathlib import Path
+
+import boto3.session
+import dagster as dg
+from dagster_aws.s3 import S3PickleIOManager, S3Resource
+from obstore.auth.boto3 import Boto3CredentialProvider
+from obstore.store import ObjectStore
+from pydantic import Field
+
+from imgrelay_dagster.relay.addresses import AddressGuard
+from imgrelay_dagster.relay.download import Downloader, Limits
+from imgrelay_dagster.relay.staging import Staging
+from imgrelay_dagster.relay.stores import (
+    BRIEF,
+    PATIENT,
+    Patience,
+    S3Settings,
+    absolute,
+    is_remote,
+    open_store,
+)
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+
+
+class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Opens destination, receipts, inbox and staging, with S3 set up as dagster-aws's `S3Resource` says."""
+
+    s3: dg.ResourceDependency[S3Resource]
+    staging_address: str = Field(description="Scratch space: a local folder, or s3:// for several hosts.")
+
+    def open(self, address: str) -> ObjectStore:
+        """The store for images and results at this address; rides out a store that is away for a minute."""
+        return open_store(absolute(address), self.s3_settings(), PATIENT)
+
+    def open_brief(self, address: str) -> ObjectStore:
+        """The same store with short limits, for first questions and for receipts."""
+        return open_store(absolute(address), self.s3_settings(), BRIEF)
+
+    def staging(self, run_id: str) -> Staging:
+        """The scratch space of one run."""
+        return Staging(open_store(absolute(self.staging_address), self.s3_settings(), Patience()), run_id)
+
+    def s3_settings(self) -> S3Settings:
+        """dagster-aws's S3 settings for obstore; credentials come from boto3's own chain, kept fresh by it."""
+        return _s3_settings(
+            self.s3.endpoint_url,
+            self.s3.region_name,
+            self.s3.profile_name,
+            self.s3.aws_access_key_id,
+            self.s3.aws_secret_access_key,
+            self.s3.aws_session_token,
+        )
+
+
+class TemplatesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The folder of template pictures; without one, the folder that comes with the package."""
+
+    folder: str | None = Field(None, description="Folder of template pictures.")
+
+    def open(self) -> TemplateFolder:
+        """The folder's templates."""
+        return TemplateFolder(Path(self.folder)) if self.folder else TemplateFolder.shipped()
+
+
+class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The HTTP client that fetches images, behind the address guard."""
+
+    allowed_hosts: list[str] = Field([], description="Hosts and networks exempt from the address guard.")
+
+    def downloader(self, limits: Limits, stop: threading.Event) -> Downloader:
+        """A client with one session and connection pool, to be closed by who opened it."""
+        return Downloader(limits, AddressGuard(self.allowed_hosts), stop=stop)
+
+
+def staging_address() -> str:
+    """Where scratch files go: `$IMGRELAY_STAGING`, else the folder `staging` of the Dagster instance."""
+    return os.environ.get("IMGRELAY_STAGING") or str(Path(os.environ.get("DAGSTER_HOME") or ".") / "staging")
+
+
+def build_resources() -> dict[str, object]:
+    """All resources, set up from the environment."""
+    s3 = S3Resource(
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+        region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+    )
+    hosts = os.environ.get("IMGRELAY_ALLOWED_HOSTS", "").replace(",", " ").split()
+    return {
+        "stores": StoresResource(s3=s3, staging_address=staging_address()),
+        "templates": TemplatesResource(folder=os.environ.get("IMGRELAY_TEMPLATES")),
+        "http": HttpResource(allowed_hosts=hosts),
+        "io_manager": _record_io_manager(s3),
+    }
+
+
+def _record_io_manager(s3: S3Resource) -> dg.ConfigurableIOManagerFactory:  # type: ignore[type-arg]
+    """Hands records (never image bytes) from step to step, in the run's own scratch space."""
+    address = absolute(staging_address())
+    if not is_remote(address):
+        return dg.FilesystemIOManager(base_dir=address)
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    return S3PickleIOManager(s3_resource=s3, s3_bucket=bucket, s3_prefix=prefix)
+
+
+_SETTINGS: dict[tuple[str | None, ...], S3Settings] = {}
+
+
+def _s3_settings(*values: str | None) -> S3Settings:
+    """One settings object a process for the same values, so that equal stores are opened once."""
+    if values not in _SETTINGS:
+        endpoint, region, profile, key_id, secret, token = values
+        provider = None
+        if key_id is None:
+            session = boto3.session.Session(profile_name=profile)
+            if session.get_credentials() is not None:
+                provider = Boto3CredentialProvider(session)
+            region = region or session.region_name
+        _SETTINGS[values] = S3Settings(endpoint, region, key_id, secret, token, provider)
+    return _SETTINGS[values]
