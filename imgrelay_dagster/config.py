@@ -112,9 +112,9 @@ class RelayOptions(dg.Config):
         None,
         description="s3://bucket/prefix or a folder. Default: $IMGRELAY_DESTINATION, else the folder out.",
     )
-    layout: LayoutConfig = Field(default_factory=LayoutConfig, description="How the template is laid over.")
-    output: OutputConfig = Field(default_factory=OutputConfig, description="How the result is encoded.")
-    download: DownloadConfig = Field(default_factory=DownloadConfig, description="Limits on downloads.")
+    layout: LayoutConfig = Field(LayoutConfig(), description="How the template is laid over.")
+    output: OutputConfig = Field(OutputConfig(), description="How the result is encoded.")
+    download: DownloadConfig = Field(DownloadConfig(), description="Limits on downloads.")
     tolerated_failure_percentage: float = Field(
         5.0, ge=0, le=100, description="The run fails when more than this share of entries failed (0-100)."
     )

@@ -7,3 +7,8 @@ from imgrelay_dagster.jobs import relay
 from imgrelay_dagster.resources import build_resources
 
 defs = dg.Definitions(jobs=[relay], resources=build_resources(), executor=relay_executor)
+
+
+def relay_job() -> dg.JobDefinition:
+    """Job `relay` with its resources, for processes that build it again."""
+    return defs.resolve_job_def("relay")

@@ -10,12 +10,12 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socketpair
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
@@ -27,8 +27,13 @@ from imgrelay_dagster.paths import allow_arguments
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.interrupts import shielded
 from imgrelay_dagster.relay.plan import has_ledger
+from imgrelay_dagster.relay.progress import RunProgress, read_progress
 from imgrelay_dagster.relay.report import Summary, drop_ledger, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.staging import Staging
+
+if TYPE_CHECKING:
+    from imgrelay_dagster.resources import StoresResource
 
 INVOCATION_TAG = "imgrelay/invocation"
 """Marks the run of one command, so that its progress can be followed while it is being executed."""
@@ -93,16 +98,14 @@ def _allow(form: dict[str, Any]) -> None:
     allow_arguments(paths)
 
 
-def relay_job() -> dg.JobDefinition:
-    """The job with its resources, for the step processes to build again."""
-    from imgrelay_dagster.definitions import defs  # noqa: PLC0415
-
-    return defs.resolve_job_def("relay")
-
-
 def _execute(instance: dg.DagsterInstance, config: dict[str, Any], console: Console) -> Ended:
+    from imgrelay_dagster.definitions import relay_job  # noqa: PLC0415 - resources are read from the environment
+
     invocation = uuid.uuid4().hex
-    with _signals() as received, console.progress(instance, {INVOCATION_TAG: invocation}):
+    wanted = dg.RunsFilter(tags={INVOCATION_TAG: invocation})
+    look = _follow(instance, wanted)
+    with _signals() as received, console.progress(look):
+        run_id: str | None
         try:
             result = dg.execute_job(
                 dg.reconstructable(relay_job),
@@ -111,11 +114,37 @@ def _execute(instance: dg.DagsterInstance, config: dict[str, Any], console: Cons
                 tags={INVOCATION_TAG: invocation},
                 raise_on_error=False,
             )
-            run_id, success = result.run_id, result.success
+            run_id, success = str(result.run_id), result.success
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            runs = instance.get_runs(dg.RunsFilter(tags={INVOCATION_TAG: invocation}), limit=1)
-            run_id, success = (runs[0].run_id if runs else None), False
+            run_id, success = _run_id(instance, wanted), False
     return Ended(run_id, success, canceled=bool(received) and not success)
+
+
+def _run_id(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> str | None:
+    runs = instance.get_runs(wanted, limit=1)
+    return runs[0].run_id if runs else None
+
+
+def _follow(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> Callable[[], RunProgress | None]:
+    """A look at the progress of the run that is wanted, once there is one."""
+    stores = _stores()
+    found: list[Staging] = []
+
+    def look() -> RunProgress | None:
+        run_id = None if found else _run_id(instance, wanted)
+        if run_id is not None:
+            found.append(stores.staging(run_id))
+        return read_progress(found[0]) if found else None
+
+    return look
+
+
+def _stores() -> "StoresResource":
+    from imgrelay_dagster.resources import StoresResource, build_resources  # noqa: PLC0415
+
+    stores = build_resources()["stores"]
+    assert isinstance(stores, StoresResource)
+    return stores
 
 
 @contextmanager
@@ -158,11 +187,8 @@ def _let_children_leave() -> None:
 
 def _settle(ended: Ended, settings: Settings, began: float, console: Console) -> Summary | None:
     """The run's summary; a run that never reached its report gets one from its receipts. Clears scratch space."""
-    from imgrelay_dagster.resources import StoresResource, build_resources  # noqa: PLC0415
-
     assert ended.run_id is not None
-    stores = build_resources()["stores"]
-    assert isinstance(stores, StoresResource)
+    stores = _stores()
     summary = None
     try:
         stores.staging(ended.run_id).clear()
@@ -178,7 +204,8 @@ def _settle(ended: Ended, settings: Settings, began: float, console: Console) ->
             )
             drop_ledger(store, settings, ended.run_id)
     except RelayError as error:
-        console.error(str(error))
+        if ended.canceled:
+            console.error(str(error))
     return summary
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import boto3.session
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from imgrelay_dagster.relay.addresses import AddressGuard
 from imgrelay_dagster.relay.download import Downloader, Limits
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import (
     BRIEF,
@@ -21,6 +23,7 @@ from imgrelay_dagster.relay.stores import (
     S3Settings,
     absolute,
     is_remote,
+    is_s3,
     open_store,
 )
 from imgrelay_dagster.relay.template_folder import TemplateFolder
@@ -34,26 +37,19 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def open(self, address: str) -> ObjectStore:
         """The store for images and results at this address; rides out a store that is away for a minute."""
-        return open_store(absolute(address), self.s3_settings(), PATIENT)
+        return self._open(address, PATIENT)
 
     def open_brief(self, address: str) -> ObjectStore:
         """The same store with short limits, for first questions and for receipts."""
-        return open_store(absolute(address), self.s3_settings(), BRIEF)
+        return self._open(address, BRIEF)
 
     def staging(self, run_id: str) -> Staging:
         """The scratch space of one run."""
-        return Staging(open_store(absolute(self.staging_address), self.s3_settings(), Patience()), run_id)
+        return Staging(self._open(self.staging_address, PATIENT), run_id)
 
-    def s3_settings(self) -> S3Settings:
-        """dagster-aws's S3 settings for obstore; credentials come from boto3's own chain, kept fresh by it."""
-        return _s3_settings(
-            self.s3.endpoint_url,
-            self.s3.region_name,
-            self.s3.profile_name,
-            self.s3.aws_access_key_id,
-            self.s3.aws_secret_access_key,
-            self.s3.aws_session_token,
-        )
+    def _open(self, address: str, patience: Patience) -> ObjectStore:
+        address = absolute(address)
+        return open_store(address, _s3_settings(self.s3) if is_s3(address) else None, patience)
 
 
 class TemplatesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -105,18 +101,37 @@ def _record_io_manager(s3: S3Resource) -> dg.ConfigurableIOManagerFactory:  # ty
     return S3PickleIOManager(s3_resource=s3, s3_bucket=bucket, s3_prefix=prefix)
 
 
-_SETTINGS: dict[tuple[str | None, ...], S3Settings] = {}
+_SETTINGS: dict[tuple[object, ...], S3Settings] = {}
 
 
-def _s3_settings(*values: str | None) -> S3Settings:
-    """One settings object a process for the same values, so that equal stores are opened once."""
-    if values not in _SETTINGS:
-        endpoint, region, profile, key_id, secret, token = values
-        provider = None
-        if key_id is None:
-            session = boto3.session.Session(profile_name=profile)
-            if session.get_credentials() is not None:
-                provider = Boto3CredentialProvider(session)
-            region = region or session.region_name
-        _SETTINGS[values] = S3Settings(endpoint, region, key_id, secret, token, provider)
-    return _SETTINGS[values]
+def _s3_settings(s3: S3Resource) -> S3Settings:
+    """dagster-aws's S3 settings for obstore, one object a process for the same values.
+
+    Credentials come from boto3's own chain (environment, profile, instance role), which keeps them fresh.
+    """
+    given = (s3.endpoint_url, s3.region_name, s3.aws_access_key_id, s3.aws_secret_access_key, s3.aws_session_token)
+    identity = (*given, s3.profile_name, s3.use_unsigned_session)
+    if identity not in _SETTINGS:
+        _SETTINGS[identity] = _make_s3_settings(s3)
+    return _SETTINGS[identity]
+
+
+def _make_s3_settings(s3: S3Resource) -> S3Settings:
+    settings = S3Settings(
+        endpoint_url=s3.endpoint_url,
+        region=s3.region_name,
+        access_key_id=s3.aws_access_key_id,
+        secret_access_key=s3.aws_secret_access_key,
+        session_token=s3.aws_session_token,
+        unsigned=s3.use_unsigned_session,
+    )
+    if settings.access_key_id or settings.unsigned:
+        return settings
+    session = boto3.session.Session(profile_name=s3.profile_name)
+    if session.get_credentials() is None:
+        raise RelayError(
+            "no S3 credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run "
+            "where an instance role gives them"
+        )
+    provider = Boto3CredentialProvider(session)
+    return replace(settings, credential_provider=provider, region=settings.region or session.region_name)

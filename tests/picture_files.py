@@ -51,9 +51,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(
-    size: tuple[int, int], depth: int, color_type: int, rows: bytes, *extra: tuple[bytes, bytes]
-) -> bytes:
+def png(size: tuple[int, int], depth: int, color_type: int, rows: bytes, *extra: tuple[bytes, bytes]) -> bytes:
     """A PNG from raw rows, each beginning with filter byte 0, and chunks that stand before the pixels."""
     header = struct.pack(">IIBBBBB", *size, depth, color_type, 0, 0, 0)
     chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")]

@@ -1,7 +1,9 @@
 """Decoding: every kind of picture becomes the right upright sRGB pixels."""
 
+import io
 import struct
 import threading
+import time
 
 import picture_files as files
 import pytest
@@ -28,9 +30,7 @@ def test_every_format_opens_as_a_bare_rgb_image(file_format: str) -> None:
     image = open_source(files.encoded(picture, file_format, comment="hello"), LIMIT)
     assert type(image) is Image.Image
     assert (image.mode, image.size, image.info) == ("RGB", (40, 30), {})
-    assert files.largest_difference(image, [(200, 40, 80)] * 1200) <= (
-        0 if file_format in ("PNG", "GIF") else 3
-    )
+    assert files.largest_difference(image, [(200, 40, 80)] * 1200) <= (0 if file_format in ("PNG", "GIF") else 3)
 
 
 def test_an_mpo_opens_as_its_first_picture() -> None:
@@ -50,12 +50,14 @@ def test_a_gif_of_100_000_frames_costs_only_the_first() -> None:
     single = files.encoded(Image.new("P", (8, 8), 3), "GIF")
     frame = single[single.index(b",") : -1]
     many = single[:-1] + frame * 100_000 + b";"
-    assert len(many) > 1_500_000
-    calls: list[object] = []
-    original = files.Image.core.gif_decoder if hasattr(files.Image.core, "gif_decoder") else None
-    assert original is not None
-    del calls
-    assert open_source(many, LIMIT).tobytes() == open_source(single, LIMIT).tobytes()
+    began = time.process_time()
+    image = open_source(many, LIMIT)
+    opened = time.process_time()
+    with Image.open(io.BytesIO(many)) as counted:
+        assert counted.n_frames == 100_001
+    walked = time.process_time()
+    assert image.tobytes() == open_source(single, LIMIT).tobytes()
+    assert 10 * (opened - began) < walked - opened
 
 
 ORIENTED = {
@@ -68,7 +70,7 @@ ORIENTED = {
     7: "fc eb da",
     8: "cf be ad",
 }
-"""Rows of the upright picture for each EXIF orientation of the stored rows `abc` and `def` (EXIF 2.3, 4.6.4)."""
+"""Rows of the upright picture by EXIF orientation, where `abc` and `def` are stored (EXIF 2.3, 4.6.4)."""
 LETTERS = {letter: (40 * at, 200 - 40 * at, 255 * (at % 2)) for at, letter in enumerate("abcdef")}
 
 
@@ -99,6 +101,7 @@ def test_every_exif_orientation_is_made_upright(file_format: str, orientation: i
     "exif",
     [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"],
 )
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_is_ignored(exif: bytes) -> None:
     data = files.encoded(Image.new("RGB", (20, 10), "white"), "JPEG", exif=exif)
     assert open_source(data, LIMIT).size == (20, 10)
@@ -107,9 +110,7 @@ def test_broken_exif_is_ignored(exif: bytes) -> None:
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_an_rgb_profile_is_converted_to_srgb(file_format: str) -> None:
     level = (30, 128, 220)
-    data = files.encoded(
-        Image.new("RGB", (16, 16), level), file_format, icc_profile=files.rgb_profile(), quality=100
-    )
+    data = files.encoded(Image.new("RGB", (16, 16), level), file_format, icc_profile=files.rgb_profile(), quality=100)
     expected = tuple(files.srgb_encoded(value / 255) for value in level)
     # Lossy formats move the dark level by 1, which the linear curve turns into 2.
     assert files.largest_difference(open_source(data, LIMIT), [expected] * 256) <= 4
@@ -124,9 +125,7 @@ def test_a_profile_with_swapped_primaries_swaps_the_channels() -> None:
 
 
 def test_a_profile_leaves_alpha_alone() -> None:
-    data = files.encoded(
-        Image.new("RGBA", (4, 4), (30, 128, 220, 77)), "PNG", icc_profile=files.rgb_profile()
-    )
+    data = files.encoded(Image.new("RGBA", (4, 4), (30, 128, 220, 77)), "PNG", icc_profile=files.rgb_profile())
     expected = (*(files.srgb_encoded(value / 255) for value in (30, 128, 220)), 77)
     assert files.largest_difference(open_source(data, LIMIT), [expected] * 16) <= 1
 
@@ -147,9 +146,7 @@ def test_a_cmyk_profile_is_converted_to_srgb() -> None:
     assert files.largest_difference(open_source(data, LIMIT), [(level,) * 3] * 256) <= 3
 
 
-@pytest.mark.parametrize(
-    "ink", [(0, 0, 0, 0), (255, 0, 0, 0), (0, 200, 100, 0), (50, 100, 150, 60), (0, 0, 0, 255)]
-)
+@pytest.mark.parametrize("ink", [(0, 0, 0, 0), (255, 0, 0, 0), (0, 200, 100, 0), (50, 100, 150, 60), (0, 0, 0, 255)])
 def test_cmyk_without_a_profile_is_read_as_adobe_writes_it(ink: tuple[int, ...]) -> None:
     data = files.encoded(Image.new("CMYK", (16, 16), ink), "JPEG", quality=100, subsampling=0)
     assert b"Adobe" in data
@@ -253,9 +250,7 @@ def test_a_transparent_color_becomes_alpha(depth: int) -> None:
         (b"\x10\x80\xf0", [(255, 0, 0, 16), (0, 255, 0, 128), (0, 0, 255, 240)]),
     ],
 )
-def test_a_palette_keeps_colors_and_alpha(
-    transparency: bytes | None, expected: list[tuple[int, ...]]
-) -> None:
+def test_a_palette_keeps_colors_and_alpha(transparency: bytes | None, expected: list[tuple[int, ...]]) -> None:
     palette = (b"PLTE", b"\xff\0\0\0\xff\0\0\0\xff")
     alpha = [(b"tRNS", transparency)] if transparency else []
     data = files.png((3, 1), 8, 3, b"\0\0\1\2", palette, *alpha)
@@ -287,7 +282,7 @@ def test_alpha_is_kept(file_format: str) -> None:
 
 def test_a_progressive_and_a_gray_jpeg_open() -> None:
     picture = files.noise((80, 60))
-    progressive = open_source(files.encoded(picture, "JPEG", quality=95, progressive=True), LIMIT)
+    progressive = open_source(files.encoded(picture, "JPEG", quality=95, subsampling=0, progressive=True), LIMIT)
     assert files.mean_difference(progressive, picture) < 2
     gray = open_source(files.encoded(picture.convert("L"), "JPEG", quality=95), LIMIT)
     assert files.mean_difference(gray, picture.convert("L").convert("RGB")) < 2

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, ImageStat
@@ -184,3 +185,12 @@ def test_the_templates_on_disk_are_as_drawn() -> None:
             assert max(ImageStat.Stat(difference).mean) < 0.5, f"draw {name} anew"
     assert frame.getpixel((600, 450))[3] == 0
     assert frame.getpixel((5, 5))[3] == 255
+
+
+def test_the_example_manifest_is_the_sample_with_a_key_of_its_own_for_each_url(tmp_path: Path) -> None:
+    written = tmp_path / "demo.csv"
+    manifests.write(written, manifests.sample("http://127.0.0.1:8790/"))
+    example = Path(__file__).parents[1] / "examples" / "demo.csv"
+    assert example.read_text() == written.read_text()
+    keys = [line.split(",")[1] for line in written.read_text().splitlines()[1:]]
+    assert len(set(keys)) == len(keys) >= 25

@@ -199,10 +199,10 @@ def test_csv_stray_quote_before_other_quotes(after: str) -> None:
 
 
 def test_csv_stray_quotes_on_every_line_take_linear_time() -> None:
-    text = "url,x\n" + 'a","\n' * 5_000
+    text = "url,x\n" + 'a","\n' * 2_000
     started = time.monotonic()
     rows = read(text, "m.csv")
-    assert [bad(row).line for row in rows] == list(range(2, 5_002))
+    assert [bad(row).line for row in rows] == list(range(2, 2_002))
     assert time.monotonic() - started < 5
 
 
@@ -455,7 +455,7 @@ def test_a_gzip_bomb_needs_little_memory(name: str, filler: bytes, tmp_path: Pat
     bomb = tmp_path / name
     with gzip.open(bomb, "wb", compresslevel=1) as file:
         file.write(b"url\n")
-        for _ in range(200):
+        for _ in range(100):
             file.write(filler * (1 << 20))
     rows, grown = peak(str(bomb), name)
     assert rows == (1 if "csv" in name else 2)

@@ -30,9 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m imgrelay_dagster.demo", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument(
-        "--s3", action="store_true", help="store in an S3 server (SeaweedFS) started for the demo"
-    )
+    parser.add_argument("--s3", action="store_true", help="store in an S3 server (SeaweedFS) started for the demo")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -47,9 +47,7 @@ def write(path: Path, urls: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".csv":
-            csv.writer(file, lineterminator="\n").writerows(
-                [("url", "key"), *((url, key(url)) for url in urls)]
-            )
+            csv.writer(file, lineterminator="\n").writerows([("url", "key"), *((url, key(url)) for url in urls)])
         else:
             file.writelines(f"{url}\n" for url in urls)
 

@@ -81,15 +81,11 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=8790)
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="write all URLs there (.txt or .csv)")
-    parser.add_argument(
-        "--sample", action="store_true", help="about 30 URLs in the manifest, one of each kind"
-    )
+    parser.add_argument("--sample", action="store_true", help="about 30 URLs in the manifest, one of each kind")
     parser.add_argument("--write-only", action="store_true", help="write the manifest and do not serve")
     options = parser.parse_args()
     if options.manifest:
-        urls = (manifests.sample if options.sample else manifests.everything)(
-            f"http://{HOST}:{options.port}/"
-        )
+        urls = (manifests.sample if options.sample else manifests.everything)(f"http://{HOST}:{options.port}/")
         manifests.write(options.manifest, urls)
         print(f"{len(urls)} URLs written to {options.manifest}")
     if options.write_only:

@@ -10,9 +10,7 @@ SHOWN = 4
 
 def describe_folder(out: Path) -> str:
     """The report of the newest run in the folder `out` and a few composed pictures, as text."""
-    runs = sorted(
-        (out / "_relay" / "demo" / "runs").glob("*/results.jsonl"), key=lambda path: path.stat().st_mtime
-    )
+    runs = sorted((out / "_relay" / "demo" / "runs").glob("*/results.jsonl"), key=lambda path: path.stat().st_mtime)
     if not runs:
         return f"No results in {out.absolute()}: the run did not come that far."
     with runs[-1].open(encoding="utf-8") as lines:

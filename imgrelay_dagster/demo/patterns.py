@@ -102,9 +102,7 @@ def _lights(canvas: Image.Image, colours: tuple[str, ...], random: Random) -> No
             x, y = random.random() * canvas.width, random.random() * canvas.height
             box = (x - r, y - r, x + r, y + r)
             ImageDraw.Draw(mask).ellipse(box, fill=random.randint(60, 150))
-            ImageDraw.Draw(paint).ellipse(
-                (box[0] - 9, box[1] - 9, box[2] + 9, box[3] + 9), random.choice(colours[2:])
-            )
+            ImageDraw.Draw(paint).ellipse((box[0] - 9, box[1] - 9, box[2] + 9, box[3] + 9), random.choice(colours[2:]))
         small = mask.reduce(4).filter(ImageFilter.GaussianBlur(blur * min(canvas.size) / 4))
         canvas.paste(paint, mask=small.resize(canvas.size))
 

@@ -80,9 +80,7 @@ def pictures() -> Iterator[Picture]:
 
 
 _TURNED = {
-    f"jpeg-turned/orientation-{n}.jpg": _Sketch(
-        "noon", (640, 480) if n % 2 else (480, 640), turned_jpeg(n), seed=2
-    )
+    f"jpeg-turned/orientation-{n}.jpg": _Sketch("noon", (640, 480) if n % 2 else (480, 640), turned_jpeg(n), seed=2)
     for n in range(1, 9)
 }
 

@@ -75,9 +75,7 @@ def noise(size: Size, seed: int, grain: int) -> Image.Image:
         columns = grain << octave
         rows = max(2, columns * 2 * size[1] // size[0])
         squares = Image.frombytes("L", (columns, rows), random.randbytes(columns * rows))
-        cloud = Image.blend(
-            cloud, squares.resize(size, Image.Resampling.BICUBIC), (0.7, 0.35, 0.2, 0.12)[octave]
-        )
+        cloud = Image.blend(cloud, squares.resize(size, Image.Resampling.BICUBIC), (0.7, 0.35, 0.2, 0.12)[octave])
     return cloud
 
 
@@ -141,9 +139,7 @@ def _scatter_stars(picture: Image.Image, random: Random) -> None:
 def _flood(picture: Image.Image, horizon: float, sun_x: float, colours: Mood, random: Random) -> None:
     width, height = picture.size
     line = round(horizon * height)
-    mirror = picture.crop((0, max(0, 2 * line - height), width, line)).transpose(
-        Image.Transpose.FLIP_TOP_BOTTOM
-    )
+    mirror = picture.crop((0, max(0, 2 * line - height), width, line)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     sea = mirror.resize((width, height - line)).filter(ImageFilter.GaussianBlur(width / 200))
     picture.paste(Image.blend(sea, gradient(sea.size, (colours.sky[1], colours.near)), 0.5), (0, line))
     mask = Image.new("L", picture.size)

@@ -5,11 +5,13 @@ with SeaweedFS(folder) as store:
     store.client().list_buckets()
 """
 
+import json
 import os
 import secrets
 import signal
 import subprocess
 import time
+import urllib.request
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +25,7 @@ from imgrelay_dagster.demo.ports import HOST, free_ports
 
 START_SECONDS, STOP_SECONDS, ATTEMPTS = 30.0, 5.0, 3
 _SERVERS = ("s3", "master", "volume", "filer", "admin")
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _OPTIONS = {
     "ip": HOST,
     "ip.bind": HOST,
@@ -152,18 +155,25 @@ class SeaweedFS:
             raise
 
     def _wait_until_ready(self) -> None:
-        client, deadline = self.client(), time.monotonic() + START_SECONDS
-        while True:
-            try:
-                client.list_buckets()
-                return
-            except (BotoCoreError, ClientError) as error:
-                ended = self._process is None or self._process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    trouble = "ended at once" if ended else f"does not answer after {START_SECONDS:.0f} s"
-                    message = f"SeaweedFS {trouble} ({error}); the end of {self._log}:\n{self._log_tail()}"
-                    raise RuntimeError(message) from error
-                time.sleep(0.03)
+        deadline = time.monotonic() + START_SECONDS
+        while trouble := self._trouble():
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                state = "ended at once" if ended else f"is not ready after {START_SECONDS:.0f} s"
+                raise RuntimeError(f"SeaweedFS {state} ({trouble}); the end of {self._log}:\n{self._log_tail()}")
+            time.sleep(0.03)
+
+    def _trouble(self) -> str | None:
+        """Why objects cannot be read and written yet; None once they can."""
+        try:
+            self.client().list_buckets()
+            # The S3 server answers this up to five seconds before the master knows where the volumes are: a
+            # volume server that asks before the master leads asks again that much later.
+            with _direct.open(f"http://{HOST}:{self._ports['master.port']}/dir/status", timeout=2) as status:
+                known = json.load(status)["Topology"]["DataCenters"]
+        except (BotoCoreError, ClientError, OSError) as error:
+            return str(error)
+        return None if known else "no volume server has registered with the master"
 
     @property
     def _log(self) -> Path:

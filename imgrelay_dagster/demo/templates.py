@@ -19,9 +19,7 @@ def frame(size: tuple[int, int] = (1200, 900)) -> Image.Image:
     canvas.putalpha(ImageChops.invert(hole))
     shade = hole.reduce(_SHARP).filter(ImageFilter.GaussianBlur(7)).resize((wide, high))
     inner = Image.new("RGBA", (wide, high), (*INK[:3], 0))
-    inner.putalpha(
-        ImageChops.multiply(ImageChops.invert(shade).point([v * 2 // 3 for v in range(256)]), hole)
-    )
+    inner.putalpha(ImageChops.multiply(ImageChops.invert(shade).point([v * 2 // 3 for v in range(256)]), hole))
     canvas.alpha_composite(inner)
     draw = ImageDraw.Draw(canvas)
     outer = (20 * unit, 20 * unit, wide - 20 * unit, high - 20 * unit)
@@ -37,9 +35,7 @@ def badge(size: tuple[int, int] = (400, 160)) -> Image.Image:
     canvas = Image.new("RGBA", (wide, high), (*INK[:3], 0))
     draw = ImageDraw.Draw(canvas)
     box = (4 * unit, 4 * unit, wide - 4 * unit, high - 4 * unit)
-    draw.rounded_rectangle(
-        box, 36 * unit, fill=(*INK[:3], 185), outline=(255, 255, 255, 150), width=round(3 * unit)
-    )
+    draw.rounded_rectangle(box, 36 * unit, fill=(*INK[:3], 185), outline=(255, 255, 255, 150), width=round(3 * unit))
     _symbol(draw, 32 * unit, 40 * unit, 80 * unit, "white")
     font = ImageFont.load_default(round(56 * unit))
     draw.text((136 * unit, high / 2 - 2 * unit), "imgrelay", font=font, fill="white", anchor="lm")
@@ -70,9 +66,7 @@ def _strip(canvas: Image.Image, draw: ImageDraw.ImageDraw, unit: float) -> None:
     draw.text((right - 150 * unit, bottom - 27 * unit), "imgrelay", font=font, fill=INK, anchor="lm")
 
 
-def _symbol(
-    draw: ImageDraw.ImageDraw, x: float, y: float, side: float, colour: str | tuple[int, ...]
-) -> None:
+def _symbol(draw: ImageDraw.ImageDraw, x: float, y: float, side: float, colour: str | tuple[int, ...]) -> None:
     line = max(2, round(side / 14))
     draw.rounded_rectangle((x, y, x + side, y + side), side / 5, outline=colour, width=line)
     hills = [(0.16, 0.78), (0.40, 0.42), (0.55, 0.62), (0.66, 0.5), (0.84, 0.78)]

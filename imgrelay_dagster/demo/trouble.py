@@ -114,9 +114,7 @@ TROUBLES: dict[str, Trouble] = {
     "/bad/pixel-bomb.png": Trouble(_body(bomb_png, "image/png"), Reason.TOO_MANY_PIXELS),
     "/bad/huge.jpg": Trouble(lambda e: e.reply(_jpeg(), "image/jpeg", announce=50 * 2**30), Reason.TOO_LARGE),
     "/bad/redirect-loop.jpg": Trouble(_redirect("/bad/redirect-loop.jpg"), Reason.TOO_MANY_REDIRECTS),
-    "/bad/redirect-to-private.jpg": Trouble(
-        _redirect("http://169.254.169.254/x.jpg"), Reason.BLOCKED_ADDRESS
-    ),
+    "/bad/redirect-to-private.jpg": Trouble(_redirect("http://169.254.169.254/x.jpg"), Reason.BLOCKED_ADDRESS),
     "/bad/redirect-to-file.jpg": Trouble(_redirect("file:///etc/hostname"), Reason.BAD_URL),
     "/odd/redirect.jpg": Trouble(_redirect("/jpeg/small-dawn.jpg"), None),
     "/odd/busy-twice.jpg": Trouble(_busy_twice, None),

@@ -10,8 +10,9 @@ import dagster as dg
 from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.ops.workbench import RunGuard, run_failures
 from imgrelay_dagster.relay.manifest import Row, read_lines
-from imgrelay_dagster.relay.sources import open_manifest
 from imgrelay_dagster.relay.plan import plan_run
+from imgrelay_dagster.relay.progress import Note, StepProgress
+from imgrelay_dagster.relay.sources import open_manifest
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 
@@ -48,6 +49,7 @@ def plan(
             scratch=Path(scratch),
             tick=RunGuard(context).check,
         )
+        StepProgress(stores.staging(context.run_id), "plan", Note(None, made.left)).write()
         tasks = 0
         for task in made.tasks():
             tasks += 1
@@ -67,7 +69,7 @@ def plan(
 
 def _rows(config: RelayConfig, stores: StoresResource) -> Iterator[Row]:
     if config.manifest is not None:
-        yield from open_manifest(config.manifest, stores.s3_settings())
+        yield from open_manifest(config.manifest, stores.open)
     elif config.url_lines is not None:
         yield from read_lines(config.url_lines)
     else:

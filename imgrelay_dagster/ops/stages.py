@@ -37,7 +37,7 @@ def download(
     task: Task,
 ) -> Task:
     """Fetch every image of the task into staging."""
-    with workbench(context, config, stores, f"{Stage.DOWNLOAD.value}-{task.name}") as bench:
+    with workbench(context, config, stores, Stage.DOWNLOAD, task) as bench:
         downloader = http.downloader(bench.settings.limits, bench.stop)
         try:
             remaining = stages.download(task, bench, downloader)
@@ -56,7 +56,7 @@ def compose(
     task: Task,
 ) -> Task:
     """Lay the template over every image of the task."""
-    with workbench(context, config, stores, f"{Stage.COMPOSE.value}-{task.name}") as bench:
+    with workbench(context, config, stores, Stage.COMPOSE, task) as bench:
         remaining = stages.compose_task(task, bench, templates.open())
         context.add_output_metadata(_counts(task, bench))
         return remaining
@@ -67,7 +67,7 @@ def upload(
     context: dg.OpExecutionContext, config: RelayOptions, stores: StoresResource, task: Task
 ) -> TaskTally:
     """Store every composed image of the task under its key."""
-    with workbench(context, config, stores, f"{Stage.UPLOAD.value}-{task.name}") as bench:
+    with workbench(context, config, stores, Stage.UPLOAD, task) as bench:
         stages.upload(task, bench, stores.open(bench.settings.destination))
         context.add_output_metadata(_counts(task, bench))
         return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED])

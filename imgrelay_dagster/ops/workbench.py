@@ -11,8 +11,11 @@ import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.progress import Note, StepProgress
 from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts, run_receipts
 from imgrelay_dagster.relay.stages import Bench
+from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource
 
 GUARD_INTERVAL = 2.0
@@ -51,7 +54,7 @@ class RunGuard:
 
 @contextmanager
 def workbench(
-    context: dg.OpExecutionContext, options: RelayOptions, stores: StoresResource, writer: str
+    context: dg.OpExecutionContext, options: RelayOptions, stores: StoresResource, stage: Stage, task: Task
 ) -> Iterator[Bench]:
     """The engine's workbench for one step. On the way out its receipts are put and its threads told to stop."""
     settings = options.settings()
@@ -64,13 +67,15 @@ def workbench(
         settled = frozenset[int]()
         if context.retry_number:
             settled = frozenset(record.line for record in read_receipts(store, prefix))
-        name = f"{writer}-{context.retry_number}-{os.getpid()}"
+        name = f"{stage.value}-{task.name}"
+        staging = stores.staging(context.run_id)
         try:
-            with ReceiptWriter(store, prefix, name) as receipts:
+            with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{os.getpid()}") as receipts:
                 yield Bench(
                     settings=settings,
-                    staging=stores.staging(context.run_id),
+                    staging=staging,
                     receipts=receipts,
+                    progress=StepProgress(staging, name, Note(stage, len(task.records))),
                     stop=stop,
                     settled=settled,
                     tick=guard.check,

@@ -63,9 +63,7 @@ def compose(
     room: AbstractContextManager[None] = budget.hold(picture.pixels, stop) if budget else nullcontext()
     with room:
         if on_template:
-            decoded = picture.decode(
-                lambda full: drawn_size(place_image(template.size, full, layout.fit), full)
-            )
+            decoded = picture.decode(lambda full: drawn_size(place_image(template.size, full, layout.fit), full))
         else:
             decoded = picture.decode()
         try:
@@ -86,7 +84,7 @@ def _base(decoded: Decoded, canvas: Size | None, layout: Layout, output: Output)
     if canvas is None:
         return image
     placement = place_image(canvas, decoded.full_size, layout.fit)
-    drawn = scaled(image, _within(placement, decoded.full_size, image.size))
+    drawn = scaled(image, _within(placement, decoded))
     return drawn if drawn.size == canvas else _padded(drawn, canvas, placement.offset, output)
 
 
@@ -105,11 +103,15 @@ def _padded(image: Image.Image, canvas: Size, offset: tuple[int, int], output: O
     return padded
 
 
-def _within(placement: Placement, full: Size, decoded: Size) -> Placement:
-    """The same placement of a picture that was shrunk while decoding."""
-    if full == decoded:
-        return placement
-    x, y = decoded[0] / full[0], decoded[1] / full[1]
-    left, top, right, bottom = placement.part
-    part = (left * x, top * y, min(right * x, decoded[0]), min(bottom * y, decoded[1]))
-    return Placement(placement.offset, placement.size, part)
+def _within(placement: Placement, decoded: Decoded) -> Placement:
+    """The same placement, its part counted in the pixels that were decoded."""
+    left, top, right, bottom = decoded.extent
+    x, y = (right - left) / decoded.full_size[0], (bottom - top) / decoded.full_size[1]
+    part = placement.part
+    decoded_part = (
+        left + part[0] * x,
+        top + part[1] * y,
+        min(left + part[2] * x, decoded.image.width),
+        min(top + part[3] * y, decoded.image.height),
+    )
+    return Placement(placement.offset, placement.size, decoded_part)

@@ -7,6 +7,7 @@ told not to follow a redirect, reads its whole body.
 import socket
 import ssl
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import certifi
@@ -25,8 +26,9 @@ _PATIENCE = 0.2  # seconds waited for them
 _MOST_IDLE = 256  # connections kept for reuse; each holds two descriptors, and 1,024 is a usual limit
 
 
+@cache  # reading the authorities takes tens of milliseconds
 def tls_context() -> ssl.SSLContext:
-    """Make the TLS settings: certificates are verified by certifi's list and by the system's.
+    """The process's TLS settings: certificates are verified by certifi's list and by the system's.
 
     The system's store is where an organisation's own authority is installed; `SSL_CERT_FILE` is honoured.
     """

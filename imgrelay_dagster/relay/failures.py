@@ -30,7 +30,7 @@ def before_answer(error: Exception, host: str) -> EntryFailure:
         detail = f"{host}: {cause.strerror or 'connection closed without an answer'}"
         return EntryFailure(Reason.CONNECT_ERROR, detail, transient=True)
     detail = f"{host} does not answer by the rules of HTTP ({type(cause).__name__})"
-    return EntryFailure(Reason.CONNECT_ERROR, detail)
+    return EntryFailure(Reason.CONNECT_ERROR, detail, transient=True)
 
 
 def within_body(error: Exception, received: int) -> EntryFailure:

@@ -39,9 +39,7 @@ def read_format(data: bytes) -> SourceFormat:
         return SourceFormat.WEBP
     if data[4:8] == b"ftyp" and _is_avif(data):
         return SourceFormat.AVIF
-    raise EntryFailure(
-        Reason.UNSUPPORTED_FORMAT, f"{_resemblance(data)}; only {', '.join(SourceFormat)} are read"
-    )
+    raise EntryFailure(Reason.UNSUPPORTED_FORMAT, f"{_resemblance(data)}; only {', '.join(SourceFormat)} are read")
 
 
 def read_size(data: bytes, source_format: SourceFormat) -> Size:

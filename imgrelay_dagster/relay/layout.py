@@ -10,6 +10,8 @@ from enum import StrEnum
 from imgrelay_dagster.relay.errors import RelayError
 
 Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels; fractions allowed."""
 
 
 class Mode(StrEnum):
@@ -79,12 +81,12 @@ class Placement:
     """One picture drawn on a canvas.
 
     `offset` is the left top corner and `size` the extent on the canvas, never beyond its edges; `part` is
-    what is seen of the picture: (left, top, right, bottom) in the picture's own pixels, fractions allowed.
+    what is seen of the picture, in the picture's own pixels.
     """
 
     offset: tuple[int, int]
     size: Size
-    part: tuple[float, float, float, float]
+    part: Box
 
 
 def place_image(canvas: Size, image: Size, fit: Fit) -> Placement:
@@ -151,9 +153,7 @@ def _share(anchor: Anchor, start: Anchor, end: Anchor) -> float:
     return 0.0 if start in sides else 1.0 if end in sides else 0.5
 
 
-def _anchored(
-    canvas: int, drawn: int, picture: int, margin: int, share: float
-) -> tuple[int, int, float, float]:
+def _anchored(canvas: int, drawn: int, picture: int, margin: int, share: float) -> tuple[int, int, float, float]:
     """One axis of a watermark: offset and extent on the canvas, then start and end of the part seen.
 
     A margin that would push the watermark off the canvas gives way; a watermark longer than the canvas is

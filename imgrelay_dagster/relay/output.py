@@ -83,9 +83,7 @@ def check_encodable(size: Size, output: Output) -> None:
     """Raise EntryFailure (compose_error) for a size the format cannot hold."""
     longest = _LONGEST_SIDE.get(output.format)
     if longest is not None and max(size) > longest:
-        detail = (
-            f"{output.format} holds at most {longest} pixels a side, the output would be {size[0]}x{size[1]}"
-        )
+        detail = f"{output.format} holds at most {longest} pixels a side, the output would be {size[0]}x{size[1]}"
         raise EntryFailure(Reason.COMPOSE_ERROR, f"{detail}; choose png or a smaller canvas")
 
 

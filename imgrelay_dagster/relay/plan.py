@@ -18,7 +18,6 @@ from pydantic import TypeAdapter
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.keys import check_key
-from imgrelay_dagster.relay.url_check import check_url
 from imgrelay_dagster.relay.manifest import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
 from imgrelay_dagster.relay.receipts import ReceiptIndex, read_receipts, relay_prefix, run_receipts
@@ -26,6 +25,7 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import explain, put
 from imgrelay_dagster.relay.tasks import Task, cut, entries_per_task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.url_check import check_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -16,6 +18,7 @@ from imgrelay_dagster.relay.compose import compose
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.progress import StepProgress
 from imgrelay_dagster.relay.receipts import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging import Staging
@@ -27,7 +30,7 @@ from imgrelay_dagster.relay.workers import work_through
 
 @dataclass(frozen=True)
 class Bench:
-    """What a stage works with: the run's settings and scratch space, its receipts, and when to stop.
+    """What a stage works with: the run's settings and scratch space, its receipts and progress, when to stop.
 
     `settled` are the lines that an earlier, killed attempt at the same step has receipts for.
     `tick` is called several times a second while the stage works; what it raises ends the stage.
@@ -36,6 +39,7 @@ class Bench:
     settings: Settings
     staging: Staging
     receipts: ReceiptWriter
+    progress: StepProgress
     stop: threading.Event
     settled: frozenset[int] = frozenset()
     tick: Callable[[], None] = lambda: None
@@ -45,7 +49,7 @@ def download(task: Task, bench: Bench, downloader: Downloader) -> Task:
     """Fetch every entry's body into staging."""
 
     def fetch(record: Record) -> Record:
-        def sink():  # type: ignore[no-untyped-def]
+        def sink() -> AbstractContextManager[BinaryIO]:
             return bench.staging.writer(task.name, Stage.DOWNLOAD, record.line)
 
         fetched = downloader.fetch(record.url, sink)
@@ -93,7 +97,7 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
         except (BaseError, OSError, ValueError) as error:
             if is_disk_full(error):
                 place = bench.settings.destination
-                raise RelayError(f"disk full: no space left in the destination {place!r}; free some and launch again") from error
+                raise RelayError(f"disk full: no space left in destination {place!r}; free some") from error
             raise EntryFailure(Reason.UPLOAD_ERROR, explain(error)) from error
         return replace(record, outcome=Outcome.UPLOADED)
 
@@ -129,16 +133,19 @@ def _through(
         return _dated(replace(record, outcome=Outcome.FAILED, reason=Reason.INTERNAL_ERROR, detail=detail))
 
     def done(record: Record) -> None:
+        bench.progress.count(record)
         if record.outcome is not None:
             bench.receipts.add(record)
 
     def tick() -> None:
         bench.receipts.flush_if_due()
+        bench.progress.write_if_due()
         bench.tick()
 
     records = work_through(
         [record for record in task.records if record.line not in bench.settled], timed, threads=threads, stop=bench.stop, crashed=crashed, done=done, tick=tick
     )
+    bench.progress.write()
     return replace(task, records=tuple(record for record in records if record.outcome is None))
 
 

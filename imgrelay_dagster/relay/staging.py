@@ -6,8 +6,7 @@ sources where they are and upload removes them, so that a stage that is killed a
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, cast
 
 import obstore
@@ -57,6 +56,20 @@ class Staging:
         key = self._key(task, stage, line)
         with self._troubles(key):
             return bytes(self._store.get(key).bytes())
+
+    def put_note(self, name: str, data: bytes) -> None:
+        """Keep a small object for whoever watches the run; a later one of the same name replaces it."""
+        key = f"{self._run_id}/notes/{name}"
+        with self._troubles(key):
+            self._store.put(key, data, use_multipart=False)
+
+    def notes(self) -> Iterator[bytes]:
+        """What `put_note` kept, in no particular order; what vanishes meanwhile is passed over."""
+        with self._troubles("notes"):
+            for chunk in self._store.list(f"{self._run_id}/notes"):
+                for meta in chunk:
+                    with suppress(FileNotFoundError):
+                        yield bytes(self._store.get(meta["path"]).bytes())
 
     def clear_stage(self, task: str, stage: Stage) -> None:
         """Remove what a stage left of a task."""

@@ -32,6 +32,7 @@ class S3Settings:
     secret_access_key: str | None = None
     session_token: str | None = None
     credential_provider: Callable[[], Any] | None = None
+    unsigned: bool = False
 
     def config(self) -> dict[str, Any]:
         """The settings under obstore's names."""
@@ -41,6 +42,7 @@ class S3Settings:
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,
             "session_token": self.session_token,
+            "skip_signature": self.unsigned or None,
         }
         return {name: value for name, value in named.items() if value is not None}
 
@@ -67,6 +69,11 @@ def is_remote(address: str) -> bool:
     return bool(_REMOTE.match(address)) and not address.startswith("file://")
 
 
+def is_s3(address: str) -> bool:
+    """Whether `address` is one of S3 or of an S3-compatible store."""
+    return address.startswith("s3://")
+
+
 def absolute(address: str) -> str:
     """The address in one spelling: a folder as an absolute path, a URL without its closing slashes."""
     if is_remote(address):
@@ -75,7 +82,7 @@ def absolute(address: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def open_store(address: str, s3: S3Settings, patience: Patience = PATIENT) -> ObjectStore:
+def open_store(address: str, s3: S3Settings | None = None, patience: Patience = PATIENT) -> ObjectStore:
     """The store at `address`, one object a process for each address and patience.
 
     A folder is made when it is missing. Nothing is asked of a remote store yet.
@@ -98,9 +105,10 @@ def open_store(address: str, s3: S3Settings, patience: Patience = PATIENT) -> Ob
                 "backoff": {"max_backoff": timedelta(seconds=5)},
             },
         }
-        if address.startswith(("s3://", "s3a://")):
+        if is_s3(address):
             if not urlsplit(address).netloc:
                 raise RelayError(f"store address {address!r} names no bucket; write s3://bucket/prefix")
+            s3 = s3 or S3Settings()
             options["config"] = s3.config()
             if s3.credential_provider is not None:
                 options["credential_provider"] = s3.credential_provider

@@ -4,8 +4,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from imgrelay_dagster.relay.template import Template
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.template import Template
 
 
 class TemplateFolder:

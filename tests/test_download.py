@@ -1,0 +1,278 @@
+"""Downloads from an origin that misbehaves: each way of it has its reason, its number of tries and its limit."""
+
+import errno
+import random
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from downloading import IMAGES, JPEG, SHORT, Bodies, Body, downloader, failure_of, resolver
+from hostile import HostileOrigin
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgrelay_dagster.relay.decoding import Inflater
+from imgrelay_dagster.relay.download import Downloader
+from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.retries import delay, retry_after
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[HostileOrigin]:
+    with HostileOrigin(IMAGES) as server:
+        yield server
+
+
+@pytest.fixture
+def fresh() -> Iterator[HostileOrigin]:
+    """An origin of the test's own, for what counts connections."""
+    with HostileOrigin(IMAGES) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def download() -> Iterator[Downloader]:
+    with downloader() as shared:
+        yield shared
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        *(("/ok.jpg", JPEG), ("/status/203", b"no"), ("/latency/30/ok.jpg", JPEG), ("/html", None)),
+        *(("/no-length/ok.jpg", JPEG), ("/chunked/ok.jpg", JPEG), ("/gzipped/ok.jpg", JPEG)),
+        *(("/deflated/zlib/ok.jpg", JPEG), ("/deflated/raw/ok.jpg", JPEG)),
+        *(("/encoding/aws-chunked/ok.jpg", JPEG), ("/encoding/br/ok.jpg", JPEG)),
+        *(("/redirect/5/ok.jpg", JPEG), ("/redirect-endless", None)),
+        *((f"/redirect/1/ok.jpg?code={code}", JPEG) for code in (301, 302, 303, 307, 308)),
+    ],
+)
+def test_a_body_arrives_whole_however_it_is_sent(
+    origin: HostileOrigin, download: Downloader, path: str, body: bytes | None
+) -> None:
+    bodies = Bodies()
+    fetched = download.fetch(origin.url(path), bodies)
+    assert len(bodies.whole) == 1
+    assert bodies.whole[0] == (body or bodies.whole[0])
+    assert fetched.bytes_in == len(bodies.whole[0]) > 0
+    assert (fetched.attempts, bodies.abandoned) == (1, 0)
+    assert fetched.http_status == (203 if path == "/status/203" else 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason", "status", "tries"),
+    [
+        *((f"/status/{code}", Reason.HTTP_STATUS, code, 1) for code in (201, 204, 205, 206, 300, 304)),
+        *((f"/status/{code}", Reason.HTTP_STATUS, code, 1) for code in (400, 401, 403, 404, 410, 451)),
+        *((f"/status/{code}", Reason.HTTP_STATUS, code, 2) for code in (408, 425, 429, 500, 502, 503, 504, 521)),
+        ("/redirect-nowhere", Reason.HTTP_STATUS, 302, 1),
+        ("/never", Reason.TIMEOUT, None, 2),
+        ("/headers-then-hang", Reason.TIMEOUT, None, 2),
+        ("/no-length-then-hang", Reason.TIMEOUT, None, 2),
+        ("/length-too-large", Reason.TOO_LARGE, None, 1),
+        ("/endless", Reason.TOO_LARGE, None, 1),
+        ("/gzip-bomb", Reason.TOO_LARGE, None, 1),
+        ("/close-mid-body", Reason.TRUNCATED, None, 2),
+        ("/reset-mid-body", Reason.TRUNCATED, None, 2),
+        ("/chunked-broken", Reason.TRUNCATED, None, 2),
+        ("/chunked-cut", Reason.TRUNCATED, None, 2),
+        ("/gzip-cut", Reason.TRUNCATED, None, 2),
+        ("/gzip-lie", Reason.CORRUPT_IMAGE, None, 1),
+        ("/gzip-bomb/2?layers=2", Reason.UNSUPPORTED_FORMAT, None, 1),
+        ("/empty", Reason.EMPTY_BODY, 200, 1),
+        ("/hang-up", Reason.CONNECT_ERROR, None, 2),
+        ("/not-http", Reason.CONNECT_ERROR, None, 2),
+        ("/big-headers", Reason.CONNECT_ERROR, None, 2),
+        ("/many-headers", Reason.CONNECT_ERROR, None, 2),
+        ("/lengths-differ", Reason.CONNECT_ERROR, None, 2),
+        ("/redirect/6/ok.jpg", Reason.TOO_MANY_REDIRECTS, None, 1),
+        ("/redirect-loop", Reason.TOO_MANY_REDIRECTS, None, 1),
+        ("/redirect-to?u=ftp://h/a.jpg", Reason.BAD_URL, None, 1),
+        ("/redirect-to?u=file:///etc/passwd", Reason.BAD_URL, None, 1),
+        ("/redirect-to?u=http://[/", Reason.BAD_URL, None, 1),
+        ("/redirect-to?u=http://h:99999/", Reason.BAD_URL, None, 1),
+    ],
+)
+def test_each_misbehaviour_has_its_reason_and_is_tried_again_only_where_that_may_help(
+    origin: HostileOrigin, download: Downloader, path: str, reason: Reason, status: int | None, tries: int
+) -> None:
+    asked, bodies = path.partition("?")[0], Bodies()
+    before = origin.hits[asked]
+    failure = failure_of(download, origin.url(path), bodies)
+    assert (failure.reason, failure.http_status) == (reason, status)
+    assert failure.attempts == tries
+    assert origin.hits[asked] - before == tries
+    assert bodies.whole == []
+
+
+@pytest.mark.parametrize("url", ["ftp://h/a.jpg", "h/a.jpg", "http://", "http://h:0/", "http://h/\n", "http://[::1/"])
+def test_what_cannot_be_asked_for_is_not_tried(download: Downloader, url: str) -> None:
+    failure = failure_of(download, url)
+    assert (failure.reason, failure.attempts) == (Reason.BAD_URL, 0)
+
+
+def test_a_name_that_does_not_exist_is_final_and_a_silent_name_server_is_not() -> None:
+    def silent(host: str, port: int) -> list[object]:
+        time.sleep(3)
+        return []
+
+    with downloader(resolve=resolver()) as download:
+        failure = failure_of(download, "http://nowhere.test/")
+        assert (failure.reason, failure.attempts) == (Reason.DNS_ERROR, 1)
+    with downloader(resolve=silent, connect_timeout=0.2) as download:
+        started = time.monotonic()
+        failure = failure_of(download, "http://nowhere.test/")
+        assert (failure.reason, failure.attempts) == (Reason.DNS_ERROR, 2)
+        assert time.monotonic() - started < 1
+
+
+def test_a_closed_port_is_a_connect_error(download: Downloader) -> None:
+    with HostileOrigin() as gone:
+        url = gone.url("/ok.jpg")
+    failure = failure_of(download, url)
+    assert (failure.reason, failure.attempts) == (Reason.CONNECT_ERROR, 2)
+    assert "Connection refused" in failure.detail
+
+
+@pytest.mark.parametrize("path", ["/drip", "/drip-headers", "/drip-redirect", "/drip-redirect?tls"])
+def test_the_deadline_cuts_off_a_server_that_never_falls_silent(origin: HostileOrigin, path: str) -> None:
+    # Behind `?tls` the server takes the client's hello for a request that is not complete yet.
+    scheme = "https" if path.endswith("tls") else None
+    with downloader(attempts=1, deadline=0.7, read_timeout=5, connect_timeout=5) as download:
+        started = time.monotonic()
+        failure = failure_of(download, origin.url(path, scheme=scheme))
+        took = time.monotonic() - started
+    if path == "/drip-redirect":  # its body does not matter, so there is nothing to wait for
+        assert failure.reason is Reason.TOO_MANY_REDIRECTS
+        assert took < 0.7
+    else:
+        assert failure.reason is Reason.TIMEOUT
+        assert 0.6 < took < 1.2
+
+
+def test_the_deadline_is_for_all_redirects_together(fresh: HostileOrigin) -> None:
+    slow = fresh.url("/redirect-to?u=/latency/400/ok.jpg")
+    with downloader(attempts=1, deadline=0.3, read_timeout=5) as download:
+        assert failure_of(download, slow).reason is Reason.TIMEOUT
+
+
+def test_flaky_origins_get_their_image_delivered(fresh: HostileOrigin) -> None:
+    bodies = Bodies()
+    with downloader(attempts=3) as download:
+        assert download.fetch(fresh.url("/flaky/2/ok.jpg"), bodies).attempts == 3
+        assert download.fetch(fresh.url("/flaky-reset/1/ok.jpg"), bodies).attempts == 2
+        assert failure_of(download, fresh.url("/flaky/3/ok.jpg")).attempts == 3
+    assert bodies.whole == [JPEG, JPEG]
+    assert fresh.hits["/flaky/2/ok.jpg"] == 3
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("999999", 30.0), ("Fri, 31 Dec 2199 23:59:59 GMT", 30.0)])
+def test_retry_after_is_honoured_up_to_its_cap(fresh: HostileOrigin, asked: str, waited: float) -> None:
+    waits: list[float] = []
+    path = "/retry-after/" + asked.replace(" ", "%20")
+    with downloader(pause=waits.append, retry_after_cap=30.0) as download:
+        fetched = download.fetch(fresh.url(path), Bodies())
+    assert waits == [waited]
+    assert fetched.attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *((None, None), ("", None), ("soon", None), ("-1", None), ("1.5", None), ("٣", None)),
+        *(("0", 0.0), (" 120 ", 120.0), ("Tue, 24 Nov 2026 12:00:30 GMT", 30.0)),
+        *(("Tue, 24 Nov 2026 11:00:00 GMT", 0.0), ("Tuesday, 24-Nov-26 12:00:30 GMT", 30.0)),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, datetime(2026, 11, 24, 12, tzinfo=UTC)) == seconds
+
+
+@given(st.text(max_size=60))
+def test_no_retry_after_is_too_strange(value: str) -> None:
+    seconds = retry_after(value, datetime(2026, 11, 24, tzinfo=UTC))
+    assert seconds is None or seconds >= 0
+
+
+@given(tried=st.integers(1, 100), asked=st.none() | st.floats(0, 1e9), seed=st.integers(), backoff=st.floats(0, 5))
+def test_waits_are_random_below_a_doubling_bound_and_never_shorter_than_asked(
+    tried: int, asked: float | None, seed: int, backoff: float
+) -> None:
+    limits = SHORT.__class__(backoff=backoff, backoff_cap=10, retry_after_cap=30)
+    wait = delay(tried, asked, limits, random.Random(seed))
+    granted = min(asked or 0, 30)
+    assert granted <= wait <= max(granted, min(10, backoff * 2 ** (tried - 1)))
+
+
+def test_trouble_with_the_sink_is_not_taken_for_trouble_with_the_network(fresh: HostileOrigin) -> None:
+    class Full(Body):
+        def write(self, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    bodies = Bodies()
+    with downloader() as download, pytest.raises(OSError, match="No space left"):
+        download.fetch(fresh.url("/ok.jpg"), lambda: Full(bodies))
+    assert bodies.abandoned == 1
+    assert fresh.hits["/ok.jpg"] == 1
+
+
+def test_what_was_begun_is_abandoned_before_it_is_tried_again(fresh: HostileOrigin) -> None:
+    bodies = Bodies()
+    with downloader(attempts=3) as download:
+        failure_of(download, fresh.url("/close-mid-body"), bodies)
+    assert (bodies.whole, bodies.abandoned) == ([], 3)
+
+
+def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not(fresh: HostileOrigin) -> None:
+    with downloader(max_bytes=len(JPEG)) as download:
+        for path in ("/ok.jpg", "/chunked/ok.jpg", "/gzipped/ok.jpg"):
+            assert download.fetch(fresh.url(path), Bodies()).bytes_in == len(JPEG)
+    with downloader(max_bytes=len(JPEG) - 1) as download:
+        for path in ("/ok.jpg", "/chunked/ok.jpg", "/gzipped/ok.jpg"):
+            assert failure_of(download, fresh.url(path)).reason is Reason.TOO_LARGE
+
+
+def test_decompression_comes_in_pieces_whatever_the_ratio() -> None:
+    import gzip
+
+    largest = max(map(len, Inflater("gzip").feed(gzip.compress(bytes(20_000_000)))))
+    assert largest == 64 * 1024
+
+
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4), st.integers(1, 500))
+def test_gzip_of_several_members_is_decoded_in_any_cuts(members: list[bytes], cut: int) -> None:
+    import gzip
+
+    packed = b"".join(map(gzip.compress, members))
+    inflater, out = Inflater("gzip"), b""
+    for start in range(0, len(packed), cut):
+        out += b"".join(inflater.feed(packed[start : start + cut]))
+    inflater.finish()
+    assert out == b"".join(members)
+
+
+def test_connections_are_reused_also_after_small_errors_and_redirects(fresh: HostileOrigin) -> None:
+    with downloader() as download:
+        for _ in range(20):
+            download.fetch(fresh.url("/ok.jpg"), Bodies())
+            download.fetch(fresh.url("/redirect/2/ok.jpg"), Bodies())
+            failure_of(download, fresh.url("/status/404"))
+    assert fresh.connections == 1
+
+
+def test_a_bundled_origin_stands_many_requests(fresh: HostileOrigin) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with downloader() as download, ThreadPoolExecutor(16) as pool:
+        sizes = list(pool.map(lambda _: download.fetch(fresh.url("/ok.jpg"), Bodies()).bytes_in, range(1000)))
+    assert sizes == [len(JPEG)] * 1000
+    assert fresh.hits["/ok.jpg"] == 1000
+    assert fresh.connections <= 16
+
+
+def test_files_can_be_sinks(fresh: HostileOrigin, tmp_path: Path) -> None:
+    with downloader() as download:
+        download.fetch(fresh.url("/ok.jpg"), lambda: (tmp_path / "body").open("wb"))
+    assert (tmp_path / "body").read_bytes() == JPEG
