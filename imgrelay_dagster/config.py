@@ -3,6 +3,7 @@
 This is the edge where people's input is checked. The engine gets `Settings` made from it and nothing else.
 """
 
+import difflib
 import os
 from typing import Any, Literal, Self
 
@@ -11,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from imgrelay_dagster.paths import local_path_allowed, resolve_manifest
 from imgrelay_dagster.relay.compose import Format, Output
+from imgrelay_dagster.relay.decode import HIGHEST_MAX_PIXELS
 from imgrelay_dagster.relay.datasets import check_dataset, dataset_name
 from imgrelay_dagster.relay.download import Limits
 from imgrelay_dagster.relay.errors import RelayError
@@ -88,7 +90,7 @@ class DownloadConfig(dg.Config):
     max_pixels: int = Field(
         Settings(dataset="", destination="").max_pixels,
         ge=1,
-        le=500_000_000,
+        le=HIGHEST_MAX_PIXELS,
         description="Largest image, width times height, checked before it is decoded.",
     )
     max_redirects: int = Field(_LIMITS.max_redirects, ge=0, le=30, description="Redirects followed.")
@@ -187,6 +189,7 @@ class RelayConfig(RelayOptions):
         Raises:
             RelayError: a value is refused; the message names it and the way out.
         """
+        _refuse_unknown(cls, values)
         try:
             form = cls(**values)
         except ValidationError as error:
@@ -224,6 +227,18 @@ def _check_sources(form: RelayConfig) -> None:
     if len(given) != 1:
         found = " and ".join(given) if given else "none of them"
         raise RelayError(f"give exactly one of urls, url_lines and manifest; the run config has {found}")
+
+
+def _refuse_unknown(form: type[dg.Config], values: dict[str, Any], path: str = "") -> None:
+    """Refuse names that the form does not have: Dagster does so in its launchpad, a config file comes past it."""
+    for name, value in values.items():
+        field = form.model_fields.get(name)
+        if field is None:
+            near = difflib.get_close_matches(str(name), form.model_fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(form.model_fields)}"
+            raise RelayError(f"{path}{name} is no field of the run config; {hint}")
+        if isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, dg.Config):
+            _refuse_unknown(field.annotation, value, f"{path}{name}.")
 
 
 def _first_trouble(error: ValidationError) -> str:

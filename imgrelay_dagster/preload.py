@@ -11,6 +11,7 @@ import sys
 
 MODULES = (
     "boto3.session",
+    "dagster._core.definitions.repository_definition.repository_data_builder",
     "dagster._core.event_api",
     "dagster._core.execution.plan.external_step",
     "dagster._core.executor.child_process_executor",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from urllib.parse import parse_qs, unquote
 
-from hostile_routes import ROUTES, Hangup, image
+from tests.hostile_routes import ROUTES, Hangup, image
 
 _MOST_CONNECTIONS = 256
 _LARGEST_HEAD = 64 * 1024

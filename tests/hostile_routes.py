@@ -289,6 +289,13 @@ def hang_up(request: Any) -> None:
 
 
 @route
+def raw(request: Any) -> None:
+    """/raw?hex=485454...: exactly these bytes, then the end."""
+    request.send(bytes.fromhex(request.query["hex"]))
+    raise Hangup
+
+
+@route
 def cookie(request: Any) -> None:
     request.send(answer("200 OK", BODY, "Set-Cookie: session=secret; Path=/"))
 

@@ -5,14 +5,14 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from downloading import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
-from hostile import HostileOrigin
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.addresses import AddressGuard, refusal
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.outcomes import Reason
+from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
+from tests.hostile import HostileOrigin
 
 REFUSED = {
     "0.0.0.0": "unspecified",
@@ -160,9 +160,7 @@ def test_an_exemption_covers_no_more_than_it_says(allowed: str, host: str, addre
         AddressGuard([allowed]).permitted(host, [address])
 
 
-@pytest.mark.parametrize(
-    "entry", ["", "http://inside", "inside:8080", "*.inside", "10.0.0.0/99", "a b", "a..b"]
-)
+@pytest.mark.parametrize("entry", ["", "http://inside", "inside:8080", "*.inside", "10.0.0.0/99", "a b", "a..b"])
 def test_what_is_neither_host_nor_network_is_refused_by_name(entry: str) -> None:
     with pytest.raises(RelayError, match="is neither a host name nor") as caught:
         AddressGuard([entry])
@@ -184,9 +182,7 @@ def test_no_spelling_of_loopback_reaches_an_internal_service(canary: HostileOrig
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1.", "localhost.", "127.0.0.1%2e", "%6c%6f%63alhost"])
-def test_spellings_that_some_resolvers_refuse_do_not_reach_it_either(
-    canary: HostileOrigin, host: str
-) -> None:
+def test_spellings_that_some_resolvers_refuse_do_not_reach_it_either(canary: HostileOrigin, host: str) -> None:
     with downloader("8.8.8.8") as download:
         failure = failure_of(download, canary.url("/ok.jpg", host))
     assert failure.reason in {Reason.BLOCKED_ADDRESS, Reason.DNS_ERROR, Reason.BAD_URL}

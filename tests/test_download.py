@@ -1,22 +1,25 @@
 """Downloads from an origin that misbehaves: each way of it has its reason, its number of tries and its limit."""
 
 import errno
+import gzip
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from downloading import IMAGES, JPEG, SHORT, Bodies, Body, downloader, failure_of, resolver
-from hostile import HostileOrigin
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.decoding import Inflater
 from imgrelay_dagster.relay.download import Downloader
+from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.retries import delay, retry_after
+from tests.downloading import IMAGES, JPEG, SHORT, Bodies, Body, downloader, failure_of, resolver
+from tests.hostile import HostileOrigin
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +99,48 @@ def test_a_body_arrives_whole_however_it_is_sent(
     ],
 )
 def test_each_misbehaviour_has_its_reason_and_is_tried_again_only_where_that_may_help(
-    origin: HostileOrigin, download: Downloader, path: str, reason: Reason, status: int | None, tries: int
+    origin: HostileOrigin, path: str, reason: Reason, status: int | None, tries: int
 ) -> None:
     asked, bodies = path.partition("?")[0], Bodies()
     before = origin.hits[asked]
-    failure = failure_of(download, origin.url(path), bodies)
+    with downloader() as download:
+        failure = failure_of(download, origin.url(path), bodies)
     assert (failure.reason, failure.http_status) == (reason, status)
     assert failure.attempts == tries
     assert origin.hits[asked] - before == tries
     assert bodies.whole == []
+
+
+_NAMES = (
+    *(b"Content-Length", b"Transfer-Encoding", b"Content-Encoding", b"Location", b"Retry-After"),
+    *(b"Content-Type", b"Set-Cookie", b"Connection", b"", b" folded", b"X"),
+)
+_HEADER = st.builds(
+    lambda name, value: name + b": " + value + b"\r\n",
+    st.sampled_from(_NAMES),
+    st.sampled_from([b"2", b"-1", b"chunked", b"gzip", b"close", b"//[", b"image/jpeg; charset=;"])
+    | st.binary(max_size=12),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    status=st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.0 302", b"HTTP/1.1 100 Continue", b"HTTP/9 999 x"])
+    | st.binary(max_size=20),
+    headers=st.lists(_HEADER, max_size=5),
+    body=st.binary(max_size=30),
+)
+def test_no_answer_is_too_strange_for_a_reason(
+    origin: HostileOrigin, download: Downloader, status: bytes, headers: list[bytes], body: bytes
+) -> None:
+    data = status + b"\r\n" + b"".join(headers) + b"\r\n" + body
+    bodies = Bodies()
+    try:
+        fetched = download.fetch(origin.url(f"/raw?hex={data.hex()}"), bodies)
+    except EntryFailure:
+        assert bodies.whole == []
+    else:
+        assert len(bodies.whole[0]) == fetched.bytes_in > 0
 
 
 @pytest.mark.parametrize("url", ["ftp://h/a.jpg", "h/a.jpg", "http://", "http://h:0/", "http://h/\n", "http://[::1/"])
@@ -208,7 +244,7 @@ def test_waits_are_random_below_a_doubling_bound_and_never_shorter_than_asked(
 
 def test_trouble_with_the_sink_is_not_taken_for_trouble_with_the_network(fresh: HostileOrigin) -> None:
     class Full(Body):
-        def write(self, data: bytes) -> None:
+        def write(self, _: bytes) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     bodies = Bodies()
@@ -235,16 +271,12 @@ def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not(fresh: Ho
 
 
 def test_decompression_comes_in_pieces_whatever_the_ratio() -> None:
-    import gzip
-
     largest = max(map(len, Inflater("gzip").feed(gzip.compress(bytes(20_000_000)))))
     assert largest == 64 * 1024
 
 
 @given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4), st.integers(1, 500))
 def test_gzip_of_several_members_is_decoded_in_any_cuts(members: list[bytes], cut: int) -> None:
-    import gzip
-
     packed = b"".join(map(gzip.compress, members))
     inflater, out = Inflater("gzip"), b""
     for start in range(0, len(packed), cut):
@@ -263,8 +295,6 @@ def test_connections_are_reused_also_after_small_errors_and_redirects(fresh: Hos
 
 
 def test_a_bundled_origin_stands_many_requests(fresh: HostileOrigin) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     with downloader() as download, ThreadPoolExecutor(16) as pool:
         sizes = list(pool.map(lambda _: download.fetch(fresh.url("/ok.jpg"), Bodies()).bytes_in, range(1000)))
     assert sizes == [len(JPEG)] * 1000

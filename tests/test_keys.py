@@ -89,6 +89,7 @@ def test_default_key_never_changes() -> None:
         ("http://h/a.jpg", "http://h/a.png"),
         ("http://h/a.jpg", "http://H/a.jpg"),
         ("http://h/a.jpg", "http://h:80/a.jpg"),
+        ("http://h/\ud800", "http://h/\ud801"),
     ],
 )
 def test_urls_that_sanitise_alike_get_different_keys(one: str, other: str) -> None:

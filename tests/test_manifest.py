@@ -66,9 +66,7 @@ class OnlyRead:
 
 
 def test_text_has_a_url_a_line() -> None:
-    rows = read(
-        "# list\n\nhttp://h/1.jpg\n  \n\t http://h/2.jpg#top \t\n#http://h/3.jpg\nhttp://h/a b.jpg", "m.txt"
-    )
+    rows = read("# list\n\nhttp://h/1.jpg\n  \n\t http://h/2.jpg#top \t\n#http://h/3.jpg\nhttp://h/a b.jpg", "m.txt")
     assert rows == [
         ManifestRow(3, "http://h/1.jpg"),
         ManifestRow(5, "http://h/2.jpg#top"),
@@ -119,9 +117,7 @@ def test_lines_given_directly_follow_the_same_rules() -> None:
     rows = list(read_lines(given_urls))
     assert rows[:2] == [ManifestRow(1, "http://h/1"), ManifestRow(4, "http://h/4")]
     assert [bad(row).line for row in rows[2:]] == [5, 6, 7]
-    assert ["line break" in bad(rows[2]).why, "longer" in bad(rows[3]).why, "half" in bad(rows[4]).why] == [
-        True
-    ] * 3
+    assert ["line break" in bad(rows[2]).why, "longer" in bad(rows[3]).why, "half" in bad(rows[4]).why] == [True] * 3
 
 
 def test_lines_given_directly_are_taken_one_by_one() -> None:
@@ -411,6 +407,22 @@ def test_lines_over_the_bound_are_bad_and_no_more(name: str, end: str, step: int
     assert all("longer than 65,536 bytes" in bad(row).why for row in rows[1:3])
 
 
+def test_a_lone_carriage_return_ends_a_long_line_where_the_stream_is_cut() -> None:
+    stream: BinaryIO = OnlyRead(b"h" * (2 * BOUND - 1) + b"\rhttp://h/2", BOUND)  # type: ignore[assignment]
+    over, after = read_manifest(stream, "m.txt")
+    assert bad(over).line == 1
+    assert after == ManifestRow(2, "http://h/2")
+
+
+@pytest.mark.parametrize("lines", [3, 150])
+def test_csv_rows_over_the_bounds_are_bad(lines: int) -> None:
+    note = "\n".join(["n" * 30_000] * lines) if lines < 100 else "\n" * lines
+    first, *_, last = read(f'url,note\nhttp://h/2,"{note}"\nhttp://h/3,', "m.csv")
+    assert bad(first).line == 2
+    assert "not closed within 100 lines or 65,536 bytes" in bad(first).why
+    assert last == ManifestRow(note.count("\n") + 3, "http://h/3")
+
+
 def test_the_bound_counts_bytes() -> None:
     assert "longer" in bad(read("ü" * (BOUND // 2) + "a", "m.txt")[0]).why
     assert "longer" in bad(next(read_lines(["ü" * (BOUND // 2) + "a"]))).why
@@ -434,9 +446,7 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def peak(*arguments: str) -> tuple[int, int]:
     """Rows read by a process of its own, and by how many KiB its memory grew."""
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True)
     rows, grown = done.stdout.split()
     return int(rows), int(grown)
 
@@ -463,17 +473,11 @@ def test_a_gzip_bomb_needs_little_memory(name: str, filler: bytes, tmp_path: Pat
 
 
 def hundred_thousand(name: str) -> bytes:
-    urls = [
-        f"https://images.example.com/photos/{n}/picture-{n}.jpg?width=1200&sig={n}" for n in range(100_000)
-    ]
+    urls = [f"https://images.example.com/photos/{n}/picture-{n}.jpg?width=1200&sig={n}" for n in range(100_000)]
     if name == "m.csv":
-        return (
-            "url,key,note\n" + "".join(f'"{url}",k/{n},"a ""b"""\n' for n, url in enumerate(urls))
-        ).encode()
+        return ("url,key,note\n" + "".join(f'"{url}",k/{n},"a ""b"""\n' for n, url in enumerate(urls))).encode()
     if name == "m.jsonl":
-        return "".join(
-            json.dumps({"url": url, "key": f"k/{n}", "x": 1}) + "\n" for n, url in enumerate(urls)
-        ).encode()
+        return "".join(json.dumps({"url": url, "key": f"k/{n}", "x": 1}) + "\n" for n, url in enumerate(urls)).encode()
     return "\n".join(urls).encode()
 
 
@@ -580,9 +584,7 @@ def test_safe_dataset_names_pass(name: str) -> None:
     assert check_dataset(name) is None
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", ".a", "a/b", "../a", "a\\b", "a b", "a\n", "ä", "a#1", "x" * 101]
-)
+@pytest.mark.parametrize("name", ["", ".", "..", ".a", "a/b", "../a", "a\\b", "a b", "a\n", "ä", "a#1", "x" * 101])
 def test_unsafe_dataset_names_are_refused(name: str) -> None:
     with pytest.raises(RelayError, match="no safe name; use 1 to 100"):
         check_dataset(name)

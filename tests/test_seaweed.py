@@ -105,9 +105,7 @@ def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
         Path(path.decode()).unlink(missing_ok=True)
 
 
-def test_without_the_package_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 

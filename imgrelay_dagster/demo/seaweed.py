@@ -31,6 +31,7 @@ _OPTIONS = {
     "ip.bind": HOST,
     "metricsIp": HOST,
     "master.telemetry": "false",
+    "master.resumeState": "false",  # resuming made every fifth restart take five seconds longer
     "master.volumeSizeLimitMB": "64",
     "volume.preStopSeconds": "0",
     "s3.autoCreateBucket": "false",
@@ -58,6 +59,7 @@ class SeaweedFS:
         self.folder = folder.absolute()
         self.access_key = "demo" + secrets.token_hex(8)
         self.secret_key = secrets.token_urlsafe(30)
+        self._log = self.folder / "seaweedfs.log"
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -174,10 +176,6 @@ class SeaweedFS:
         except (BotoCoreError, ClientError, OSError) as error:
             return str(error)
         return None if known else "no volume server has registered with the master"
-
-    @property
-    def _log(self) -> Path:
-        return self.folder / "seaweedfs.log"
 
     def _log_tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []

@@ -19,7 +19,7 @@ from imgrelay_dagster.relay.connections import WatchedAdapter, discard, tls_cont
 from imgrelay_dagster.relay.decoding import inflater
 from imgrelay_dagster.relay.dial import Dialer
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
-from imgrelay_dagster.relay.failures import HTTP_ERRORS, before_answer, within_body
+from imgrelay_dagster.relay.failures import HTTP_ERRORS, before_answer, forget, within_body
 from imgrelay_dagster.relay.hosts import HostTurns
 from imgrelay_dagster.relay.limits import Limits
 from imgrelay_dagster.relay.lookup import Lookup, Resolve
@@ -130,11 +130,13 @@ class Client:
             request.headers["Authorization"] = target.authorization
         timeout = (self._limits.connect_timeout, self._limits.read_timeout)
         try:
-            response = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies)
-        except HTTP_ERRORS as error:  # no `from`: a traceback would show the URL that these messages quote
-            raise before_answer(error, target.host) from None
-        raw: HTTPResponse = response.raw
-        return raw
+            raw: HTTPResponse = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies).raw
+        except HTTP_ERRORS as error:
+            failure = before_answer(error, target.host)
+            forget(error)
+        else:
+            return raw
+        raise failure  # out here it has no context: a traceback would show the URLs that messages quote
 
     def _take(self, answer: HTTPResponse, host: str, exchange: Exchange, sink: Sink) -> int:
         """Stream an answer's body into a fresh sink; return its size."""
@@ -159,9 +161,7 @@ class Client:
             if decoder:
                 decoder.finish()
             if size == 0:
-                raise EntryFailure(
-                    Reason.EMPTY_BODY, f"{host} answers without a body", http_status=answer.status
-                )
+                raise EntryFailure(Reason.EMPTY_BODY, f"{host} answers without a body", http_status=answer.status)
         return size
 
 
@@ -171,7 +171,9 @@ def _read(answer: HTTPResponse, received: int) -> bytes:
     try:
         return answer.read1(_PIECE, decode_content=False)
     except HTTP_ERRORS as error:
-        raise within_body(error, received) from None
+        failure = within_body(error, received)
+        forget(error)
+    raise failure
 
 
 def _status_failure(answer: HTTPResponse, host: str) -> EntryFailure:

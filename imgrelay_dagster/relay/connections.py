@@ -10,8 +10,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import certifi
 from requests.adapters import HTTPAdapter
+from requests.certs import where
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -33,7 +33,7 @@ def tls_context() -> ssl.SSLContext:
     The system's store is where an organisation's own authority is installed; `SSL_CERT_FILE` is honoured.
     """
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.load_verify_locations(certifi.where())
+    context.load_verify_locations(where())
     context.load_default_certs()
     return context
 
@@ -154,6 +154,15 @@ class WatchedAdapter(HTTPAdapter):
             )
             self.proxy_manager[proxy] = manager
         return manager
+
+    def close(self) -> None:
+        """Close all idle connections; those in use are closed when they come back."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it forbids to be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:  # not left to the garbage collector, as `clear` alone would
+                    pool.close()
+        super().close()
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)

@@ -13,6 +13,7 @@ from imgrelay_dagster.relay.outcomes import Reason
 
 _PIECE = 64 * 1024  # bytes; the most that one step puts out
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_MAGIC = b"\x1f\x8b"
 _WINDOW = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}  # RFC 9110 8.4.1
 
 
@@ -23,6 +24,7 @@ class Inflater:
         self._coding = coding
         self._zlib = zlib.decompressobj(_WINDOW[coding])
         self._begun = False
+        self._behind = b""  # what follows the end, while it may still become another member
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what these bytes decompress to, at most 64 KiB a piece.
@@ -32,8 +34,11 @@ class Inflater:
         """
         while data:
             if self._zlib.eof:
-                if self._coding == "deflate" or not data.startswith(b"\x1f\x8b"):
-                    return  # padding after the end
+                data = self._behind + data
+                if self._coding == "deflate" or not data.startswith(_MAGIC):
+                    self._behind = data[:1]  # half a magic number, or padding, which is ignored
+                    return
+                self._behind = b""
                 self._zlib = zlib.decompressobj(_GZIP)  # RFC 1952 2.2: members may follow each other
             yield self._step(data)
             data = self._zlib.unconsumed_tail or self._zlib.unused_data

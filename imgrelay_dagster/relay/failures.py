@@ -1,6 +1,7 @@
 """Turns what the HTTP libraries raise into reasons."""
 
 import ssl
+import traceback
 from collections.abc import Iterator
 
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -39,6 +40,16 @@ def within_body(error: Exception, received: int) -> EntryFailure:
         return EntryFailure(Reason.TIMEOUT, f"silence after {received:,} bytes", transient=True)
     what = "TLS error" if isinstance(error, Urllib3SSLError) else type(_innermost(error)).__name__
     return EntryFailure(Reason.TRUNCATED, f"broken off after {received:,} bytes ({what})", transient=True)
+
+
+def forget(error: Exception) -> None:
+    """Let go of what the frames of a caught error hold, its connection pool above all.
+
+    urllib3 keeps errors in local variables, so that frames and errors hold each other until the garbage
+    collector comes by; sockets would stay open as long.
+    """
+    for cause in _causes(error):
+        traceback.clear_frames(cause.__traceback__)
 
 
 def _tls(cause: BaseException, host: str) -> EntryFailure:

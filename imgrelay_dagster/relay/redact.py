@@ -3,7 +3,7 @@
 import logging
 import re
 
-_AUTHORITY = re.compile(r"^([^:/?#]*:)?(//)?([^/?#\\]*)")
+_AUTHORITY = re.compile(r"((?:[^:/\\]*:)?//)?([^/\\]*)")
 _MOST_SHOWN = 300
 
 
@@ -15,9 +15,9 @@ def redact(url: str) -> str:
     """
     shown = re.split(r"[?#]", url.strip(), maxsplit=1)[0]
     authority = _AUTHORITY.match(shown)
-    if authority and "@" in authority[3]:
-        host = authority[3].rpartition("@")[2]
-        shown = f"{authority[1] or ''}{authority[2] or ''}{host}{shown[authority.end() :]}"
+    if authority and "@" in authority[2]:
+        host = authority[2].rpartition("@")[2]
+        shown = f"{authority[1] or ''}{host}{shown[authority.end() :]}"
     shown = "".join(char if char.isprintable() else "�" for char in shown)
     return shown if len(shown) <= _MOST_SHOWN else shown[:_MOST_SHOWN] + "…"
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from imgrelay_dagster.relay.budget import PixelBudget
 from imgrelay_dagster.relay.compose import compose
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
@@ -26,6 +27,10 @@ from imgrelay_dagster.relay.stores import explain, is_disk_full, put
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.workers import work_through
+
+
+PIXELS_AT_ONCE = 50_000_000
+"""Pixels that the compose threads of one step decode at once, about 4 bytes each; a larger image goes alone."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ def download(task: Task, bench: Bench, downloader: Downloader) -> Task:
 def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
     """Lay the template over every downloaded picture."""
     settings = bench.settings
+    budget = PixelBudget(PIXELS_AT_ONCE)
 
     def lay(record: Record) -> Record:
         composed = compose(
@@ -71,6 +77,8 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
             settings.layout,
             settings.output,
             max_pixels=settings.max_pixels,
+            budget=budget,
+            stop=bench.stop,
         )
         bench.staging.put(task.name, Stage.COMPOSE, record.line, composed.data)
         return replace(

@@ -18,9 +18,7 @@ from imgrelay_dagster.relay.outcomes import Reason
 _TICK = 0.1  # seconds between rounds
 
 # What a connection that was cut looks like from inside.
-_LOOKS_CUT = frozenset(
-    {Reason.CONNECT_ERROR, Reason.TIMEOUT, Reason.TLS_ERROR, Reason.TRUNCATED, Reason.EMPTY_BODY}
-)
+_LOOKS_CUT = frozenset({Reason.CONNECT_ERROR, Reason.TIMEOUT, Reason.TLS_ERROR, Reason.TRUNCATED, Reason.EMPTY_BODY})
 
 
 class Handle:

@@ -1,0 +1,77 @@
+"""What the tests stand on: a real image origin, a real S3 server, and the real command in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.demo.seaweed import SeaweedFS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    with SeaweedFS(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A Dagster instance of this test's own, set up as the project's is."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+    return folder
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last line of standard output, as `--json` promises it."""
+        return json.loads(self.out.splitlines()[-1])
+
+
+def command_environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of an `imgrelay` command that may reach the loopback address."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "IMGRELAY_", "DAGSTER_"))}
+    return {**kept, "DAGSTER_HOME": str(home), "IMGRELAY_ALLOWED_HOSTS": "127.0.0.1", **more}
+
+
+@pytest.fixture
+def imgrelay(home: Path, tmp_path: Path) -> Callable[..., Ran]:
+    """Runs the command `imgrelay` to its end; keyword arguments are environment variables."""
+
+    def run(*arguments: str | Path, cwd: Path = tmp_path, limit: float = 240, **environment: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "imgrelay_dagster.cli", *map(str, arguments)],
+            cwd=cwd,
+            env=command_environment(home, **environment),
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run

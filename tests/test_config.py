@@ -1,0 +1,117 @@
+"""The run config: what it accepts, what it refuses and in which words."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from imgrelay_dagster.config import RelayConfig, relay_run_config
+from imgrelay_dagster.definitions import defs
+from imgrelay_dagster.paths import allow_arguments
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("IMGRELAY_DESTINATION", "IMGRELAY_MANIFESTS", "IMGRELAY_INBOX", "IMGRELAY_ARGUMENT_PATHS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+URLS = {"urls": ["http://h/a.jpg"]}
+
+
+def test_the_defaults_are_those_of_the_engine(tmp_path: Path):
+    settings = RelayConfig.checked(URLS).settings()
+    engine = Settings(dataset="adhoc", destination=str(tmp_path / "out"), max_concurrent=settings.max_concurrent)
+    assert settings == engine
+
+
+def test_the_dataset_is_named_after_the_manifest(tmp_path: Path):
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "birds.csv.gz").touch()
+    assert RelayConfig.checked({"manifest": "birds.csv.gz"}).dataset == "birds"
+    assert RelayConfig.checked({"manifest": "birds.csv.gz", "dataset": "own"}).dataset == "own"
+    assert RelayConfig.checked(URLS).dataset == "adhoc"
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({}, "give exactly one of urls, url_lines and manifest; the run config has none of them"),
+        ({**URLS, "url_lines": "http://h/b"}, "the run config has urls and url_lines"),
+        ({**URLS, "output": {"quality": 101}}, "output.quality: 101 is refused: input should be less than or equal"),
+        ({**URLS, "output": {"background": "blueish"}}, "'blueish' is not a colour"),
+        ({**URLS, "output": {"format": "gif"}}, "output.format: 'gif' is refused"),
+        ({**URLS, "layout": {"opacity": 2}}, "layout.opacity: 2"),
+        ({**URLS, "download": {"attempts": 0}}, "download.attempts: 0"),
+        ({**URLS, "tolerated_failure_percentage": 101}, "tolerated_failure_percentage: 101"),
+        ({**URLS, "urls_per_task": 0}, "urls_per_task: 0"),
+        ({**URLS, "refesh": True}, "refesh is no field of the run config; did you mean refresh?"),
+        ({**URLS, "output": {"qualty": 3}}, "output.qualty is no field of the run config; did you mean quality?"),
+        ({**URLS, "output": "png"}, "output: 'png' is refused"),
+        ({**URLS, "dataset": "../x"}, "dataset"),
+        ({**URLS, "destination": "/etc"}, "destination '/etc' lies outside what runs may use"),
+        ({**URLS, "destination": "http://host/x"}, "is no store"),
+        ({"manifest": "/etc/passwd"}, "manifest '/etc/passwd' lies outside what runs may use"),
+        ({"manifest": "../../etc/passwd"}, "lies outside what runs may use"),
+    ],
+)
+def test_wrong_values_are_refused_in_words(form: dict[str, object], message: str):
+    with pytest.raises(RelayError) as refused:
+        RelayConfig.checked(form)
+    assert message in str(refused.value)
+
+
+def test_a_link_out_of_the_folder_does_not_lead_out(tmp_path: Path):
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "x.txt").symlink_to("/etc/passwd")
+    with pytest.raises(RelayError, match="lies outside"):
+        RelayConfig.checked({"manifest": "x.txt"})
+
+
+def test_configured_folders_are_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_DESTINATION", str(tmp_path / "store"))
+    monkeypatch.setenv("IMGRELAY_MANIFESTS", str(tmp_path / "drops"))
+    form = {"manifest": f"{tmp_path}/drops/a/b.txt", "destination": f"{tmp_path}/store/sub"}
+    assert RelayConfig.checked(form).destination == f"{tmp_path}/store/sub"
+
+
+def test_what_the_command_line_names_is_allowed_for_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_ARGUMENT_PATHS", "")
+    elsewhere = tmp_path / "elsewhere"
+    with pytest.raises(RelayError):
+        RelayConfig.checked({**URLS, "destination": str(elsewhere)})
+    allow_arguments([str(elsewhere)])
+    assert RelayConfig.checked({**URLS, "destination": str(elsewhere)}).destination == str(elsewhere)
+
+
+def test_only_plan_is_given_the_urls():
+    mapped = relay_run_config(URLS)
+    given = {name for name, op in mapped["ops"].items() if "urls" in op["config"]}
+    assert given == {"plan"}
+    assert mapped["execution"]["config"]["max_concurrent"] >= 2
+
+
+def test_every_field_of_the_form_is_described():
+    job = defs.resolve_job_def("relay")
+    schema = job.run_config_schema.config_type
+
+    def undescribed(kind: object, path: str) -> list[str]:
+        found = []
+        for name, field in getattr(kind, "fields", {}).items():
+            if not field.description:
+                found.append(f"{path}{name}")
+            found += undescribed(field.config_type, f"{path}{name}.")
+        return found
+
+    assert undescribed(schema, "") == []
+    assert {"urls", "url_lines", "manifest", "layout", "output", "download"} <= set(schema.fields)
+
+
+def test_a_wrong_form_is_refused_before_anything_starts():
+    job = defs.resolve_job_def("relay")
+    with pytest.raises(dg.DagsterInvalidConfigError, match="quality"):
+        dg.validate_run_config(job, {"urls": ["http://h/a"], "output": {"quality": "high"}})
+    assert dg.validate_run_config(job, URLS)

@@ -1,0 +1,96 @@
+"""What Dagster is shown, and how its processes start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from imgrelay_dagster.executors import PRELOAD, relay_executor
+
+ROOT = Path(__file__).parent.parent
+
+NAMES = """
+import json
+from imgrelay_dagster.definitions import defs
+repository = defs.get_repository_def()
+job = repository.get_job("relay")
+print(json.dumps({
+    "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
+    "assets": sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()),
+    "schedules": sorted(schedule.name for schedule in repository.schedule_defs),
+    "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
+    "resources": sorted(repository.get_top_level_resources()),
+    "ops": sorted(node.name for node in job.graph.nodes),
+    "executor": job.executor_def.name,
+    "retry strategy": job.tags["dagster/retry_strategy"],
+}))
+"""
+
+
+def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path: Path):
+    shown = subprocess.run(
+        [sys.executable, "-c", NAMES], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    assert json.loads(shown) == {
+        "jobs": ["relay"],
+        "assets": [],
+        "schedules": [],
+        "sensors": [],
+        "resources": ["http", "io_manager", "stores", "templates"],
+        "ops": ["compose", "download", "plan", "report", "upload"],
+        "executor": "multiprocess",
+        "retry strategy": "ALL_STEPS",
+    }
+
+
+def test_dagster_validates_the_workspace(home: Path):
+    validated = subprocess.run(
+        [Path(sys.executable).parent / "dagster", "definitions", "validate", "-w", ROOT / "workspace.yaml"],
+        cwd=ROOT,
+        env={**os.environ, "DAGSTER_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert validated.returncode == 0, validated.stderr
+    assert "All code locations passed validation" in validated.stdout + validated.stderr
+
+
+def test_work_begun_is_finished_before_new_work_is_begun():
+    from imgrelay_dagster.jobs import relay
+
+    def priority(name: str) -> int:
+        return int(relay.graph.node_named(name).definition.tags["dagster/priority"])
+
+    assert priority("upload") > priority("compose") > priority("download")
+
+
+@dg.op
+def look_around() -> list[str]:
+    """The modules that this step's process had to import itself, of those that the preload should have given it."""
+    found = "imgrelay_dagster.preload" in sys.modules
+    if not found:
+        return ["imgrelay_dagster.preload was not preloaded"]
+    preload = sys.modules["imgrelay_dagster.preload"]
+    heavy = ("dagster", "sqlalchemy", "alembic", "PIL", "boto3", "botocore", "obstore", "requests", "imgrelay_dagster")
+    return sorted(name for name in set(sys.modules) - preload.LOADED if name.startswith(heavy))
+
+
+@dg.job(executor_def=relay_executor)
+def looking_job() -> None:
+    look_around()
+
+
+def test_a_step_process_finds_everything_loaded(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    assert PRELOAD == ["imgrelay_dagster.preload"]
+    with (
+        dg.DagsterInstance.get() as instance,
+        dg.execute_job(dg.reconstructable(looking_job), instance, raise_on_error=True) as result,
+    ):
+        assert result.output_for_node("look_around") == []

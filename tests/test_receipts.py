@@ -1,0 +1,154 @@
+"""Receipts: written by many, read as one, whole or not at all."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from obstore.store import LocalStore, MemoryStore
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
+from imgrelay_dagster.relay.receipts import FLUSH_INTERVAL, ReceiptIndex, ReceiptWriter, read_receipts, record_json
+
+PREFIX = "_relay/birds/receipts/run1"
+
+
+def record(line: int, **fields: object) -> Record:
+    values = {"outcome": Outcome.UPLOADED, "at": 1000.0 + line, **fields}
+    return Record(line, f"http://host/{line}.jpg", key=f"host/{line}.jpg", **values)
+
+
+def test_receipts_are_put_when_the_writer_closes():
+    store = MemoryStore()
+    with ReceiptWriter(store, PREFIX, "upload-a") as writer:
+        for line in range(1, 4):
+            writer.add(record(line))
+    assert sorted(found.line for found in read_receipts(store, PREFIX)) == [1, 2, 3]
+
+
+def test_receipts_are_put_when_the_step_is_interrupted():
+    store = MemoryStore()
+    with pytest.raises(KeyboardInterrupt), ReceiptWriter(store, PREFIX, "upload-a") as writer:
+        writer.add(record(1))
+        raise KeyboardInterrupt
+    assert [found.line for found in read_receipts(store, PREFIX)] == [1]
+
+
+def test_a_second_interrupt_does_not_cut_off_the_closing_flush():
+    class Interrupting:
+        """A store in whose put a second Ctrl-C arrives."""
+
+        def __init__(self) -> None:
+            self.inner = MemoryStore()
+
+        def put(self, key: str, data: bytes, **options: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            self.inner.put(key, data)
+
+    store = Interrupting()
+    with pytest.raises(KeyboardInterrupt), ReceiptWriter(store, PREFIX, "upload-a") as writer:  # type: ignore[arg-type]
+        writer.add(record(1))
+        raise KeyboardInterrupt
+    assert [found.line for found in read_receipts(store.inner, PREFIX)] == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_receipts_are_put_while_the_step_goes_on():
+    now = [0.0]
+    store = MemoryStore()
+    writer = ReceiptWriter(store, PREFIX, "upload-a", clock=lambda: now[0])
+    writer.add(record(1))
+    writer.flush_if_due()
+    assert list(read_receipts(store, PREFIX)) == []
+    now[0] += FLUSH_INTERVAL
+    writer.flush_if_due()
+    assert [found.line for found in read_receipts(store, PREFIX)] == [1]
+
+
+def test_a_store_that_is_away_is_asked_again(tmp_path: Path):
+    now = [0.0]
+    store = LocalStore(tmp_path / "store", mkdir=True)
+    (tmp_path / "store" / "_relay").write_text("a file where a folder should be")
+    writer = ReceiptWriter(store, PREFIX, "upload-a", clock=lambda: now[0])
+    writer.add(record(1))
+    now[0] += FLUSH_INTERVAL
+    writer.flush_if_due()
+    with pytest.raises(RelayError, match="receipts cannot be written"):
+        writer.flush()
+    (tmp_path / "store" / "_relay").unlink()
+    writer.flush()
+    assert [found.line for found in read_receipts(store, PREFIX)] == [1]
+
+
+def test_writers_never_share_an_object():
+    store = MemoryStore()
+    for name in ("upload-a", "upload-b", "download-a"):
+        with ReceiptWriter(store, PREFIX, name) as writer:
+            writer.add(record(1))
+    assert len(list(read_receipts(store, PREFIX))) == 3
+
+
+def test_a_line_cut_off_by_a_lost_machine_is_passed_over():
+    store = MemoryStore()
+    whole = record_json.dump_json(record(1))
+    store.put(f"{PREFIX}/x-0.jsonl", whole + b"\n" + whole[:40])
+    assert [found.line for found in read_receipts(store, PREFIX)] == [1]
+
+
+def test_a_receipt_starts_with_the_fields_of_the_results_in_their_order():
+    names = list(json.loads(record_json.dump_json(record(1))))
+    assert names[:15] == (
+        "line url key outcome reason detail attempts http_status bytes_in bytes_out width height sha256 "
+        "fingerprint seconds"
+    ).split()
+
+
+def test_the_index_keeps_the_latest_receipt(tmp_path: Path):
+    first = record(1, at=10.0)
+    with ReceiptIndex(tmp_path / "index.db") as index:
+        index.add("k", first)
+        index.add("k", replace(first, at=30.0, outcome=Outcome.FAILED, reason=Reason.TIMEOUT))
+        index.add("k", replace(first, at=20.0))
+        found = index.get("k")
+        assert found is not None
+        assert found.reason is Reason.TIMEOUT
+        assert index.get("other") is None
+    assert not (tmp_path / "index.db").exists()
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+numbers = st.none() | st.integers(0, 2**53)
+
+
+@given(
+    st.builds(
+        Record,
+        line=st.integers(1, 10**9),
+        url=texts,
+        key=st.none() | texts,
+        outcome=st.sampled_from(Outcome),
+        reason=st.none() | st.sampled_from(Reason),
+        detail=st.none() | texts,
+        attempts=st.integers(0, 10),
+        http_status=numbers,
+        bytes_in=numbers,
+        bytes_out=numbers,
+        width=numbers,
+        height=numbers,
+        sha256=st.none() | texts,
+        fingerprint=st.none() | texts,
+        seconds=st.builds(Seconds, *[st.floats(0, 1e6)] * 3),
+        template=st.none() | texts,
+        at=st.none() | st.floats(0, 1e10),
+    )
+)
+def test_any_record_survives_the_store(written: Record):
+    store = MemoryStore()
+    with ReceiptWriter(store, PREFIX, "w") as writer:
+        writer.add(written)
+    assert list(read_receipts(store, PREFIX)) == [written]

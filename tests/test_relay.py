@@ -1,0 +1,246 @@
+"""The whole way, with the real command, the real executor, a real origin and a real S3 server."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from PIL import Image
+
+from imgrelay_dagster.demo import manifests
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.tasks import PER_URL_LIMIT
+from tests.conftest import ROOT, Ran
+from tests.expected import difference, framed
+
+Command = Callable[..., Ran]
+TEMPLATE = (ROOT / "imgrelay_dagster" / "templates" / "frame.png").read_bytes()
+MEAN_TOLERANCE = 6.0
+"""Levels of 255 that a stored JPEG (quality 85) of a demo picture may be off on average: chroma is halved there."""
+
+
+class Bucket:
+    """A bucket of one test's own, and what lies in it."""
+
+    def __init__(self, server: SeaweedFS, name: str) -> None:
+        server.create_bucket(name)
+        self.client = server.client()
+        self.name = name
+        self.environment = server.environment()
+
+    def objects(self) -> dict[str, bytes]:
+        """Every object below the bucket's root."""
+        found = {}
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name):
+            for item in page.get("Contents", []):
+                found[item["Key"]] = self.client.get_object(Bucket=self.name, Key=item["Key"])["Body"].read()
+        return found
+
+
+@pytest.fixture
+def bucket(seaweed: SeaweedFS, request: pytest.FixtureRequest) -> Bucket:
+    return Bucket(seaweed, f"b{abs(hash(request.node.name)):x}"[:40])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def images(stored: dict[str, bytes]) -> dict[str, bytes]:
+    return {key: data for key, data in stored.items() if not key.startswith("_relay/")}
+
+
+def results(stored: dict[str, bytes], summary: dict[str, Any]) -> list[dict[str, Any]]:
+    data = stored[f"_relay/{summary['dataset']}/runs/{summary['run_id']}/results.jsonl"]
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def write_manifest(folder: Path, urls: list[str], name: str = "birds.txt") -> Path:
+    path = folder / name
+    path.write_text("".join(f"{url}\n" for url in urls))
+    return path
+
+
+def check_accounts(stored: dict[str, bytes], summary: dict[str, Any], entries: int) -> list[dict[str, Any]]:
+    """Every entry is accounted for once, in the results as in the summary, and each image is one of them."""
+    assert summary["entries"] == entries
+    parts = ("uploaded", "unchanged", "failed", "not_attempted")
+    assert sum(summary[part] for part in parts) == entries
+    rows = results(stored, summary)
+    counted = Counter(row["outcome"] for row in rows)
+    assert {part: counted[part] for part in parts} == {part: summary[part] for part in parts}
+    assert [row["line"] for row in rows] == list(range(1, entries + 1))
+    assert set(images(stored)) == {row["key"] for row in rows if row["outcome"] in ("uploaded", "unchanged")}
+    beside = {key.split("/")[2] for key in stored if key.startswith("_relay/")}
+    assert beside == {"runs", "receipts"}
+    assert not [key for key in stored if key.endswith(("probe", "ledger.jsonl.gz"))]
+    return rows
+
+
+def step_keys(home: Path, run_id: str) -> Counter[str]:
+    """How many steps of each op the run has."""
+    instance = dg.DagsterInstance.from_config(str(home))
+    with instance:
+        events = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
+    return Counter((event.step_key or "").partition("[")[0] for event in events)
+
+
+def event_rows(home: Path, run_id: str) -> int:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        return len(instance.all_logs(run_id))
+
+
+@pytest.mark.parametrize("count", [1, 12, 200, 2_000])
+def test_every_image_arrives_in_s3(
+    imgrelay: Command, origin: Origin, bucket: Bucket, home: Path, tmp_path: Path, count: int
+):
+    manifest = write_manifest(tmp_path, origin.many(count))
+    ran = imgrelay(
+        "run", "--manifest", manifest, "--destination", f"s3://{bucket.name}", "--json", **bucket.environment
+    )
+    assert ran.code == 0, ran.err
+    assert ran.summary["uploaded"] == count
+    stored = bucket.objects()
+    rows = check_accounts(stored, ran.summary, count)
+    steps = step_keys(home, ran.summary["run_id"])
+    if count <= PER_URL_LIMIT:
+        assert (steps["download"], steps["compose"], steps["upload"]) == (count, count, count)
+    else:
+        assert steps["download"] == steps["compose"] == steps["upload"] <= max(4, count // 500 + 1)
+        assert event_rows(home, ran.summary["run_id"]) < 2 * count
+    for row in rows:
+        with Image.open(io.BytesIO(stored[row["key"]])) as image:
+            image.load()
+            assert image.size == (row["width"], row["height"])
+            assert (image.format, len(stored[row["key"]])) == ("JPEG", row["bytes_out"])
+    assert not list((home / "staging").iterdir())
+
+
+@pytest.fixture(scope="module")
+def pictures(origin: Origin) -> Iterator[dict[str, bytes]]:
+    """Every good demo picture by its URL, fetched without imgrelay."""
+    import urllib.request
+
+    expected = manifests.expected(origin.manifest())
+    good = [url for url, reason in expected.items() if reason is None]
+
+    def fetch(url: str) -> bytes:
+        for _ in range(4):
+            try:
+                with urllib.request.urlopen(url, timeout=10) as answer:
+                    return answer.read()
+            except urllib.error.HTTPError:
+                continue
+        raise AssertionError(url)
+
+    yield {url: fetch(url) for url in good}
+
+
+def test_every_kind_of_picture_looks_as_it_should_and_every_bad_url_has_its_reason(
+    imgrelay: Command, origin: Origin, bucket: Bucket, tmp_path: Path, pictures: dict[str, bytes]
+):
+    urls = origin.manifest()
+    expected = manifests.expected(urls)
+    bad = {url: reason for url, reason in expected.items() if reason is not None}
+    assert len(pictures) >= 60
+    assert len(bad) >= 8
+    manifest = write_manifest(tmp_path, urls)
+    options = ("--manifest", manifest, "--tolerated-failure-percentage", "50", "--json")
+    ran = imgrelay("run", *options, "--destination", f"s3://{bucket.name}", **bucket.environment)
+    assert ran.code == 0, ran.err
+    stored = bucket.objects()
+    rows = {row["url"]: row for row in check_accounts(stored, ran.summary, len(urls))}
+    assert {url: rows[url]["reason"] for url in bad} == {url: reason.value for url, reason in bad.items()}
+    assert ran.summary["reasons"] == dict(Counter(reason.value for reason in bad.values()).most_common())
+    off = {}
+    for url, source in pictures.items():
+        wanted = framed(source, TEMPLATE)
+        with Image.open(io.BytesIO(stored[rows[url]["key"]])) as image:
+            assert image.size == wanted.size, url
+            assert not image.getexif(), url
+            assert "icc_profile" not in image.info, url
+            off[url] = difference(image, wanted)
+    assert {url: apart for url, apart in off.items() if apart.mean > MEAN_TOLERANCE} == {}
+
+    again = imgrelay("run", *options, "--destination", tmp_path / "out")
+    assert again.code == 0, again.err
+    assert images(files(tmp_path / "out")) == images(stored)
+
+
+def test_a_second_launch_does_only_what_is_left(imgrelay: Command, origin: Origin, tmp_path: Path):
+    urls = [*origin.many(40), origin.url("/bad/gone.jpg"), "http://no-such-host.invalid/x.jpg"]
+    manifest = write_manifest(tmp_path, urls)
+    options = ("run", "--manifest", manifest, "--destination", tmp_path / "out", "--json")
+    first = imgrelay(*options)
+    assert first.code == 0, first.err
+    before = Counter(origin.hits)
+    second = imgrelay(*options)
+    assert (second.code, second.summary["unchanged"], second.summary["uploaded"]) == (0, 40, 0)
+    assert second.summary["reasons"] == first.summary["reasons"]
+    assert Counter(origin.hits) == before
+    check_accounts(files(tmp_path / "out"), second.summary, 42)
+    third = imgrelay(*options, "--refresh")
+    assert (third.summary["uploaded"], third.summary["unchanged"]) == (40, 0)
+
+
+def test_failed_jsonl_is_itself_a_manifest(imgrelay: Command, origin: Origin, tmp_path: Path):
+    manifest = write_manifest(tmp_path, [*origin.many(3), "http://no-such-host.invalid/x.jpg"])
+    out = tmp_path / "out"
+    first = imgrelay("run", "--manifest", manifest, "--destination", out, "--json")
+    assert (first.code, first.summary["status"], first.summary["failed"]) == (1, "failure", 1)
+    assert "1 of 4 entries failed (25.0 %), more than the tolerated 5 %" in first.err
+    failed = out / "_relay" / "birds" / "runs" / first.summary["run_id"] / "failed.jsonl"
+    second = imgrelay("run", "--manifest", failed, "--destination", out, "--json")
+    assert (second.summary["dataset"], second.summary["entries"]) == ("birds", 1)
+    assert second.summary["reasons"] == {"dns_error": 1}
+
+
+def test_strange_urls_and_manifests_are_all_right(imgrelay: Command, origin: Origin, tmp_path: Path):
+    good = "jpeg/dawn.jpg"
+    urls = [
+        origin.url(f"{good}?a=1"),
+        origin.url(f"{good}?a%3D1"),
+        origin.url(f"{good}?q=" + "x" * 3_000),
+        origin.url(f"{good}?name=köln/ü b.jpg"),
+        origin.url(f"png/../{good}"),
+        origin.url("/"),
+        origin.url(f"{good}?a=1"),
+    ]
+    manifest = tmp_path / "birds.txt"
+    manifest.write_bytes(b"\xef\xbb\xbf# birds\r\n\r\n" + "\r\n".join(urls).encode() + b"\r\n")
+    out = tmp_path / "out"
+    ran = imgrelay(
+        "run", "--manifest", manifest, "--destination", out, "--json", "--tolerated-failure-percentage", "50"
+    )
+    assert ran.code == 0, ran.err
+    rows = results(files(out), ran.summary)
+    assert [row["line"] for row in rows] == [3, 4, 5, 6, 7, 8, 9]
+    assert [row["outcome"] for row in rows] == ["uploaded"] * 4 + [rows[4]["outcome"], "failed", "uploaded"]
+    keys = [row["key"] for row in rows]
+    assert len(set(keys[:6])) == 6
+    assert keys[0] == keys[6]
+    assert all(len(key.encode()) <= 200 and ".." not in key for key in keys)
+    assert set(images(files(out))) == {row["key"] for row in rows if row["outcome"] == "uploaded"}
+
+
+def test_a_manifests_own_keys_and_templates_are_taken(imgrelay: Command, origin: Origin, tmp_path: Path):
+    manifest = tmp_path / "birds.csv"
+    manifest.write_text(
+        "url,key,template\n"
+        f"{origin.url('jpeg/dawn.jpg')},own/a b/ü.jpg,badge.png\n"
+        f"{origin.url('jpeg/dawn.jpg')}?2,../evil.jpg,\n"
+        f"{origin.url('jpeg/dawn.jpg')}?3,own/a b/ü.jpg,\n"
+    )
+    out = tmp_path / "out"
+    ran = imgrelay(
+        "run", "--manifest", manifest, "--destination", out, "--json", "--tolerated-failure-percentage", "70"
+    )
+    assert ran.code == 0, ran.err
+    assert ran.summary["reasons"] == {"invalid_entry": 1, "key_conflict": 1}
+    assert set(images(files(out))) == {"own/a b/ü.jpg"}
+    assert not (tmp_path / "evil.jpg").exists()

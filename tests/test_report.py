@@ -1,0 +1,180 @@
+"""Results folded from ledger and receipts: every line once, in order, whatever became of the run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from obstore.store import MemoryStore
+
+from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
+from imgrelay_dagster.relay.plan import plan_run
+from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.report import Summary, drop_ledger, read_summary, write_results
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+
+SETTINGS = Settings(dataset="birds", destination="memory", tolerated_failure_percentage=25)
+UPLOADED = {
+    "outcome": Outcome.UPLOADED,
+    "attempts": 1,
+    "http_status": 200,
+    "bytes_in": 10,
+    "bytes_out": 7,
+    "width": 4,
+    "height": 3,
+    "sha256": "ab",
+    "seconds": Seconds(1, 2, 3),
+    "at": 5.0,
+}
+FAILED = {"outcome": Outcome.FAILED, "reason": Reason.TIMEOUT, "detail": "h answers not", "attempts": 3, "at": 5.0}
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def run(store: MemoryStore, scratch: Path, rows: list[Row], ends: dict[int, dict[str, object]], **options) -> Summary:
+    """Plan the rows, give each line its end, fold."""
+    plan = plan_run(
+        rows,
+        SETTINGS,
+        run_id="run1",
+        store=store,
+        first=store,
+        templates=TemplateFolder.shipped(),
+        scratch=scratch,
+    )
+    with ReceiptWriter(store, run_receipts("birds", "run1"), "upload-x") as writer:
+        for record in (record for task in plan.tasks() for record in task.records):
+            if record.line in ends:
+                writer.add(replace(record, **ends[record.line]))
+    return write_results(store, SETTINGS, run_id="run1", seconds=2.0, **options)
+
+
+def lines_of(store: MemoryStore, name: str) -> list[dict[str, object]]:
+    data = bytes(store.get(f"_relay/birds/runs/run1/{name}").bytes())
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def test_each_line_has_its_result_in_manifest_order(store: MemoryStore, tmp_path: Path):
+    rows: list[Row] = [ManifestRow(line, f"http://h/{line}.jpg") for line in (1, 2, 4, 5)]
+    rows += [BadRow(7, "{", "broken JSON"), ManifestRow(9, "http://h/1.jpg")]
+    summary = run(store, tmp_path, rows, {1: UPLOADED, 2: FAILED, 4: UPLOADED})
+    results = lines_of(store, "results.jsonl")
+    assert [(row["line"], row["outcome"]) for row in results] == [
+        (1, "uploaded"),
+        (2, "failed"),
+        (4, "uploaded"),
+        (5, "not_attempted"),
+        (7, "failed"),
+        (9, "uploaded"),
+    ]
+    assert (summary.entries, summary.uploaded, summary.failed, summary.not_attempted) == (6, 3, 2, 1)
+    assert summary.reasons == {"timeout": 1, "invalid_entry": 1}
+
+
+def test_results_have_the_promised_fields_in_order(store: MemoryStore, tmp_path: Path):
+    run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
+    (row,) = lines_of(store, "results.jsonl")
+    assert list(row) == (
+        "line url key outcome reason detail attempts http_status bytes_in bytes_out width height sha256 "
+        "fingerprint seconds"
+    ).split()
+    assert row["seconds"] == {"download": 1, "compose": 2, "upload": 3}
+    assert (row["bytes_out"], row["width"], row["height"], row["sha256"]) == (7, 4, 3, "ab")
+
+
+def test_a_repeated_line_costs_nothing_and_is_not_counted_in_the_traffic(store: MemoryStore, tmp_path: Path):
+    rows: list[Row] = [ManifestRow(line, "http://h/1.jpg") for line in (1, 2, 3)]
+    summary = run(store, tmp_path, rows, {1: UPLOADED})
+    results = lines_of(store, "results.jsonl")
+    assert [row["attempts"] for row in results] == [1, 0, 0]
+    assert (summary.uploaded, summary.bytes_in, summary.bytes_out) == (3, 10, 7)
+
+
+def test_the_summary_has_the_promised_fields_in_order(store: MemoryStore, tmp_path: Path):
+    written = run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
+    summary = json.loads(bytes(store.get("_relay/birds/runs/run1/summary.json").bytes()))
+    assert list(summary) == (
+        "run_id dataset status entries uploaded unchanged failed not_attempted reasons bytes_in bytes_out seconds "
+        "images_per_second"
+    ).split()
+    assert (summary["status"], summary["images_per_second"]) == ("success", 0.5)
+    assert read_summary(store, "birds", "run1") == written
+    assert read_summary(store, "birds", "run2") is None
+
+
+@pytest.mark.parametrize(("failing", "status"), [(1, "success"), (2, "failure")])
+def test_the_run_fails_when_more_than_the_tolerated_share_failed(
+    store: MemoryStore, tmp_path: Path, failing: int, status: str
+):
+    rows: list[Row] = [ManifestRow(line, f"http://h/{line}") for line in range(1, 5)]
+    ends = {line: FAILED if line <= failing else UPLOADED for line in range(1, 5)}
+    assert run(store, tmp_path, rows, ends).status == status
+
+
+def test_a_run_that_left_entries_undone_is_no_success(store: MemoryStore, tmp_path: Path):
+    assert run(store, tmp_path, [ManifestRow(1, "http://h/1")], {}).status == "failure"
+
+
+def test_an_empty_manifest_is_a_success(store: MemoryStore, tmp_path: Path):
+    summary = run(store, tmp_path, [], {})
+    assert (summary.status, summary.entries, lines_of(store, "results.jsonl")) == ("success", 0, [])
+
+
+def test_failed_jsonl_gives_each_entry_its_key_and_template_again(store: MemoryStore, tmp_path: Path):
+    rows: list[Row] = [
+        ManifestRow(1, "http://h/1.jpg"),
+        ManifestRow(2, "http://h/2.jpg", key="own/2.jpg", template="badge.png"),
+        ManifestRow(3, "http://h/3.jpg"),
+    ]
+    run(store, tmp_path, rows, {1: FAILED, 2: FAILED, 3: UPLOADED})
+    reason = {"reason": "timeout", "detail": "h answers not"}
+    assert lines_of(store, "failed.jsonl") == [
+        {"url": "http://h/1.jpg", **reason},
+        {"url": "http://h/2.jpg", "key": "own/2.jpg", "template": "badge.png", **reason},
+    ]
+
+
+def test_a_run_that_ended_early_is_completed_from_its_receipts(store: MemoryStore, tmp_path: Path):
+    rows: list[Row] = [ManifestRow(line, f"http://h/{line}") for line in range(1, 11)]
+    summary = run(store, tmp_path, rows, {1: UPLOADED, 2: FAILED}, status="canceled")
+    assert (summary.status, summary.uploaded, summary.failed, summary.not_attempted) == ("canceled", 1, 1, 8)
+
+
+def test_the_ledger_goes_once_the_results_are_written(store: MemoryStore, tmp_path: Path):
+    run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
+    drop_ledger(store, SETTINGS, "run1")
+    keys = [meta["path"] for chunk in store.list() for meta in chunk]
+    assert not [key for key in keys if "ledger" in key]
+
+
+def test_folding_twenty_thousand_lines_keeps_few_of_them_in_memory(store: MemoryStore, tmp_path: Path):
+    import tracemalloc
+
+    rows = (ManifestRow(line, f"http://host/{line}.jpg") for line in range(1, 20_001))
+    plan = plan_run(
+        rows,
+        SETTINGS,
+        run_id="run1",
+        store=store,
+        first=store,
+        templates=TemplateFolder.shipped(),
+        scratch=tmp_path,
+    )
+    with ReceiptWriter(store, run_receipts("birds", "run1"), "upload-x") as writer:
+        for task in plan.tasks():
+            for record in task.records:
+                writer.add(replace(record, **UPLOADED))
+            writer.flush()
+    tracemalloc.start()
+    summary = write_results(store, SETTINGS, run_id="run1", seconds=2.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert summary.uploaded == 20_000
+    results = len(bytes(store.get("_relay/birds/runs/run1/results.jsonl").bytes()))
+    assert results > 5_000_000
+    assert peak < 2_000_000 + 2 * 500 * 400

@@ -1,0 +1,124 @@
+"""The pool of threads for one stage."""
+
+import threading
+import time
+
+import pytest
+
+from imgrelay_dagster.relay.errors import RelayError, Stopped
+from imgrelay_dagster.relay.workers import work_through
+
+
+def relayed(work, items, **options):
+    settings = {"threads": 4, "stop": threading.Event(), "crashed": lambda item, error: (item, error)}
+    return work_through(items, work, **{**settings, **options})
+
+
+def test_results_keep_the_order_of_the_items():
+    def work(number: int) -> int:
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        return number * 2
+
+    assert relayed(work, list(range(50)), threads=8) == [number * 2 for number in range(50)]
+
+
+def test_no_items_give_no_results():
+    assert relayed(lambda item: item, []) == []
+
+
+def test_threads_are_bounded():
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.005)
+        with lock:
+            running -= 1
+
+    relayed(work, list(range(60)), threads=3)
+    assert most == 3
+
+
+def test_an_exception_ends_its_item_only():
+    def work(number: int) -> int:
+        if number == 3:
+            raise MemoryError("this one is too large")
+        return number
+
+    results = relayed(work, list(range(6)))
+    assert [result for result in results if isinstance(result, int)] == [0, 1, 2, 4, 5]
+    item, error = results[3]
+    assert item == 3
+    assert isinstance(error, MemoryError)
+
+
+def test_every_result_is_reported_as_it_comes():
+    done: list[int] = []
+    relayed(lambda item: item, list(range(30)), done=done.append)
+    assert sorted(done) == list(range(30))
+
+
+def test_trouble_of_the_whole_run_stops_the_pool():
+    started: list[int] = []
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        started.append(number)
+        if number == 5:
+            raise RelayError("disk full")
+        time.sleep(0.01)
+
+    with pytest.raises(RelayError, match="disk full"):
+        relayed(work, list(range(10_000)), stop=stop)
+    assert stop.is_set()
+    assert len(started) < 1_000
+
+
+def test_an_interrupt_of_the_main_thread_is_passed_on_and_the_threads_leave():
+    stop = threading.Event()
+    before = threading.active_count()
+
+    def work(_: int) -> None:
+        if stop.wait(30):
+            raise Stopped
+
+    def tick() -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        relayed(work, list(range(100)), threads=16, stop=stop, tick=tick)
+    assert time.monotonic() - began < 5
+    assert threading.active_count() == before
+
+
+def test_threads_that_do_not_listen_are_left_behind_as_daemons():
+    release = threading.Event()
+
+    def tick() -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        relayed(lambda _: release.wait(60), [1], tick=tick)
+    waited = time.monotonic() - began
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("relay-")]
+    assert waited < 10
+    assert all(thread.daemon for thread in left)
+    release.set()
+    for thread in left:
+        thread.join(5)
+
+
+def test_a_stop_from_elsewhere_ends_the_wait():
+    stop = threading.Event()
+
+    def work(_: int) -> None:
+        stop.set()
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        relayed(work, list(range(10)), stop=stop)
