@@ -23,6 +23,9 @@ from imgrelay_dagster.relay.stores import absolute
 DEFAULT_DESTINATION = "out"
 ADHOC = "adhoc"
 
+SAMPLE_MANIFEST = os.environ.get("IMGRELAY_SAMPLE_MANIFEST")
+"""What the launchpad opens with in `make dev`. It gives way to any URLs."""
+
 
 class LayoutConfig(dg.Config):
     """How the template is laid over the image."""
@@ -179,7 +182,7 @@ class RelayConfig(RelayOptions):
         None, description="Image URLs as text, one a line (write `url_lines: |` and paste below it)."
     )
     manifest: str | None = Field(
-        None, description="Path or s3:// address of a manifest: .txt, .csv or .jsonl, each also .gz."
+        SAMPLE_MANIFEST, description="Path or s3:// address of a manifest: .txt, .csv or .jsonl, each also .gz."
     )
 
     @classmethod
@@ -194,6 +197,8 @@ class RelayConfig(RelayOptions):
             form = cls(**values)
         except ValidationError as error:
             raise RelayError(_first_trouble(error)) from error
+        if form.manifest == SAMPLE_MANIFEST and (form.urls or form.url_lines):
+            form = form.model_copy(update={"manifest": None})
         _check_sources(form)
         manifest = resolve_manifest(form.manifest) if form.manifest is not None else None
         dataset = form.dataset if form.dataset is not None else (dataset_name(manifest) if manifest else ADHOC)

@@ -14,13 +14,14 @@ import threading
 from pathlib import Path
 
 from imgrelay_dagster.demo import child, manifests
+from imgrelay_dagster.demo.manifests import SAMPLE_PORT
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.outcome import describe_bucket, describe_folder
 from imgrelay_dagster.demo.pictures import pictures
 from imgrelay_dagster.demo.ports import HOST
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 
-PORT, BUCKET, PREFIX, OUT = 8790, "images", "demo", Path("out")
+BUCKET, PREFIX, OUT = "images", "demo", Path("out")
 TOLERATED = 50
 CANCEL_SECONDS = 30.0
 
@@ -68,7 +69,7 @@ def _demo(*, s3: bool) -> int:
 
 def _origin() -> Origin:
     """The origin on its usual port, so that a second demo finds its URLs done; else on a free one."""
-    origin = Origin(PORT)
+    origin = Origin(SAMPLE_PORT)
     try:
         origin.start()
     except OSError:

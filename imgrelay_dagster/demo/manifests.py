@@ -21,6 +21,10 @@ _SAMPLE_EXTRAS = (
 )
 
 
+SAMPLE_PORT = 8790
+"""Port that the sample manifest's URLs name."""
+
+
 def everything(base: str) -> list[str]:
     """All URLs of the origin at `base` (such as `http://127.0.0.1:8790/`), good ones first."""
     return [*(urljoin(base, path) for path in (*names(), *TROUBLES)), *ELSEWHERE]

@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m imgrelay_dagster.demo.origin", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--port", type=int, default=8790)
+    parser.add_argument("--port", type=int, default=manifests.SAMPLE_PORT)
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="write all URLs there (.txt or .csv)")
     parser.add_argument("--sample", action="store_true", help="about 30 URLs in the manifest, one of each kind")
     parser.add_argument("--write-only", action="store_true", help="write the manifest and do not serve")

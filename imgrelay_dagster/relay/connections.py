@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -33,7 +33,7 @@ def tls_context() -> ssl.SSLContext:
     The system's store is where an organisation's own authority is installed; `SSL_CERT_FILE` is honoured.
     """
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.load_verify_locations(where())
+    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     context.load_default_certs()
     return context
 
