@@ -102,6 +102,12 @@ def drip_headers(request: Any) -> None:
 
 
 @route
+def drip_location(request: Any) -> None:
+    """A redirect to a name that never ends."""
+    _drip(request, b"HTTP/1.1 302 Found\r\nLocation: /elsewhere/" + b"x" * 10_000, head=50)
+
+
+@route
 def drip_redirect(request: Any) -> None:
     """A redirect whose headers come quickly and whose body never ends."""
     request.send(answer("302 Found", b"", "Location: /drip-redirect/again", length=100))
@@ -303,8 +309,9 @@ def cookie(request: Any) -> None:
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def _drip(request: Any, data: bytes) -> None:
-    for start in range(len(data)):
+def _drip(request: Any, data: bytes, head: int = 0) -> None:
+    request.send(data[:head])
+    for start in range(head, len(data)):
         request.send(data[start : start + 1])
         request.wait(0.1)
 

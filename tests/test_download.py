@@ -172,20 +172,24 @@ def test_a_closed_port_is_a_connect_error(download: Downloader) -> None:
     assert "Connection refused" in failure.detail
 
 
-@pytest.mark.parametrize("path", ["/drip", "/drip-headers", "/drip-redirect", "/drip-redirect?tls"])
-def test_the_deadline_cuts_off_a_server_that_never_falls_silent(origin: HostileOrigin, path: str) -> None:
-    # Behind `?tls` the server takes the client's hello for a request that is not complete yet.
-    scheme = "https" if path.endswith("tls") else None
+@pytest.mark.parametrize("path", ["/drip", "/drip-headers", "/drip-location", "/in-the-handshake"])
+def test_the_deadline_cuts_off_a_server_that_never_falls_silent(fresh: HostileOrigin, path: str) -> None:
+    # A server without TLS takes the client's hello for a request that is not complete yet, and waits.
+    scheme = "https" if path == "/in-the-handshake" else None
     with downloader(attempts=1, deadline=0.7, read_timeout=5, connect_timeout=5) as download:
         started = time.monotonic()
-        failure = failure_of(download, origin.url(path, scheme=scheme))
+        failure = failure_of(download, fresh.url(path, scheme=scheme))
         took = time.monotonic() - started
-    if path == "/drip-redirect":  # its body does not matter, so there is nothing to wait for
-        assert failure.reason is Reason.TOO_MANY_REDIRECTS
-        assert took < 0.7
-    else:
-        assert failure.reason is Reason.TIMEOUT
-        assert 0.6 < took < 1.2
+    assert failure.reason is Reason.TIMEOUT
+    assert 0.6 < took < 1.2
+    assert not fresh.hits.keys() - {path}  # half a Location is not followed
+
+
+def test_bodies_that_are_not_wanted_are_not_waited_for(fresh: HostileOrigin) -> None:
+    with downloader(deadline=5, read_timeout=5) as download:
+        started = time.monotonic()
+        assert failure_of(download, fresh.url("/drip-redirect")).reason is Reason.TOO_MANY_REDIRECTS
+        assert time.monotonic() - started < 1
 
 
 def test_the_deadline_is_for_all_redirects_together(fresh: HostileOrigin) -> None:

@@ -19,6 +19,7 @@ from tests.certificate import make_certificate
 from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
 from tests.hostile import HostileOrigin
 
+MALFORMED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nno colon in this header\r\n\r\nno"
 BASIC = "Basic dXNlcjpzM2NyZXQ="  # user:s3cret
 
 
@@ -170,7 +171,7 @@ def test_a_configured_proxy_is_used_and_looks_names_up_itself() -> None:
     [
         *("/status/404", "/status/503", "/hang-up", "/never", "/big-headers", "/close-mid-body", "/empty"),
         *("/redirect-loop", "/lengths-differ", "/redirect-to?u=ftp://user:s3cret@h/?s3cret", "/length-too-large"),
-        *("/bad-header", "/redirect-to?u=http://10.0.0.1/?s3cret"),
+        *(f"/raw?hex={MALFORMED.hex()}", "/redirect-to?u=http://10.0.0.1/?s3cret"),
     ],
 )
 def test_no_secret_is_told_in_failures_tracebacks_or_logs(

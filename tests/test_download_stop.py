@@ -12,7 +12,7 @@ import pytest
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
 from imgrelay_dagster.relay.hosts import HostTurns
-from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, open_sockets
+from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, open_sockets, resolver
 from tests.hostile import HostileOrigin
 
 PATIENT = {"read_timeout": 60, "deadline": 60, "connect_timeout": 60, "attempts": 3, "backoff": 60}
@@ -144,6 +144,25 @@ def test_no_descriptor_leaks_over_hundreds_of_downloads_of_all_kinds() -> None:
             time.sleep(0.3)
             # At most two idle connections, each two descriptors here and one at the origin; and its listener.
             assert open_sockets() <= before + 7
+    finally:
+        gc.enable()
+
+
+def test_idle_connections_to_many_hosts_are_bounded() -> None:
+    names = [f"host{number}" for number in range(60)]
+    before = open_sockets()
+    gc.collect()
+    gc.disable()
+    try:
+        resolve = resolver(**dict.fromkeys(names, "127.0.0.1"))
+        with HostileOrigin(IMAGES) as origin, downloader(resolve=resolve, backoff=0.0) as download:
+            for name in names:
+                with suppress(EntryFailure):
+                    download.fetch(origin.url("/hang-up", f"{name}.test"), Bodies())
+                download.fetch(origin.url("/ok.jpg", f"{name}.test"), Bodies())
+            time.sleep(0.3)
+            # 16 pools are kept; a connection is two descriptors here and one at the origin, beside its listener.
+            assert open_sockets() <= before + 16 * 3 + 1
     finally:
         gc.enable()
 

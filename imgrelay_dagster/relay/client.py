@@ -103,7 +103,7 @@ class Client:
             with self._turns.at(target.host, self._go_on), self._watchdog.watch(left) as exchange:
                 answer = self._ask(target)
                 try:
-                    exchange.check()  # what was cut may look like an answer that is complete
+                    exchange.check()  # what was cut may look like the end of the headers
                     location = answer.headers.get("Location") if answer.status in _REDIRECT else None
                     if location is None:
                         return answer.status, self._take(answer, target.host, exchange, sink)
@@ -156,8 +156,7 @@ class Client:
                     if max(received, size) > most:
                         raise _too_large(None, most)
                     body.write(piece)
-                exchange.check()
-            exchange.check()
+            exchange.check()  # what was cut may look like the end of the body
             if decoder:
                 decoder.finish()
             if size == 0:
