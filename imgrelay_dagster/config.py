@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 
 from imgrelay_dagster.paths import local_path_allowed, resolve_manifest
 from imgrelay_dagster.relay.compose import Format, Output
-from imgrelay_dagster.relay.decode import HIGHEST_MAX_PIXELS
 from imgrelay_dagster.relay.datasets import check_dataset, dataset_name
+from imgrelay_dagster.relay.decode import HIGHEST_MAX_PIXELS
 from imgrelay_dagster.relay.download import Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.layout import Anchor, Canvas, Fit, Layout, Mode
@@ -43,9 +43,7 @@ class LayoutConfig(dg.Config):
     anchor: Literal[
         "north_west", "north", "north_east", "west", "center", "east", "south_west", "south", "south_east"
     ] = Field("south_east", description="watermark: where it is put.")
-    scale: float = Field(
-        0.25, gt=0, le=1, description="watermark: its width as a share of the image's width (0-1)."
-    )
+    scale: float = Field(0.25, gt=0, le=1, description="watermark: its width as a share of the image's width (0-1).")
     margin: float = Field(
         0.02, ge=0, lt=0.5, description="watermark: space to the edge as a share of the image's width."
     )
@@ -97,9 +95,7 @@ class DownloadConfig(dg.Config):
         description="Largest image, width times height, checked before it is decoded.",
     )
     max_redirects: int = Field(_LIMITS.max_redirects, ge=0, le=30, description="Redirects followed.")
-    threads: int = Field(
-        _LIMITS.threads, ge=1, le=128, description="Downloads at once in each running download step."
-    )
+    threads: int = Field(_LIMITS.threads, ge=1, le=128, description="Downloads at once in each running download step.")
     per_host: int = Field(
         _LIMITS.per_host, ge=1, le=128, description="Downloads at once from one host in each of those steps."
     )
@@ -117,9 +113,9 @@ class RelayOptions(dg.Config):
         None,
         description="s3://bucket/prefix or a folder. Default: $IMGRELAY_DESTINATION, else the folder out.",
     )
-    layout: LayoutConfig = Field(LayoutConfig(), description="How the template is laid over.")
-    output: OutputConfig = Field(OutputConfig(), description="How the result is encoded.")
-    download: DownloadConfig = Field(DownloadConfig(), description="Limits on downloads.")
+    layout: LayoutConfig = Field(LayoutConfig(**{}), description="How the template is laid over.")
+    output: OutputConfig = Field(OutputConfig(**{}), description="How the result is encoded.")
+    download: DownloadConfig = Field(DownloadConfig(**{}), description="Limits on downloads.")
     tolerated_failure_percentage: float = Field(
         5.0, ge=0, le=100, description="The run fails when more than this share of entries failed (0-100)."
     )
@@ -133,9 +129,7 @@ class RelayOptions(dg.Config):
     urls_per_task: int | None = Field(
         None, ge=1, le=100_000, description="Entries in one task. Default: chosen from their number."
     )
-    max_concurrent: int | None = Field(
-        None, ge=1, le=64, description="Steps at once. Default: chosen from the cores."
-    )
+    max_concurrent: int | None = Field(None, ge=1, le=64, description="Steps at once. Default: chosen from the cores.")
 
     def settings(self) -> Settings:
         """The engine's settings.

@@ -5,6 +5,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 ROUTES: dict[str, Callable[[Any], None]] = {}
@@ -329,7 +330,6 @@ def _reset(sock: socket.socket) -> None:
     raise Hangup
 
 
+@cache
 def _bomb() -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    zeros = bytes(1_000_000)
-    return b"".join(packer.compress(zeros) for _ in range(100)) + packer.flush()
+    return gzip.compress(bytes(5_000_000)) * 20  # RFC 1952 2.2: members may follow each other

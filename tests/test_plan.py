@@ -68,7 +68,9 @@ def tasks_of(plan: Plan) -> list[Record]:
 
 
 def test_every_line_is_in_the_ledger_in_order(planned: Planner):
-    plan, ledger = planned([*rows("http://h/a.jpg", "ftp://h/b"), BadRow(3, "{", "broken JSON"), *rows("http://h/c")[:0]])
+    plan, ledger = planned(
+        [*rows("http://h/a.jpg", "ftp://h/b"), BadRow(3, "{", "broken JSON"), *rows("http://h/c")[:0]]
+    )
     assert [line.record.line for line in ledger] == [1, 2, 3]
     assert [line.record.reason for line in ledger] == [None, Reason.BAD_URL, Reason.INVALID_ENTRY]
     assert (plan.entries, plan.left, plan.decided) == (3, 1, {"failed": 2})

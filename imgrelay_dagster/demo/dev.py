@@ -24,9 +24,7 @@ def main() -> int:
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
     with Origin(SAMPLE_PORT) as origin:
         dagster = Path(sys.executable).parent / "dagster"
-        served = child.start(
-            [dagster, "dev", *sys.argv[1:]], environment=environment, death_signal=signal.SIGTERM
-        )
+        served = child.start([dagster, "dev", *sys.argv[1:]], environment=environment, death_signal=signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # not before: a child inherits it
         print(f"demo origin at {origin.url('/')}; the UI will say where it is; Ctrl-C stops both", flush=True)
         signal.sigwait(signals)

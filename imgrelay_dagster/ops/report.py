@@ -7,11 +7,11 @@ import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.ops.plan import Planned
-from imgrelay_dagster.ops.stages import TaskTally
-from imgrelay_dagster.ops.workbench import RunGuard, run_failures
+from imgrelay_dagster.ops.stages import TaskTally, relay_late
+from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
 from imgrelay_dagster.relay.report import Summary, drop_ledger, results_prefix, write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
 
 @dg.op(
@@ -23,11 +23,17 @@ def report(
     context: dg.OpExecutionContext,
     config: RelayOptions,
     stores: StoresResource,
+    http: HttpResource,
+    templates: TemplatesResource,
     planned: Planned,
     tallies: list[TaskTally],
 ) -> Iterator[dg.Output[None]]:
-    """Write results and summary, then fail the run if too many entries failed. Always the run's last step."""
+    """Finish what was set aside, write results and summary, then fail the run if too many entries failed.
+
+    Always the run's last step: a failure raised here leaves nothing undone.
+    """
     RunGuard(context).check()
+    late = list(relay_late(Step(context, config, stores), http, templates, tallies))
     with run_failures():
         settings = config.settings()
         store = stores.open(settings.destination)
@@ -38,6 +44,7 @@ def report(
     context.log.info(
         f"{summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "
         f"{summary.not_attempted} not attempted of {planned.entries} entries in {len(tallies)} tasks"
+        + (f", {sum(len(tally.late) for tally in tallies)} of them after the others" if late else "")
     )
     metadata = summary_metadata(summary, settings.destination)
     yield dg.Output(None, metadata=metadata)
@@ -65,7 +72,9 @@ def summary_metadata(summary: Summary, destination: str) -> dict[str, dg.Metadat
 def why_failed(summary: Summary, settings: Settings) -> str:
     """One sentence that says why the run counts as failed, and what to do."""
     if summary.not_attempted:
-        return f"{summary.not_attempted} of {summary.entries} entries were not attempted; launch the same manifest again"
+        return (
+            f"{summary.not_attempted} of {summary.entries} entries were not attempted; launch the same manifest again"
+        )
     return (
         f"{summary.failed} of {summary.entries} entries failed ({summary.failed_percentage:.1f} %), more than the "
         f"tolerated {settings.tolerated_failure_percentage:g} %; failed.jsonl lists them and is itself a manifest"

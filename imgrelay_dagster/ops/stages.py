@@ -4,16 +4,16 @@ Their priorities make work begun finish before new work begins (upload > compose
 about `max_concurrent` tasks lie in staging. Limits by tag or pool would undo that: there are none.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
-from imgrelay_dagster.ops.workbench import workbench
+from imgrelay_dagster.ops.workbench import Step, workbench
 from imgrelay_dagster.relay import stages
-from imgrelay_dagster.relay.outcomes import Outcome, Stage
-from imgrelay_dagster.relay.stages import Bench
-from imgrelay_dagster.relay.tasks import Task
+from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
+from imgrelay_dagster.relay.tasks import LARGEST_TASK, Task, cut
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
 _AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
@@ -22,10 +22,11 @@ _AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
 
 @dataclass(frozen=True)
 class TaskTally:
-    """What `report` is told of a task: how many of its entries reached the store."""
+    """What `report` is told of a task: how many of its entries reached the store, and which were set aside."""
 
     task: str
     uploaded: int
+    late: tuple[Record, ...] = ()
 
 
 @dg.op(tags={"dagster/priority": "1"}, retry_policy=_AGAIN)
@@ -37,14 +38,7 @@ def download(
     task: Task,
 ) -> Task:
     """Fetch every image of the task into staging."""
-    with workbench(context, config, stores, Stage.DOWNLOAD, task) as bench:
-        downloader = http.downloader(bench.settings.limits, bench.stop)
-        try:
-            remaining = stages.download(task, bench, downloader)
-        finally:
-            downloader.close()
-        context.add_output_metadata(_counts(task, bench))
-        return remaining
+    return _download(Step(context, config, stores), http, task)
 
 
 @dg.op(tags={"dagster/priority": "2"}, retry_policy=_AGAIN)
@@ -56,23 +50,40 @@ def compose(
     task: Task,
 ) -> Task:
     """Lay the template over every image of the task."""
-    with workbench(context, config, stores, Stage.COMPOSE, task) as bench:
-        remaining = stages.compose_task(task, bench, templates.open())
-        context.add_output_metadata(_counts(task, bench))
-        return remaining
+    return _compose(Step(context, config, stores), templates, task)
 
 
 @dg.op(tags={"dagster/priority": "3"}, retry_policy=_AGAIN)
-def upload(
-    context: dg.OpExecutionContext, config: RelayOptions, stores: StoresResource, task: Task
-) -> TaskTally:
+def upload(context: dg.OpExecutionContext, config: RelayOptions, stores: StoresResource, task: Task) -> TaskTally:
     """Store every composed image of the task under its key."""
-    with workbench(context, config, stores, Stage.UPLOAD, task) as bench:
-        stages.upload(task, bench, stores.open(bench.settings.destination))
-        context.add_output_metadata(_counts(task, bench))
-        return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED])
+    return _upload(Step(context, config, stores), task)
 
 
-def _counts(task: Task, bench: Bench) -> dict[str, int]:
-    """What the step did, for its row on the run page."""
-    return {"entries": len(task.records), **{str(name): count for name, count in bench.receipts.counts.items()}}
+def relay_late(
+    step: Step, http: HttpResource, templates: TemplatesResource, tallies: Iterable[TaskTally]
+) -> Iterator[TaskTally]:
+    """Give what was set aside its full time limits, one last time; called once everything else is done."""
+    late = (record for tally in tallies for record in tally.late)
+    for number, task in enumerate(cut(late, LARGEST_TASK), 1):
+        named = replace(task, name=f"late_{number}")
+        downloaded = _download(step, http, named, last_chance=True)
+        yield _upload(step, _compose(step, templates, downloaded))
+
+
+def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool = False) -> Task:
+    with (
+        workbench(step, Stage.DOWNLOAD, task) as bench,
+        http.downloader(bench.settings.limits, bench.stop) as downloader,
+    ):
+        return stages.download(task, bench, downloader, last_chance=last_chance)
+
+
+def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:
+    with workbench(step, Stage.COMPOSE, task) as bench:
+        return stages.compose_task(task, bench, templates.open())
+
+
+def _upload(step: Step, task: Task) -> TaskTally:
+    with workbench(step, Stage.UPLOAD, task) as bench:
+        finished = stages.upload(task, bench, step.stores.open(bench.settings.destination))
+        return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED], finished.late)

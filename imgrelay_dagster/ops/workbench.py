@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import parent_process
 
 import dagster as dg
@@ -52,23 +53,33 @@ class RunGuard:
             raise dg.DagsterExecutionInterruptedError(f"the run is {run.status.value.lower()}")
 
 
+@dataclass(frozen=True)
+class Step:
+    """What every stage op is given by Dagster."""
+
+    context: dg.OpExecutionContext
+    options: RelayOptions
+    stores: StoresResource
+
+
 @contextmanager
-def workbench(
-    context: dg.OpExecutionContext, options: RelayOptions, stores: StoresResource, stage: Stage, task: Task
-) -> Iterator[Bench]:
-    """The engine's workbench for one step. On the way out its receipts are put and its threads told to stop."""
-    settings = options.settings()
+def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
+    """The engine's workbench for one task in one stage.
+
+    On the way out its receipts are put, its threads told to stop, and its counts shown on the run page.
+    """
+    context, settings = step.context, step.options.settings()
     guard = RunGuard(context)
     guard.check()
     prefix = run_receipts(settings.dataset, context.run_id)
-    store = stores.open_brief(settings.destination)
+    store = step.stores.open_brief(settings.destination)
     stop = threading.Event()
     with run_failures():
         settled = frozenset[int]()
         if context.retry_number:
             settled = frozenset(record.line for record in read_receipts(store, prefix))
         name = f"{stage.value}-{task.name}"
-        staging = stores.staging(context.run_id)
+        staging = step.stores.staging(context.run_id)
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{os.getpid()}") as receipts:
                 yield Bench(
@@ -82,6 +93,8 @@ def workbench(
                 )
         finally:
             stop.set()
+    if context.op.name == stage.value:
+        context.add_output_metadata({"entries": len(task.records), **dict(receipts.counts)})
 
 
 @contextmanager

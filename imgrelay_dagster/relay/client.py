@@ -85,22 +85,26 @@ class Client:
         self._watchdog.close()
         self._adapter.close()
 
-    def get(self, target: Target, sink: Sink) -> tuple[int, int]:
+    def get(self, target: Target, sink: Sink, give_up: Callable[[], float] | None = None) -> tuple[int, int]:
         """Fetch a target once, following redirects.
 
         The deadline is for all hops together; waiting for a turn at a host does not count.
+
+        Args:
+            give_up: the moment, on the monotonic clock, at which the try is set aside.
 
         Returns:
             The final status and the size of the body in bytes.
 
         Raises:
             EntryFailure: any reason of the network, or `corrupt_image` for a body that cannot be decoded.
+            SetAside: `give_up` has come.
             Stopped: the run is to stop.
         """
         left = self._limits.deadline
         seen = {target.url}
         for _ in range(self._limits.max_redirects + 1):
-            with self._turns.at(target.host, self._go_on), self._watchdog.watch(left) as exchange:
+            with self._turns.at(target.host, self._go_on), self._watchdog.watch(left, give_up) as exchange:
                 answer = self._ask(target)
                 try:
                     exchange.check()  # what was cut may look like the end of the headers

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from imgrelay_dagster.relay.addresses import AddressGuard
 from imgrelay_dagster.relay.client import Client, Sink, Writable
-from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.errors import EntryFailure, SetAside, Stopped
 from imgrelay_dagster.relay.limits import Limits
 from imgrelay_dagster.relay.lookup import Resolve, system_resolve
 from imgrelay_dagster.relay.retries import delay
@@ -64,29 +64,39 @@ class Downloader:
         self._rng = rng or random.Random()
         self._pause = pause or stop.wait
 
-    def fetch(self, url: str, sink: Sink) -> Fetched:
+    def fetch(self, url: str, sink: Sink, *, patience: Callable[[], float] | None = None, made: int = 0) -> Fetched:
         """Download a URL, trying again where that may help.
 
         Args:
             url: as the manifest has it.
             sink: called once for each try that comes to a body.
+            patience: seconds, all tries and waits together, after which it is set aside; asked again all the time.
+            made: requests made for it before it was set aside. At least one more is made.
 
         Raises:
             EntryFailure: with the last try's reason, and `attempts`.
+            SetAside: patience is at its end; with `attempts`.
             Stopped: the run is to stop.
         """
         started = self._clock()
         target = parse(url)
-        attempts = 1
+        attempts = min(made, self._limits.attempts - 1) + 1
+        began = time.monotonic()
+        give_up = None if patience is None else lambda: began + patience()
         while True:
             try:
-                status, size = self._client.get(target, sink)
+                status, size = self._client.get(target, sink, give_up)
                 return Fetched(size, attempts, status, self._clock() - started)
             except EntryFailure as failure:
                 failure.attempts = attempts
                 if not failure.transient or attempts >= self._limits.attempts:
                     raise
                 wait = delay(attempts, failure.retry_after, self._limits, self._rng)
+            except SetAside as late:
+                late.attempts = attempts
+                raise
+            if give_up is not None and time.monotonic() + wait > give_up():
+                raise SetAside(attempts)
             self._pause(wait)
             if self._client.stopped:
                 raise Stopped

@@ -1,4 +1,4 @@
-"""The two kinds of trouble: what ends one entry, and what ends the run."""
+"""The kinds of trouble: what ends one entry, what ends the run, and what only puts off."""
 
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -39,6 +39,18 @@ class RelayError(Exception):
 
     The message names the thing, the value and the way out; it is shown to the user as it is.
     """
+
+
+class SetAside(Exception):
+    """This download takes far longer than the others; it is to be tried again when they are done.
+
+    Args:
+        attempts: requests made so far.
+    """
+
+    def __init__(self, attempts: int = 0) -> None:
+        super().__init__("set aside")
+        self.attempts = attempts
 
 
 class Stopped(Exception):

@@ -21,9 +21,7 @@ MAX_SEGMENT = 250
 
 _MAX_HOST = 100
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_IMAGE_EXTENSION = re.compile(
-    r"\.(?:jpe?g|jpe|jfif|png|webp|gif|avif|bmp|tiff?|hei[cf]|svg|ico)$", re.IGNORECASE
-)
+_IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|gif|avif|bmp|tiff?|hei[cf]|svg|ico)$", re.IGNORECASE)
 
 
 def default_key(url: str, extension: str) -> str:

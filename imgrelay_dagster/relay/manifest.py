@@ -35,8 +35,7 @@ def read_manifest(stream: BinaryIO, name: str) -> Iterator[Row]:
     rows = _FORMATS.get(plain[plain.rfind(".") :] if "." in plain else "")
     if rows is None:
         raise RelayError(
-            f"manifest {name!r} has no known suffix; let its name end in {', '.join(_FORMATS)}, "
-            "or one of these and .gz"
+            f"manifest {name!r} has no known suffix; let its name end in {', '.join(_FORMATS)}, or one of these and .gz"
         )
     return rows(physical_lines(stream, name, packed=plain != name.lower()), name)
 

@@ -97,9 +97,7 @@ PERMANENT_REASONS = frozenset(
 )
 """Reasons that the same URL will meet again tomorrow. What plan itself refuses is not here: it asks nobody."""
 
-TRANSIENT_STATUSES = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)
+TRANSIENT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 """The client errors (4xx) that are worth another request: 408, 425 and 429."""
 
 

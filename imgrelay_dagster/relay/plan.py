@@ -98,9 +98,7 @@ class Plan:
 class Planner:
     """Decides, line by line, what is to be done."""
 
-    def __init__(
-        self, settings: Settings, templates: TemplateFolder, done: ReceiptIndex, seen: ReceiptIndex
-    ) -> None:
+    def __init__(self, settings: Settings, templates: TemplateFolder, done: ReceiptIndex, seen: ReceiptIndex) -> None:
         self._settings = settings
         self._templates = templates
         self._done = done
@@ -236,9 +234,7 @@ def read_ledger(store: ObjectStore, dataset: str, run_id: str) -> Iterator[Plann
             yield from map(planned_json.validate_json, lines)
 
 
-def _load_receipts(
-    done: ReceiptIndex, store: ObjectStore, settings: Settings, tick: Callable[[], None]
-) -> None:
+def _load_receipts(done: ReceiptIndex, store: ObjectStore, settings: Settings, tick: Callable[[], None]) -> None:
     if settings.refresh:
         return
     for number, record in enumerate(read_receipts(store, f"{relay_prefix(settings.dataset)}/receipts")):

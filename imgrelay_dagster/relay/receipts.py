@@ -59,7 +59,7 @@ class ReceiptWriter:
 
     def add(self, record: Record) -> None:
         """Take one ended record and count its outcome."""
-        self.counts[record.outcome or ""] += 1
+        self.counts[record.outcome.value if record.outcome else ""] += 1
         self._lines.append(record_json.dump_json(record))
 
     def flush_if_due(self) -> None:

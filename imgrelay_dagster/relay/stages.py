@@ -17,8 +17,9 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.budget import PixelBudget
 from imgrelay_dagster.relay.compose import compose
 from imgrelay_dagster.relay.download import Downloader
-from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError, SetAside
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.patience import Patience
 from imgrelay_dagster.relay.progress import StepProgress
 from imgrelay_dagster.relay.receipts import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
@@ -28,9 +29,12 @@ from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.workers import work_through
 
-
 PIXELS_AT_ONCE = 50_000_000
 """Pixels that the compose threads of one step decode at once, about 4 bytes each; a larger image goes alone."""
+
+
+LATE_THREADS = 64
+"""Downloads at once of what was set aside: they mostly wait."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,23 @@ class Bench:
     tick: Callable[[], None] = lambda: None
 
 
-def download(task: Task, bench: Bench, downloader: Downloader) -> Task:
-    """Fetch every entry's body into staging."""
+def download(task: Task, bench: Bench, downloader: Downloader, *, last_chance: bool = False) -> Task:
+    """Fetch every entry's body into staging.
+
+    What takes far longer than the task's other downloads is set aside in `late`, except at the `last_chance`.
+    """
+    patience = Patience()
 
     def fetch(record: Record) -> Record:
         def sink() -> AbstractContextManager[BinaryIO]:
             return bench.staging.writer(task.name, Stage.DOWNLOAD, record.line)
 
-        fetched = downloader.fetch(record.url, sink)
-        return replace(
-            record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in
-        )
+        fetched = downloader.fetch(record.url, sink, patience=None if last_chance else patience, made=record.attempts)
+        patience.took(fetched.seconds)
+        return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)
 
-    return _through(task, bench, Stage.DOWNLOAD, fetch, bench.settings.limits.threads)
+    threads = LATE_THREADS if last_chance else bench.settings.limits.threads
+    return _through(task, bench, Stage.DOWNLOAD, fetch, threads)
 
 
 def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
@@ -71,9 +79,13 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
     budget = PixelBudget(PIXELS_AT_ONCE)
 
     def lay(record: Record) -> Record:
+        try:
+            template = templates.load(record.template or settings.template)
+        except RelayError as error:  # it was there when the run was planned
+            raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
         composed = compose(
             bench.staging.get(task.name, Stage.DOWNLOAD, record.line),
-            templates.load(record.template or settings.template),
+            template,
             settings.layout,
             settings.output,
             max_pixels=settings.max_pixels,
@@ -115,10 +127,9 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
     return finished
 
 
-def _through(
-    task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Record], threads: int
-) -> Task:
+def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Record], threads: int) -> Task:
     """Work through a task's records, write receipts of those that end here, return the task with the rest."""
+    aside: dict[int, Record] = {}
 
     def timed(record: Record) -> Record:
         began = time.monotonic()
@@ -133,6 +144,8 @@ def _through(
                 attempts=failure.attempts or record.attempts,
                 http_status=failure.http_status or record.http_status,
             )
+        except SetAside as late:
+            aside[record.line] = replace(record, attempts=late.attempts)
         spent = time.monotonic() - began
         return _dated(replace(record, seconds=replace(record.seconds, **{stage.value: round(spent, 4)})))
 
@@ -141,7 +154,8 @@ def _through(
         return _dated(replace(record, outcome=Outcome.FAILED, reason=Reason.INTERNAL_ERROR, detail=detail))
 
     def done(record: Record) -> None:
-        bench.progress.count(record)
+        if record.line not in aside:
+            bench.progress.count(record)
         if record.outcome is not None:
             bench.receipts.add(record)
 
@@ -151,10 +165,17 @@ def _through(
         bench.tick()
 
     records = work_through(
-        [record for record in task.records if record.line not in bench.settled], timed, threads=threads, stop=bench.stop, crashed=crashed, done=done, tick=tick
+        [record for record in task.records if record.line not in bench.settled],
+        timed,
+        threads=threads,
+        stop=bench.stop,
+        crashed=crashed,
+        done=done,
+        tick=tick,
     )
     bench.progress.write()
-    return replace(task, records=tuple(record for record in records if record.outcome is None))
+    going_on = (record for record in records if record.outcome is None and record.line not in aside)
+    return replace(task, records=tuple(going_on), late=(*task.late, *(aside[line] for line in sorted(aside))))
 
 
 def _dated(record: Record) -> Record:

@@ -19,10 +19,15 @@ LARGEST_TASK = 500
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Entries that travel together. `name` is the mapping key: unique in the run, `[A-Za-z0-9_]+`."""
+    """Entries that travel together.
+
+    `name` is the mapping key: unique in the run, `[A-Za-z0-9_]+`. `late` are entries whose download was set aside
+    until the others are done.
+    """
 
     name: str
     records: tuple[Record, ...]
+    late: tuple[Record, ...] = ()
 
 
 def entries_per_task(entries: int, *, wanted: int | None, max_concurrent: int) -> int:

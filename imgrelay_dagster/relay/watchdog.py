@@ -8,11 +8,11 @@ the process and shuts down the sockets of those whose time is over; whatever cal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
-from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.errors import EntryFailure, SetAside, Stopped
 from imgrelay_dagster.relay.outcomes import Reason
 
 _TICK = 0.1  # seconds between rounds
@@ -52,15 +52,17 @@ class Cut(Enum):
     """Why an exchange was cut off."""
 
     DEADLINE = auto()
+    SET_ASIDE = auto()
     STOP = auto()
 
 
 class Exchange:
     """One request and its answer, while it is under watch. Made by `Watchdog.watch`."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, give_up: Callable[[], float] | None = None) -> None:
         self.started = time.monotonic()
         self.deadline = self.started + seconds
+        self._give_up = give_up
         self.cut_by: Cut | None = None
         self._handles: list[Handle] = []
         self._lock = threading.Lock()
@@ -93,13 +95,24 @@ class Exchange:
         Raises:
             Stopped: the run is to stop.
             EntryFailure: `timeout`.
+            SetAside: patience with it is at its end.
         """
-        if self.cut_by is None and time.monotonic() >= self.deadline:
-            self.cut_by = Cut.DEADLINE
+        self.cut_by = self.cut_by or self.due()
         if self.cut_by is Cut.STOP:
             raise Stopped
         if self.cut_by is Cut.DEADLINE:
             raise EntryFailure(Reason.TIMEOUT, "not complete at its deadline", transient=True)
+        if self.cut_by is Cut.SET_ASIDE:
+            raise SetAside
+
+    def due(self) -> Cut | None:
+        """Whether its time is over, and which."""
+        now = time.monotonic()
+        if now >= self.deadline:
+            return Cut.DEADLINE
+        if self._give_up is not None and now >= self._give_up():
+            return Cut.SET_ASIDE
+        return None
 
     def end(self) -> None:
         with self._lock:
@@ -136,14 +149,18 @@ class Watchdog:
         return exchange
 
     @contextmanager
-    def watch(self, seconds: float) -> Iterator[Exchange]:
+    def watch(self, seconds: float, give_up: Callable[[], float] | None = None) -> Iterator[Exchange]:
         """Limit what the calling thread does on the network to so many seconds.
+
+        Args:
+            give_up: the moment, on the monotonic clock, at which it is set aside; asked again all the time.
 
         Raises:
             Stopped: the run is to stop.
+            SetAside: `give_up` has come.
             EntryFailure: `timeout`, in place of what the cut connection looked like to the caller.
         """
-        exchange = Exchange(seconds)
+        exchange = Exchange(seconds, give_up)
         with self._lock:
             if self.stopped:
                 raise Stopped
@@ -179,11 +196,10 @@ class Watchdog:
             (self._closed if self._stop.is_set() else self._stop).wait(_TICK)
 
     def _cut_due(self) -> None:
-        now = time.monotonic()
         with self._lock:
             watched = list(self._exchanges)
         for exchange in watched:
             if self.stopped:
                 exchange.cut(Cut.STOP)
-            elif now >= exchange.deadline:
-                exchange.cut(Cut.DEADLINE)
+            elif cause := exchange.due():
+                exchange.cut(cause)

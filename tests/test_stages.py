@@ -1,0 +1,180 @@
+"""A task through its stages: what ends is written down, what hangs is set aside, nothing is left in staging."""
+
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+from PIL import Image
+
+from imgrelay_dagster.relay import stages
+from imgrelay_dagster.relay.addresses import AddressGuard
+from imgrelay_dagster.relay.download import Downloader, Limits
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.patience import UNKNOWN, Patience
+from imgrelay_dagster.relay.progress import Note, StepProgress, read_progress
+from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stages import Bench
+from imgrelay_dagster.relay.staging import Staging
+from imgrelay_dagster.relay.tasks import Task
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+from tests.hostile import HostileOrigin
+
+LIMITS = Limits(read_timeout=4.0, deadline=4.0, attempts=2, backoff=0.01, threads=8)
+PREFIX = "_relay/birds/receipts/run1"
+
+
+def jpeg() -> bytes:
+    data = io.BytesIO()
+    Image.linear_gradient("L").resize((64, 48)).convert("RGB").save(data, "JPEG")
+    return data.getvalue()
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Iterator[HostileOrigin]:
+    with HostileOrigin({"/ok.jpg": (jpeg(), "image/jpeg"), "/x.jpg": (jpeg(), "image/jpeg")}) as server:
+        yield server
+
+
+class Shop:
+    """One run's engine parts, in a folder of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = MemoryStore()
+        self.folder = folder
+        self.staging = Staging(LocalStore(folder, mkdir=True), "run1")
+        self.settings = Settings(dataset="birds", destination="memory", limits=LIMITS)
+        self.stop = threading.Event()
+
+    def bench(self, stage: Stage, settled: frozenset[int] = frozenset()) -> Bench:
+        return Bench(
+            settings=self.settings,
+            staging=self.staging,
+            receipts=ReceiptWriter(self.store, PREFIX, f"{stage}-{threading.get_ident()}-{id(object())}"),
+            progress=StepProgress(self.staging, stage.value, Note(stage, 0)),
+            stop=self.stop,
+            settled=settled,
+        )
+
+    def download(self, task: Task, **options: bool) -> Task:
+        bench = self.bench(Stage.DOWNLOAD)
+        with bench.receipts, Downloader(LIMITS, AddressGuard(["127.0.0.1"]), stop=self.stop) as downloader:
+            return stages.download(task, bench, downloader, **options)
+
+    def compose(self, task: Task) -> Task:
+        bench = self.bench(Stage.COMPOSE)
+        with bench.receipts:
+            return stages.compose_task(task, bench, TemplateFolder.shipped())
+
+    def upload(self, task: Task, settled: frozenset[int] = frozenset()) -> Task:
+        bench = self.bench(Stage.UPLOAD, settled)
+        with bench.receipts:
+            return stages.upload(task, bench, self.store)
+
+    def receipts(self) -> dict[int, Record]:
+        return {record.line: record for record in read_receipts(self.store, PREFIX)}
+
+    def staged(self) -> list[str]:
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(str(path.relative_to(self.folder)) for path in files if "notes" not in path.parts)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "staging")
+
+
+def task_of(*urls: str) -> Task:
+    records = [
+        Record(line, url, key=f"k/{line}.jpg", fingerprint="f", template="frame.png")
+        for line, url in enumerate(urls, 1)
+    ]
+    return Task("lines", tuple(records))
+
+
+def test_each_entry_ends_where_it_ends(shop: Shop, hostile: HostileOrigin):
+    task = task_of(hostile.url("/ok.jpg"), hostile.url("/status/404"), hostile.url("/html"), hostile.url("/ok.jpg?2"))
+    downloaded = shop.download(task)
+    assert [record.line for record in downloaded.records] == [1, 3, 4]
+    composed = shop.compose(downloaded)
+    assert [record.line for record in composed.records] == [1, 4]
+    assert shop.upload(composed).records == ()
+    found = shop.receipts()
+    assert {line: record.reason for line, record in found.items()} == {
+        1: None,
+        2: Reason.HTTP_STATUS,
+        3: Reason.UNSUPPORTED_FORMAT,
+        4: None,
+    }
+    assert found[1].outcome is Outcome.UPLOADED
+    assert (found[1].width, found[1].height, found[1].attempts, found[1].http_status) == (64, 48, 1, 200)
+    assert len(bytes(shop.store.get("k/1.jpg").bytes())) == found[1].bytes_out
+    assert shop.staged() == []
+    progress = read_progress(shop.staging)
+    assert progress.passed == {Stage.DOWNLOAD: 3, Stage.COMPOSE: 2, Stage.UPLOAD: 2}
+    assert (progress.failed, progress.ended) == (2, 4)
+
+
+def test_what_hangs_is_set_aside_and_the_others_go_on(shop: Shop, hostile: HostileOrigin):
+    good = [hostile.url(f"/ok.jpg?{number}") for number in range(40)]
+    hanging = [hostile.url("/never?1"), hostile.url("/headers-then-hang"), hostile.url("/drip?1")]
+    task = task_of(*good[:20], *hanging, *good[20:])
+    downloaded = shop.download(task)
+    assert len(downloaded.records) == 40
+    assert [(record.line, record.attempts) for record in sorted(downloaded.late, key=lambda late: late.line)] == [
+        (21, 1),
+        (22, 1),
+        (23, 1),
+    ]
+    assert shop.upload(shop.compose(downloaded)).late == downloaded.late
+    assert len(shop.receipts()) == 40
+    last = shop.download(Task("late_1", downloaded.late), last_chance=True)
+    assert (last.records, last.late) == ((), ())
+    reasons = {line: (record.reason, record.attempts) for line, record in shop.receipts().items() if record.reason}
+    assert reasons == dict.fromkeys((21, 22, 23), (Reason.TIMEOUT, 2))
+
+
+def test_what_only_was_slow_is_relayed_at_its_last_chance(shop: Shop, hostile: HostileOrigin):
+    task = task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(9)], hostile.url("/latency/2900/x.jpg"))
+    downloaded = shop.download(task)
+    assert [record.line for record in downloaded.late] == [10]
+    last = shop.download(Task("late_1", downloaded.late), last_chance=True)
+    assert [(record.line, record.attempts) for record in last.records] == [(10, 2)]
+
+
+def test_a_server_that_asks_for_a_long_pause_is_asked_later(shop: Shop, hostile: HostileOrigin):
+    task = task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(5)], hostile.url("/retry-after/25"))
+    assert [record.line for record in shop.download(task).late] == [6]
+
+
+def test_patience_follows_the_pace_of_the_others():
+    patience = Patience()
+    assert patience() == UNKNOWN
+    for _ in range(3):
+        patience.took(0.05)
+    assert patience() == 2.0
+    for _ in range(300):
+        patience.took(3.0)
+    assert 14 < patience() <= 15
+
+
+def test_a_step_that_is_tried_again_leaves_out_what_has_its_receipt(shop: Shop, hostile: HostileOrigin):
+    composed = shop.compose(shop.download(task_of(hostile.url("/ok.jpg"), hostile.url("/ok.jpg?2"))))
+    shop.upload(replace(composed, records=composed.records[:1]))
+    with pytest.raises(stages.RelayError, match="failed at"):
+        shop.upload(composed)
+    assert shop.upload(composed, settled=frozenset({1, 2})).records == ()
+
+
+def test_a_mistake_in_one_entry_is_an_internal_error_of_that_entry(shop: Shop, hostile: HostileOrigin):
+    downloaded = shop.download(task_of(hostile.url("/ok.jpg"), hostile.url("/ok.jpg?2")))
+    broken = replace(downloaded.records[0], template=["x"])  # type: ignore[arg-type]
+    composed = shop.compose(replace(downloaded, records=(broken, downloaded.records[1])))
+    assert [record.line for record in composed.records] == [2]
+    found = shop.receipts()[1]
+    assert (found.outcome, found.reason) == (Outcome.FAILED, Reason.INTERNAL_ERROR)
+    assert "compose" in (found.detail or "")
