@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "_relay").write_text("in the way")
     store = LocalStore(tmp_path / "out")
-    with pytest.raises(RelayError, match="destination '.*/out' does not take objects"):
+    with pytest.raises(RelayError, match=r"destination '.*/out' does not take objects"):
         plan_run(
             [],
             replace(SETTINGS, destination=str(tmp_path / "out")),

@@ -102,10 +102,23 @@ def test_a_line_cut_off_by_a_lost_machine_is_passed_over():
 
 def test_a_receipt_starts_with_the_fields_of_the_results_in_their_order():
     names = list(json.loads(record_json.dump_json(record(1))))
-    assert (
-        names[:15]
-        == ["line", "url", "key", "outcome", "reason", "detail", "attempts", "http_status", "bytes_in", "bytes_out", "width", "height", "sha256", "fingerprint", "seconds"]
-    )
+    assert names[:15] == [
+        "line",
+        "url",
+        "key",
+        "outcome",
+        "reason",
+        "detail",
+        "attempts",
+        "http_status",
+        "bytes_in",
+        "bytes_out",
+        "width",
+        "height",
+        "sha256",
+        "fingerprint",
+        "seconds",
+    ]
 
 
 def test_the_index_keeps_the_latest_receipt(tmp_path: Path):

@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def test_every_image_arrives_in_s3(
 
 
 @pytest.fixture(scope="module")
-def pictures(origin: Origin) -> Iterator[dict[str, bytes]]:
+def pictures(origin: Origin) -> dict[str, bytes]:
     """Every good demo picture by its URL, fetched without imgrelay."""
     import urllib.request
 
@@ -138,7 +138,7 @@ def pictures(origin: Origin) -> Iterator[dict[str, bytes]]:
                 continue
         raise AssertionError(url)
 
-    yield {url: fetch(url) for url in good}
+    return {url: fetch(url) for url in good}
 
 
 def test_every_kind_of_picture_looks_as_it_should_and_every_bad_url_has_its_reason(

@@ -79,10 +79,23 @@ def test_each_line_has_its_result_in_manifest_order(store: MemoryStore, tmp_path
 def test_results_have_the_promised_fields_in_order(store: MemoryStore, tmp_path: Path):
     run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
     (row,) = lines_of(store, "results.jsonl")
-    assert (
-        list(row)
-        == ["line", "url", "key", "outcome", "reason", "detail", "attempts", "http_status", "bytes_in", "bytes_out", "width", "height", "sha256", "fingerprint", "seconds"]
-    )
+    assert list(row) == [
+        "line",
+        "url",
+        "key",
+        "outcome",
+        "reason",
+        "detail",
+        "attempts",
+        "http_status",
+        "bytes_in",
+        "bytes_out",
+        "width",
+        "height",
+        "sha256",
+        "fingerprint",
+        "seconds",
+    ]
     assert row["seconds"] == {"download": 1, "compose": 2, "upload": 3}
     assert (row["bytes_out"], row["width"], row["height"], row["sha256"]) == (7, 4, 3, "ab")
 
@@ -98,10 +111,21 @@ def test_a_repeated_line_costs_nothing_and_is_not_counted_in_the_traffic(store: 
 def test_the_summary_has_the_promised_fields_in_order(store: MemoryStore, tmp_path: Path):
     written = run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
     summary = json.loads(bytes(store.get("_relay/birds/runs/run1/summary.json").bytes()))
-    assert (
-        list(summary)
-        == ["run_id", "dataset", "status", "entries", "uploaded", "unchanged", "failed", "not_attempted", "reasons", "bytes_in", "bytes_out", "seconds", "images_per_second"]
-    )
+    assert list(summary) == [
+        "run_id",
+        "dataset",
+        "status",
+        "entries",
+        "uploaded",
+        "unchanged",
+        "failed",
+        "not_attempted",
+        "reasons",
+        "bytes_in",
+        "bytes_out",
+        "seconds",
+        "images_per_second",
+    ]
     assert (summary["status"], summary["images_per_second"]) == ("success", 0.5)
     assert read_summary(store, "birds", "run1") == written
     assert read_summary(store, "birds", "run2") is None
