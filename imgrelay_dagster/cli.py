@@ -1,16 +1,15 @@
 """The command `imgrelay`: arguments in, exit code out. What a run does is in `launch.py`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from imgrelay_dagster import __version__
-
-SUCCESS, FAILED, WRONG_USAGE, CANCELED = 0, 1, 2, 130
+from imgrelay_dagster.endings import Endings
+from imgrelay_dagster.exits import CANCELED, WRONG_USAGE
 
 
 class UsageError(Exception):
@@ -50,14 +49,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
-    try:
-        form = run_form(arguments)
-    except UsageError as error:
-        sys.stderr.write(f"imgrelay: {error}\n")
-        return WRONG_USAGE
-    from imgrelay_dagster.launch import launch  # noqa: PLC0415 - Dagster takes two seconds; --help does not wait
+    with Endings() as endings:
+        try:
+            return _run(run_form(arguments), endings, as_json=arguments.json)
+        except UsageError as error:
+            sys.stderr.write(f"imgrelay: {error}\n")
+            return WRONG_USAGE
+        except KeyboardInterrupt:
+            sys.stderr.write("imgrelay: cancelled before the run began\n")
+            return CANCELED
 
-    return launch(form, as_json=arguments.json)
+
+def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
+    """Settle the environment, launch, tell how it ended.
+
+    Imports are made here: Dagster takes two seconds, in which the terminal shows that something happens and the
+    process that steps are forked from loads it too.
+    """
+    from imgrelay_dagster.console import Console  # noqa: PLC0415
+    from imgrelay_dagster.home import settle_dagster_home  # noqa: PLC0415
+    from imgrelay_dagster.processes import step_server  # noqa: PLC0415
+    from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
+
+    console = Console(as_json=as_json)
+    try:
+        with console.progress():
+            home = settle_dagster_home()
+            _allow(form)
+            with step_server():
+                from imgrelay_dagster.launch import launch  # noqa: PLC0415 - reads the environment settled above
+
+                end = launch(form, home, endings, console)
+    except RelayError as error:
+        raise UsageError(str(error)) from error
+    for message in end.errors:
+        console.error(message)
+    if end.summary is not None:
+        console.summary(end.summary, end.destination)
+    return end.code
+
+
+def _allow(form: dict[str, Any]) -> None:
+    """Let the run use the local paths that its user named, and take a template given by its path."""
+    from imgrelay_dagster.paths import allow_arguments  # noqa: PLC0415
+
+    template = form.get("template")
+    if isinstance(template, str) and ("/" in template or Path(template).is_file()):
+        path = Path(template).expanduser().resolve()
+        os.environ["IMGRELAY_TEMPLATES"] = str(path.parent)
+        form["template"] = path.name
+    allow_arguments(form[name] for name in ("manifest", "destination") if isinstance(form.get(name), str))
 
 
 def run_form(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -77,13 +118,18 @@ def run_form(arguments: argparse.Namespace) -> dict[str, Any]:
     form.update({name: value for name in plain if (value := getattr(arguments, name)) not in (None, [])})
     output = {name: value for name in ("format", "quality") if (value := getattr(arguments, name)) is not None}
     if output:
-        form["output"] = {**(form.get("output") or {}), **output}
+        given = form.get("output") or {}
+        if not isinstance(given, dict):
+            raise UsageError(f"config file {arguments.config!r}: output must be a mapping, not {given!r}")
+        form["output"] = {**given, **output}
     if not any(form.get(source) for source in ("urls", "url_lines", "manifest")):
         raise UsageError("nothing to relay: give --manifest FILE or URLs (see imgrelay run --help)")
     return form
 
 
 def _config_file(path: Path) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - only where it is needed
+
     try:
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -8,6 +8,8 @@ import os
 from typing import Any, Literal, Self
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeProcessError
+from dagster_shared.error import SerializableErrorInfo
 from pydantic import Field, ValidationError
 
 from imgrelay_dagster.paths import local_path_allowed, resolve_manifest
@@ -31,35 +33,41 @@ class LayoutConfig(dg.Config):
     """How the template is laid over the image."""
 
     mode: Literal["frame", "watermark"] = Field(
-        "frame", description="frame: the template covers the whole canvas; watermark: it is put at `anchor`."
+        "frame", description="frame: the template covers the whole canvas. watermark: it is put small at `anchor`."
     )
     canvas: Literal["image", "template"] = Field(
         "image",
-        description="frame: the output is as large as the upright image, or as large as the template.",
+        description="frame only: the output is as large as the upright image, or as large as the template.",
     )
     fit: Literal["cover", "contain", "stretch"] = Field(
-        "cover", description="canvas template: how the image fills it; contain pads with the background."
+        "cover", description="`canvas: template` only: how the image fills it; contain pads with the background."
     )
     anchor: Literal[
         "north_west", "north", "north_east", "west", "center", "east", "south_west", "south", "south_east"
-    ] = Field("south_east", description="watermark: where it is put.")
-    scale: float = Field(0.25, gt=0, le=1, description="watermark: its width as a share of the image's width (0-1).")
-    margin: float = Field(
-        0.02, ge=0, lt=0.5, description="watermark: space to the edge as a share of the image's width."
+    ] = Field("south_east", description="watermark only: where it is put.")
+    scale: float = Field(
+        0.25, gt=0, le=1, description="watermark only: its width as a share of the image's width, above 0 to 1."
     )
-    opacity: float = Field(1.0, ge=0, le=1, description="Opacity of the template, 0 to 1.")
+    margin: float = Field(
+        0.02,
+        ge=0,
+        lt=0.5,
+        description="watermark only: space to the edge as a share of the image's width, 0 to below 0.5.",
+    )
+    opacity: float = Field(1.0, ge=0, le=1, description="Opacity of the template, 0 (clear) to 1.")
 
 
 class OutputConfig(dg.Config):
     """How the composed image is encoded."""
 
     format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="Format of the stored images.")
-    quality: int = Field(85, ge=1, le=100, description="jpeg and webp: quality, 1 to 100.")
+    quality: int = Field(85, ge=1, le=100, description="jpeg and webp only: 1 (small) to 100 (good).")
     png_compress_level: int = Field(
-        Output().png_compress_level, ge=0, le=9, description="png: compression level, 0 (fast) to 9 (small)."
+        Output().png_compress_level, ge=0, le=9, description="png only: 0 (fast) to 9 (small)."
     )
     background: str = Field(
-        "white", description="Colour beneath transparent pixels and beside a contained image, as in CSS."
+        "white",
+        description="Colour beneath transparent pixels and beside a contained image, as in CSS: white, #a0b0c0.",
     )
 
 
@@ -108,16 +116,18 @@ class RelayOptions(dg.Config):
         None,
         description="Name under which results are kept from run to run. Default: the manifest's name, or adhoc.",
     )
-    template: str = Field("frame.png", description="File name of the picture in the template folder.")
+    template: str = Field("frame.png", description="File name of the template in the template folder.")
     destination: str | None = Field(
         None,
         description="s3://bucket/prefix or a folder. Default: $IMGRELAY_DESTINATION, else the folder out.",
     )
-    layout: LayoutConfig = Field(LayoutConfig(**{}), description="How the template is laid over.")
-    output: OutputConfig = Field(OutputConfig(**{}), description="How the result is encoded.")
-    download: DownloadConfig = Field(DownloadConfig(**{}), description="Limits on downloads.")
+    layout: LayoutConfig = Field(LayoutConfig(**{}), description="How the template is laid over the image.")
+    output: OutputConfig = Field(OutputConfig(**{}), description="How the composed image is encoded.")
+    download: DownloadConfig = Field(
+        DownloadConfig(**{}), description="Limits on downloads; name only those that shall differ from their defaults."
+    )
     tolerated_failure_percentage: float = Field(
-        5.0, ge=0, le=100, description="The run fails when more than this share of entries failed (0-100)."
+        5.0, ge=0, le=100, description="The run fails when more than this share of entries failed, 0 to 100 %."
     )
     refresh: bool = Field(False, description="Relay again even what receipts say is done.")
     retry_permanent: bool = Field(
@@ -171,9 +181,11 @@ class RelayOptions(dg.Config):
 class RelayConfig(RelayOptions):
     """The whole form: where the URLs come from, and the options."""
 
-    urls: list[str] = Field([], description="Image URLs. Give this, url_lines or manifest.")
+    urls: list[str] = Field([], description="Image URLs. Give exactly one of urls, url_lines and manifest.")
     url_lines: str | None = Field(
-        None, description="Image URLs as text, one a line (write `url_lines: |` and paste below it)."
+        None,
+        description="Image URLs as text, one a line: write `url_lines: |`, paste them on the lines below it, "
+        "select those lines and press Tab, because YAML wants them indented.",
     )
     manifest: str | None = Field(
         SAMPLE_MANIFEST, description="Path or s3:// address of a manifest: .txt, .csv or .jsonl, each also .gz."
@@ -250,8 +262,14 @@ def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
     """Spread the flat form over the ops and the executor (the job's config mapping).
 
     Only `plan` is given the URLs, so that ten thousand pasted lines are not parsed again in every step.
+
+    Raises:
+        DagsterUserCodeProcessError: a value is refused.
     """
-    checked = RelayConfig.checked(form)
+    try:
+        checked = RelayConfig.checked(form)
+    except RelayError as error:
+        raise _refusal(str(error)) from None
     values = checked.model_dump()
     options = {name: values[name] for name in RelayOptions.model_fields}
     ops: dict[str, Any] = {name: {"config": options} for name in ("download", "compose", "upload", "report")}
@@ -263,8 +281,49 @@ def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _refusal(sentence: str) -> DagsterUserCodeProcessError:
+    """The one error that the Dagster UI shows as its words alone; any other comes with a page of stack traces."""
+    info = SerializableErrorInfo(message=sentence, stack=[], cls_name=RelayError.__name__)
+    return DagsterUserCodeProcessError(sentence, user_code_process_error_infos=[info])  # type: ignore[no-untyped-call]
+
+
+def _form_fields() -> dict[str, dg.Field]:
+    """The form as the launchpad gets it.
+
+    `download` has no default there, so that the launchpad does not open with a dozen limits before the manifest.
+    """
+    fields = {name: _plain_field(field) for name, field in RelayConfig.to_fields_dict().items()}
+    download = fields["download"]
+    fields["download"] = dg.Field(download.config_type, is_required=False, description=download.description)
+    return fields
+
+
+def _plain_field(field: dg.Field) -> dg.Field:
+    kind = _plain(field.config_type)
+    if not field.default_provided:
+        return dg.Field(kind, is_required=field.is_required, description=field.description)
+    return dg.Field(kind, default_value=field.default_value, is_required=False, description=field.description)
+
+
+def _plain(kind: Any) -> Any:
+    """The config type without Dagster's `{env: NAME}` in place of a value.
+
+    Whoever can launch a run must not thereby read the host's environment, and the side bar is easier to read.
+    """
+    match kind:
+        case dg.ScalarUnion():
+            return kind.scalar_type
+        case dg.Array() | dg.Noneable():
+            return type(kind)(_plain(kind.inner_type))
+        case dg.Shape():
+            return dg.Shape(  # type: ignore[no-untyped-call]
+                {name: _plain_field(field) for name, field in kind.fields.items()}
+            )
+    return kind
+
+
 relay_config_mapping = dg.ConfigMapping(
     config_fn=relay_run_config,
-    config_schema=RelayConfig.to_config_schema(),
+    config_schema=_form_fields(),
     receive_processed_config_values=True,
 )

@@ -1,19 +1,23 @@
 """What the command line shows: a progress bar while the run goes on, a summary at its end."""
 
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from obstore.exceptions import BaseError
 from rich.console import Console as RichConsole
+from rich.console import RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -22,28 +26,60 @@ from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import RunProgress
 from imgrelay_dagster.relay.report import Summary, results_prefix, summary_json
 
+Look = Callable[[], RunProgress | None]
+
 
 class Console:
-    """Progress and errors go to standard error, the summary to standard output."""
+    """Progress and errors go to standard error, the summary to standard output.
+
+    A terminal that was closed, or a pipe whose reader has gone, never ends a run.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._out = RichConsole(highlight=False)
         self._err = RichConsole(stderr=True, highlight=False)
+        self._look: Look | None = None
+        self._stopping = False
 
     def error(self, message: str) -> None:
         """One message for the user."""
-        self._err.print(Text(f"imgrelay: {message}", style="red"), soft_wrap=True)
+        self._print(self._err, sys.stderr, Text(f"imgrelay: {message}", style="red"))
 
-    @contextmanager
-    def progress(self, look: Callable[[], RunProgress | None]) -> Iterator[None]:
-        """Show how far the run is while the body runs: a bar on a terminal, else a line every ten seconds.
+    def note(self, message: str) -> None:
+        """One message that is no error."""
+        self._print(self._err, sys.stderr, Text(f"imgrelay: {message}"))
+
+    def follow(self, look: Look) -> None:
+        """Show this run's progress from now on.
 
         `look` is asked from a thread of its own; what it raises is taken for "not yet".
         """
+        self._look = look
+
+    def stopping(self) -> None:
+        """Say that the run is being ended."""
+        self._stopping = True
+        if not self._err.is_terminal:
+            self.note("stopping")
+
+    def give_back_terminal(self) -> None:
+        """Make the terminal as it was, when the progress bar has no time to."""
+        if self._err.is_terminal:
+            with suppress(OSError):
+                os.write(2, b"\r\x1b[J\x1b[?25h")
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Show how far the run is while the body runs: a bar on a terminal, else a line every ten seconds."""
         over = threading.Event()
-        follow = self._bar if self._err.is_terminal else self._lines
-        follower = threading.Thread(target=follow, args=(look, over), name="progress", daemon=True)
+        show = self._bar if self._err.is_terminal else self._lines
+
+        def follow() -> None:
+            with suppress(OSError, SystemExit):  # rich leaves so when the reader of a pipe has gone
+                show(over)
+
+        follower = threading.Thread(target=follow, name="progress", daemon=True)
         follower.start()
         try:
             yield
@@ -51,44 +87,56 @@ class Console:
             over.set()
             follower.join(2.0)
 
-    def _bar(self, look: Callable[[], RunProgress | None], over: threading.Event) -> None:
+    def _bar(self, over: threading.Event) -> None:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.completed:,.0f} of {task.fields[wanted]}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[counts]}"),
             TextColumn("[red]{task.fields[failed]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _TimeLeft(),
         )
-        with Progress(*columns, console=self._err, transient=True) as bar:
-            images = bar.add_task("starting", total=None, wanted="?", failed="")
+        with _Bar(*columns, console=self._err, transient=True) as bar:
+            images = bar.add_task("starting", total=None, counts="", failed="")
             while not over.wait(0.5):
-                seen = _quietly(look)
-                if seen is None or seen.entries is None:
+                seen = self._quietly()
+                if self._stopping:
+                    bar.detail = "Ctrl-C once more ends at once, without a summary"
+                    bar.update(images, description="stopping")
+                if seen is None:
                     continue
-                failed = f"{seen.failed:,} failed" if seen.failed else ""
+                if seen.entries is None:
+                    bar.update(images, description="stopping" if self._stopping else "planning")
+                    continue
+                if not self._stopping:
+                    bar.detail = _stage_counts(seen)
                 bar.update(
                     images,
-                    description=_stage_counts(seen),
+                    description="stopping" if self._stopping else _doing(seen),
                     total=seen.entries,
                     completed=seen.ended,
-                    wanted=f"{seen.entries:,}",
-                    failed=failed,
+                    counts=f"{seen.ended:,} of {seen.entries:,}",
+                    failed=f"{seen.failed:,} failed" if seen.failed else "",
                 )
 
-    def _lines(self, look: Callable[[], RunProgress | None], over: threading.Event) -> None:
+    def _lines(self, over: threading.Event) -> None:
         while not over.wait(10.0):
-            seen = _quietly(look)
+            seen = self._quietly()
             if seen is not None and seen.entries is not None:
-                counts = f"{seen.ended:,} of {seen.entries:,} done, {seen.failed:,} failed"
-                self._err.print(f"imgrelay: {counts} ({_stage_counts(seen)})", soft_wrap=True)
+                self.note(f"{seen.ended:,} of {seen.entries:,} done, {seen.failed:,} failed ({_stage_counts(seen)})")
+
+    def _quietly(self) -> RunProgress | None:
+        """What there is to see. Notes come and go while they are read, and a display must never end a run."""
+        try:
+            return self._look() if self._look is not None else None
+        except (OSError, RelayError, BaseError):
+            return None
 
     def summary(self, summary: Summary, destination: str) -> None:
         """What became of the run: a table, or one line of JSON."""
         if self._as_json:
-            sys.stdout.write(summary_json.dump_json(summary).decode() + "\n")
-            sys.stdout.flush()
+            _write(sys.stdout, summary_json.dump_json(summary).decode() + "\n")
             return
         colour = {"success": "green", "failure": "red"}.get(summary.status, "yellow")
         lines = [("status", summary.status, f"bold {colour}")]
@@ -99,8 +147,42 @@ class Console:
         lines.append(("images", destination, ""))
         lines.append(("results", f"{destination}/{results_prefix(summary.dataset, summary.run_id)}", ""))
         width = max(len(name) for name, _, _ in lines) + 2
-        for name, value, style in lines:
-            self._out.print(Text(f"{name:<{width}}{value}", style=style), soft_wrap=True)
+        self._print(
+            self._out, sys.stdout, *(Text(f"{name:<{width}}{value}", style=style) for name, value, style in lines)
+        )
+
+    @staticmethod
+    def _print(console: RichConsole, stream: IO[str], *texts: Text) -> None:
+        with console.capture() as captured:
+            for text in texts:
+                console.print(text, soft_wrap=True)
+        _write(stream, captured.get())
+
+
+class _Bar(Progress):
+    """A bar with a line of detail beneath it."""
+
+    detail = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.detail:
+            yield Text(f"  {self.detail}", style="dim", no_wrap=True, overflow="ellipsis")
+
+
+class _TimeLeft(ProgressColumn):
+    """The time that the rest will take, once there is something to reckon it from."""
+
+    def render(self, task: Task) -> Text:
+        if not task.time_remaining:
+            return Text("")
+        minutes, seconds = divmod(int(task.time_remaining), 60)
+        hours, minutes = divmod(minutes, 60)
+        return Text(f"{hours}:{minutes:02}:{seconds:02} left", style="progress.remaining")
+
+
+def _doing(seen: RunProgress) -> str:
+    return "reporting" if seen.ended == seen.entries else "relaying"
 
 
 def _stage_counts(seen: RunProgress) -> str:
@@ -108,9 +190,11 @@ def _stage_counts(seen: RunProgress) -> str:
     return f"{downloaded} downloaded, {composed} composed, {uploaded} uploaded"
 
 
-def _quietly(look: Callable[[], RunProgress | None]) -> RunProgress | None:
-    """What `look` sees. Notes come and go while it reads, and a display must never end a run."""
+def _write(stream: IO[str], text: str) -> None:
     try:
-        return look()
-    except (OSError, RelayError, BaseError):
-        return None
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        # Nobody reads any more; the interpreter flushes once again at its end, and must not stumble then.
+        with suppress(OSError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), stream.fileno())

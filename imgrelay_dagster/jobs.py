@@ -6,7 +6,10 @@ from imgrelay_dagster.graph import relay_graph
 
 relay = relay_graph.to_job(
     name="relay",
-    description="Relay a list of images: download, lay the template over, store. Give urls, url_lines or manifest.",
+    description=(
+        "Relay a list of images: download each, lay the template over it, store the result. "
+        "Give the list in the Launchpad as manifest, url_lines or urls. Launching it again does only what is left."
+    ),
     config=relay_config_mapping,
     executor_def=relay_executor,
     tags={

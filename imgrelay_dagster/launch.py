@@ -1,218 +1,216 @@
 """Launching a run from the command line: in the local instance, with the real executor, to its very end.
 
 The run's process is this one. Whatever ends the run, results are complete and nothing is left behind when
-`launch` returns: no step process, no scratch file.
+`launch` returns: no step process, no scratch file. Import this module once the environment is settled.
 """
 
-import multiprocessing
 import os
-import signal
-import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socketpair
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
-from imgrelay_dagster.cli import CANCELED, FAILED, SUCCESS, WRONG_USAGE
+from imgrelay_dagster import exits
+from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.console import Console
-from imgrelay_dagster.home import settle_dagster_home
-from imgrelay_dagster.paths import allow_arguments
+from imgrelay_dagster.definitions import relay_job
+from imgrelay_dagster.endings import Endings
+from imgrelay_dagster.housekeeping import settle
+from imgrelay_dagster.processes import kill_step_server, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.interrupts import shielded
-from imgrelay_dagster.relay.plan import has_ledger
+from imgrelay_dagster.relay.manifest import read_manifest
 from imgrelay_dagster.relay.progress import RunProgress, read_progress
-from imgrelay_dagster.relay.report import Summary, drop_ledger, read_summary, write_results
-from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.report import Summary
 from imgrelay_dagster.relay.staging import Staging
-
-if TYPE_CHECKING:
-    from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.relay.stores import is_remote
+from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
 
 INVOCATION_TAG = "imgrelay/invocation"
 """Marks the run of one command, so that its progress can be followed while it is being executed."""
 
-LEAVE_LIMIT = 5.0
+STOP_LIMIT = 7.0
 """Seconds that step processes are given to end after a cancel before they are killed."""
+
+LAST_RITES = 0.7
+"""Seconds for clearing up when a second Ctrl-C ends everything at once."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How the run ended, as Dagster and the user's signals tell it."""
+class End:
+    """How the command ended: its exit code, and what there is to tell."""
 
-    run_id: str | None
-    success: bool
-    canceled: bool
+    code: int
+    errors: tuple[str, ...] = ()
+    summary: Summary | None = None
+    destination: str = ""
 
 
-def launch(form: dict[str, Any], *, as_json: bool) -> int:
-    """Run job `relay` with this form and return the command's exit code."""
-    console = Console(as_json=as_json)
-    home = settle_dagster_home()
-    _allow(form)
-    from imgrelay_dagster.config import RelayConfig  # noqa: PLC0415 - reads the environment settled above
+def launch(form: dict[str, Any], home: Path, endings: Endings, console: Console) -> End:
+    """Run job `relay` with this form.
 
+    Raises:
+        RelayError: the form, or the Dagster instance in `home`, cannot be used; nothing was run.
+        KeyboardInterrupt: a signal came before the run began.
+    """
+    config = RelayConfig.checked(form)
+    _check_inputs(config, form)
+    with _open_instance(home) as instance:
+        return _Launched(instance, config, endings, console).to_the_end()
+
+
+def _check_inputs(config: RelayConfig, form: dict[str, Any]) -> None:
+    """Find wrong names before a run is made of them; what is inside the files, the run finds.
+
+    Raises:
+        RelayError: the template or a local manifest is not there, or is no such thing.
+    """
+    templates = build_resources()["templates"]
+    assert isinstance(templates, TemplatesResource)
+    templates.open().load(config.template)
+    if config.manifest is None or is_remote(config.manifest):
+        return
     try:
-        config = RelayConfig.checked(form)
-    except RelayError as error:
-        console.error(str(error))
-        return WRONG_USAGE
-    settings = config.settings()
-    with _quiet_instance(home) as instance:
-        began = time.time()
-        ended = _execute(instance, config.model_dump(), console)
-        if ended.run_id is None:
-            console.error("cancelled before the run began")
-            return CANCELED
-        with shielded():
-            _let_children_leave()
-            summary = _settle(ended, settings, began, console)
-            if ended.canceled:
-                instance.report_run_canceled(_run(instance, ended.run_id))
-        if not ended.success and not ended.canceled:
-            console.error(why(instance, ended.run_id))
-    if summary is not None:
-        console.summary(summary, settings.destination)
-    return CANCELED if ended.canceled else SUCCESS if ended.success else FAILED
+        with Path(config.manifest).open("rb") as file:
+            read_manifest(file, config.manifest)
+    except FileNotFoundError as error:
+        raise RelayError(f"manifest {form['manifest']!r} does not exist; looked for it at {config.manifest}") from error
+    except OSError as error:
+        raise RelayError(f"manifest {form['manifest']!r} cannot be read: {error.strerror}") from error
 
 
-def _quiet_instance(home: Path) -> dg.DagsterInstance:
+def _open_instance(home: Path) -> dg.DagsterInstance:
     """The local instance, its console kept for the progress bar: every event is in its log all the same."""
-    overrides = {"python_logs": {"python_log_level": "INFO"}}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+    try:
+        overrides = {"python_logs": {"python_log_level": "INFO"}}
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+    except Exception as error:
+        raise RelayError(f"the Dagster instance in {str(home)!r} cannot be used: {_short(error)}") from error
 
 
-def _allow(form: dict[str, Any]) -> None:
-    """Let the run use the local paths that its user named, and take a template given by its path."""
-    paths = [form[name] for name in ("manifest", "destination") if isinstance(form.get(name), str)]
-    template = form.get("template")
-    if isinstance(template, str) and ("/" in template or Path(template).is_file()):
-        os.environ["IMGRELAY_TEMPLATES"] = str(Path(template).expanduser().resolve().parent)
-        form["template"] = Path(template).name
-    allow_arguments(paths)
+class _Launched:
+    """One run of the job from this process."""
 
+    def __init__(self, instance: dg.DagsterInstance, config: RelayConfig, endings: Endings, console: Console) -> None:
+        self._instance = instance
+        self._config = config
+        self._destination = config.settings().destination
+        self._endings = endings
+        self._console = console
+        self._invocation = uuid.uuid4().hex
+        stores = build_resources()["stores"]
+        assert isinstance(stores, StoresResource)
+        self._stores = stores
+        self._executing = True
 
-def _execute(instance: dg.DagsterInstance, config: dict[str, Any], console: Console) -> Ended:
-    from imgrelay_dagster.definitions import relay_job  # noqa: PLC0415 - resources are read from the environment
-
-    invocation = uuid.uuid4().hex
-    wanted = dg.RunsFilter(tags={INVOCATION_TAG: invocation})
-    look = _follow(instance, wanted)
-    with _signals() as received, console.progress(look):
-        run_id: str | None
+    def to_the_end(self) -> End:
+        """Execute the run, then make its records complete."""
+        began = time.time()
+        self._console.follow(self._progress())
+        self._endings.on_first = self._stop
+        self._endings.on_second = self._end_at_once
+        if self._endings.heard:
+            raise KeyboardInterrupt
+        trouble = self._execute()
+        run = self._run()
+        if run is None:
+            if trouble is not None:
+                raise RelayError(trouble)
+            raise KeyboardInterrupt
+        success = run.status is dg.DagsterRunStatus.SUCCESS
+        canceled = self._endings.heard and not success
+        let_steps_leave(STOP_LIMIT)
+        errors = [] if success or canceled else [trouble or why(self._instance, run.run_id)]
+        summary = None
         try:
-            result = dg.execute_job(
+            status = "canceled" if canceled else "failure"
+            summary = settle(self._instance, run, self._stores, seconds=time.time() - began, status=status)
+        except RelayError as error:
+            if str(error) not in errors:
+                errors.append(str(error))
+        if canceled:
+            errors.append(_canceled(summary))
+            self._instance.report_run_canceled(run)
+        code = exits.CANCELED if canceled else exits.SUCCESS if success else exits.FAILED
+        return End(code, tuple(errors), summary, self._destination)
+
+    def _execute(self) -> str | None:
+        """Run the job in this process; what went wrong around the run, if anything did."""
+        try:
+            dg.execute_job(
                 dg.reconstructable(relay_job),
-                instance=instance,
-                run_config=config,
-                tags={INVOCATION_TAG: invocation},
+                instance=self._instance,
+                run_config=self._config.model_dump(),
+                tags={INVOCATION_TAG: self._invocation},
                 raise_on_error=False,
             )
-            run_id, success = str(result.run_id), result.success
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            run_id, success = _run_id(instance, wanted), False
-    return Ended(run_id, success, canceled=bool(received) and not success)
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, the records of the run are made complete
+            self._fail_run(_short(error))
+            return f"the run broke off: {_short(error)}"
+        finally:
+            self._endings.hold()
+            self._executing = False
+        return None
+
+    def _fail_run(self, why_failed: str) -> None:
+        run = self._run()
+        if run is not None and not run.is_finished:
+            with suppress(Exception):
+                self._instance.report_run_failed(run, why_failed)
+
+    def _run(self) -> dg.DagsterRun | None:
+        runs = self._instance.get_runs(dg.RunsFilter(tags={INVOCATION_TAG: self._invocation}), limit=1)
+        return runs[0] if runs else None
+
+    def _progress(self) -> Callable[[], RunProgress | None]:
+        """A look at the run's progress, once there is a run."""
+        found: list[Staging] = []
+
+        def look() -> RunProgress | None:
+            run = None if found else self._run()
+            if run is not None:
+                found.append(self._stores.staging(run.run_id))
+            return read_progress(found[0]) if found else None
+
+        return look
+
+    def _stop(self) -> None:
+        """What the first signal sets off beside Dagster's own handling, which waits for steps without limit."""
+        self._console.stopping()
+        late = threading.Timer(STOP_LIMIT, lambda: kill_steps() if self._executing else None)
+        late.daemon = True
+        late.start()
+
+    def _end_at_once(self) -> None:
+        kill_steps()
+        rites = threading.Thread(target=self._last_rites, daemon=True)
+        rites.start()
+        rites.join(LAST_RITES)
+        self._console.give_back_terminal()
+        self._console.error("ended at once, without a summary; launch again to do what is left")
+        os._exit(exits.CANCELED)
+
+    def _last_rites(self) -> None:
+        kill_step_server()
+        release_semaphores()
+        run = self._run()
+        if run is not None:
+            self._stores.staging(run.run_id).clear()
+            self._instance.report_run_canceled(run)
 
 
-def _run_id(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> str | None:
-    runs = instance.get_runs(wanted, limit=1)
-    return runs[0].run_id if runs else None
-
-
-def _follow(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> Callable[[], RunProgress | None]:
-    """A look at the progress of the run that is wanted, once there is one."""
-    stores = _stores()
-    found: list[Staging] = []
-
-    def look() -> RunProgress | None:
-        run_id = None if found else _run_id(instance, wanted)
-        if run_id is not None:
-            found.append(stores.staging(run_id))
-        return read_progress(found[0]) if found else None
-
-    return look
-
-
-def _stores() -> "StoresResource":
-    from imgrelay_dagster.resources import StoresResource, build_resources  # noqa: PLC0415
-
-    stores = build_resources()["stores"]
-    assert isinstance(stores, StoresResource)
-    return stores
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Let SIGTERM and SIGHUP end the run as Ctrl-C does, and keep a list of what came in.
-
-    Dagster sets its own handlers while it executes; the wake-up descriptor hears every signal all the same.
-    """
-    received: list[int] = []
-    ours, wakeup = socketpair()
-    ours.setblocking(False)
-    wakeup.setblocking(False)
-    endings = (signal.SIGTERM, signal.SIGHUP)
-    saved = {number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)) for number in endings}
-    previous = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
-    try:
-        yield received
-    finally:
-        signal.set_wakeup_fd(previous)
-        for number, handler in saved.items():
-            signal.signal(number, handler)
-        try:
-            heard = ours.recv(4096)
-        except BlockingIOError:
-            heard = b""
-        received.extend(number for number in heard if number in (signal.SIGINT, *endings))
-        ours.close()
-        wakeup.close()
-
-
-def _let_children_leave() -> None:
-    """Wait for the run's step processes, and kill what is still there after the limit."""
-    until = time.monotonic() + LEAVE_LIMIT
-    for child in multiprocessing.active_children():
-        child.join(max(0.0, until - time.monotonic()))
-        if child.is_alive():
-            child.kill()
-            child.join(1.0)
-
-
-def _settle(ended: Ended, settings: Settings, began: float, console: Console) -> Summary | None:
-    """The run's summary; a run that never reached its report gets one from its receipts. Clears scratch space."""
-    assert ended.run_id is not None
-    stores = _stores()
-    summary = None
-    try:
-        stores.staging(ended.run_id).clear()
-        store = stores.open_brief(settings.destination)
-        summary = read_summary(store, settings.dataset, ended.run_id)
-        if summary is None and has_ledger(store, settings.dataset, ended.run_id):
-            summary = write_results(
-                store,
-                settings,
-                run_id=ended.run_id,
-                seconds=time.time() - began,
-                status="canceled" if ended.canceled else "failure",
-            )
-            drop_ledger(store, settings, ended.run_id)
-    except RelayError as error:
-        if ended.canceled:
-            console.error(str(error))
-    return summary
-
-
-def _run(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
-    run = instance.get_run_by_id(run_id)
-    assert run is not None
-    return run
+def _canceled(summary: Summary | None) -> str:
+    if summary is None:
+        return "cancelled while the run was being planned; nothing was relayed"
+    return f"cancelled; launch again to do the {summary.not_attempted:,} entries that were not attempted"
 
 
 def why(instance: dg.DagsterInstance, run_id: str) -> str:
@@ -237,5 +235,6 @@ def _first_line(error: Any) -> str:
     return "" if error is None else error.message.strip().splitlines()[0]
 
 
-if __name__ == "__main__":
-    sys.exit("use the command imgrelay")
+def _short(error: BaseException) -> str:
+    first = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first[:300]}"

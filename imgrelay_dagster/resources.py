@@ -47,6 +47,11 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The scratch space of one run."""
         return Staging(self._open(self.staging_address, PATIENT), run_id)
 
+    def staged_runs(self) -> list[str]:
+        """The runs that have scratch files."""
+        found = self._open(self.staging_address, BRIEF).list_with_delimiter()
+        return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
+
     def _open(self, address: str, patience: Patience) -> ObjectStore:
         address = absolute(address)
         return open_store(address, _s3_settings(self.s3) if is_s3(address) else None, patience)

@@ -5,15 +5,25 @@
 
 Good images are served quickly and over kept connections (HTTP/1.1), so that it also stands 10,000 requests.
 What each route does is in `ROUTES`, in `hostile_routes.py`.
+
+    python -m tests.hostile --images FOLDER [--port N] [--tls CERTIFICATE KEY]
+
+serves the files of a folder in a process of its own, until standard input ends. Its first line on standard output
+is the port.
 """
 
+import argparse
+import mimetypes
+import select
 import socket
 import ssl
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs, unquote
 
@@ -39,7 +49,9 @@ class Request:
 
     def wait(self, seconds: float) -> None:
         """Sleep; hang up when the server closes or the client has gone."""
-        if self.origin.closing.wait(seconds):
+        poll = select.poll()
+        poll.register(self.sock, select.POLLRDHUP)  # closing shuts the socket down too
+        if poll.poll(seconds * 1000) or self.origin.closing.is_set():
             raise Hangup
 
 
@@ -49,12 +61,14 @@ class HostileOrigin:
 
     `seen` holds the last 1,000 requests.
 
+    `listen` is the port to listen on; 0 takes a free one, which is then in `port`.
     With `tls`, a pair of certificate and key files, it speaks https as `localhost` and `127.0.0.1`.
     """
 
     images: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
     tls: tuple[str, str] | None = None
     host: str = "127.0.0.1"
+    listen: int = 0
     hits: Counter[str] = field(default_factory=Counter)
     seen: deque[Request] = field(default_factory=lambda: deque(maxlen=1000))
     connections: int = 0
@@ -71,7 +85,7 @@ class HostileOrigin:
             self._context.load_cert_chain(*self.tls)
 
     def __enter__(self) -> "HostileOrigin":
-        self._listener = socket.create_server((self.host, 0), backlog=512)
+        self._listener = socket.create_server((self.host, self.listen), backlog=512)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, name="origin", daemon=True).start()
         return self
@@ -146,3 +160,24 @@ class HostileOrigin:
         request.rest = unquote(rest)
         ROUTES.get(route, ROUTES["status"])(request)
         return None
+
+
+def main() -> None:
+    """Serve a folder's files, and all the trouble, until standard input ends."""
+    parser = argparse.ArgumentParser(description="An image origin on 127.0.0.1 that misbehaves.")
+    parser.add_argument("--images", type=Path, required=True, help="folder of the files to serve")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: a free one")
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"), help="speak https")
+    arguments = parser.parse_args()
+    images = {
+        f"/{path.name}": (path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+        for path in arguments.images.iterdir()
+    }
+    tls = tuple(arguments.tls) if arguments.tls else None
+    with HostileOrigin(images, tls, listen=arguments.port) as origin:
+        print(origin.port, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

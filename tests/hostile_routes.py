@@ -65,10 +65,11 @@ def flaky_reset(request: Any) -> None:
 
 @route
 def retry_after(request: Any) -> None:
-    """/retry-after/3: 429 with this Retry-After once, then the image; a date is given with blanks encoded."""
+    """/retry-after/3/x.jpg: 429 with this Retry-After once, then the image; a date is given with blanks encoded."""
     if request.origin.hits[request.path] == 1:
-        return request.send(answer("429 Too Many Requests", b"", f"Retry-After: {request.rest}"))
-    return request.send(image(BODY, "image/jpeg"))
+        asked = request.rest.partition("/")[0]
+        return request.send(answer("429 Too Many Requests", b"", f"Retry-After: {asked}"))
+    return request.send(image(content(request), "image/jpeg"))
 
 
 @route
@@ -124,8 +125,15 @@ def length_too_large(request: Any) -> None:
 
 @route
 def length_too_small(request: Any) -> None:
-    request.send(answer("200 OK", BODY, "Connection: close", length=100))
+    """Announces 100 bytes and sends more."""
+    request.send(answer("200 OK", content(request), "Connection: close", length=100))
     raise Hangup
+
+
+@route
+def another_answer_behind(request: Any) -> None:
+    """The image, and behind it on the same connection an answer that nobody asked for."""
+    request.send(image(content(request), "image/jpeg") + answer("404 Not Found", b"not your answer"))
 
 
 @route

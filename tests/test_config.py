@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._utils.error import serializable_error_info_from_exc_info
 
 from imgrelay_dagster.config import RelayConfig, relay_run_config
 from imgrelay_dagster.definitions import defs
@@ -108,6 +109,31 @@ def test_every_field_of_the_form_is_described():
 
     assert undescribed(schema, "") == []
     assert {"urls", "url_lines", "manifest", "layout", "output", "download"} <= set(schema.fields)
+
+
+def test_the_ui_is_told_what_is_wrong_and_nothing_else():
+    job = defs.resolve_job_def("relay")
+    with pytest.raises(dg.DagsterError) as refused:
+        dg.validate_run_config(job, {**URLS, "output": {"quality": 500}})
+    info = serializable_error_info_from_exc_info((refused.type, refused.value, refused.tb))
+    sentence = "output.quality: 500 is refused: input should be less than or equal to 100"
+    assert info.to_string().strip() == sentence
+    assert str(refused.value) == sentence
+
+
+def test_the_form_does_not_read_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("A_SECRET", "frame.png")
+    job = defs.resolve_job_def("relay")
+    for form in ({"template": {"env": "A_SECRET"}}, {"output": {"background": {"env": "A_SECRET"}}}):
+        with pytest.raises(dg.DagsterInvalidConfigError, match="Invalid scalar"):
+            dg.validate_run_config(job, {**URLS, **form})
+
+
+def test_the_launchpad_opens_without_the_limits_on_downloads():
+    fields = defs.resolve_job_def("relay").run_config_schema.config_type.fields
+    assert not fields["download"].default_provided
+    assert fields["layout"].default_value["mode"] == "frame"
+    assert relay_run_config({**URLS, "download": {"attempts": 7}})["ops"]["plan"]["config"]["download"]["attempts"] == 7
 
 
 def test_a_wrong_form_is_refused_before_anything_starts():

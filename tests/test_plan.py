@@ -12,7 +12,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.output import Format, Output
-from imgrelay_dagster.relay.plan import Plan, Planned, plan_run, read_ledger
+from imgrelay_dagster.relay.plan import Plan, Planned, check_destination, plan_run, read_ledger
 from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
 from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
@@ -46,11 +46,14 @@ def planned(store: MemoryStore, tmp_path: Path) -> Planner:
             settings,
             run_id=run_id,
             store=store,
-            first=store,
             templates=TemplateFolder.shipped(),
             scratch=scratch,
         )
-        return made, list(read_ledger(store, settings.dataset, run_id))
+        ledger = read_ledger(store, settings.dataset, run_id)
+        assert ledger is not None
+        with ledger:
+            assert ledger.settings == settings
+            return made, list(ledger)
 
     return plan
 
@@ -185,15 +188,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "out" / "_relay").write_text("in the way")
     store = LocalStore(tmp_path / "out")
     with pytest.raises(RelayError, match=r"destination '.*/out' does not take objects"):
-        plan_run(
-            [],
-            replace(SETTINGS, destination=str(tmp_path / "out")),
-            run_id="r",
-            store=store,
-            first=store,
-            templates=TemplateFolder.shipped(),
-            scratch=tmp_path,
-        )
+        check_destination(store, replace(SETTINGS, destination=str(tmp_path / "out")), "r")
 
 
 def test_an_empty_manifest_plans_nothing(planned: Planner):
@@ -211,7 +206,6 @@ def test_planning_is_stopped_by_its_tick(store: MemoryStore, tmp_path: Path):
             SETTINGS,
             run_id="r",
             store=store,
-            first=store,
             templates=TemplateFolder.shipped(),
             scratch=tmp_path,
             tick=tick,
@@ -242,5 +236,5 @@ def test_the_wanted_task_size_is_taken():
 
 def test_results_account_for_every_line_even_when_nothing_ran(planned: Planner, store: MemoryStore):
     planned([*rows("http://h/a", "http://h/b", "http://h/a"), BadRow(4, "{", "broken JSON")])
-    summary = write_results(store, SETTINGS, run_id="run1", seconds=1.0, status="canceled")
+    summary = write_results(store, "birds", run_id="run1", seconds=1.0, status="canceled")
     assert (summary.entries, summary.not_attempted, summary.failed, summary.status) == (4, 3, 1, "canceled")

@@ -11,7 +11,7 @@ from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds
 from imgrelay_dagster.relay.plan import plan_run
 from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
-from imgrelay_dagster.relay.report import Summary, drop_ledger, read_summary, write_results
+from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 
@@ -43,7 +43,6 @@ def run(store: MemoryStore, scratch: Path, rows: list[Row], ends: dict[int, dict
         SETTINGS,
         run_id="run1",
         store=store,
-        first=store,
         templates=TemplateFolder.shipped(),
         scratch=scratch,
     )
@@ -51,7 +50,9 @@ def run(store: MemoryStore, scratch: Path, rows: list[Row], ends: dict[int, dict
         for record in (record for task in plan.tasks() for record in task.records):
             if record.line in ends:
                 writer.add(replace(record, **ends[record.line]))
-    return write_results(store, SETTINGS, run_id="run1", seconds=2.0, **options)
+    summary = write_results(store, "birds", run_id="run1", seconds=2.0, **options)
+    assert summary is not None
+    return summary
 
 
 def lines_of(store: MemoryStore, name: str) -> list[dict[str, object]]:
@@ -171,7 +172,9 @@ def test_a_run_that_ended_early_is_completed_from_its_receipts(store: MemoryStor
 
 def test_the_ledger_goes_once_the_results_are_written(store: MemoryStore, tmp_path: Path):
     run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
-    drop_ledger(store, SETTINGS, "run1")
+    again = write_results(store, "birds", run_id="run1", seconds=9.0)
+    assert again == read_summary(store, "birds", "run1")
+    assert write_results(store, "birds", run_id="run2", seconds=9.0) is None
     keys = [meta["path"] for chunk in store.list() for meta in chunk]
     assert not [key for key in keys if "ledger" in key]
 
@@ -185,7 +188,6 @@ def test_folding_twenty_thousand_lines_keeps_few_of_them_in_memory(store: Memory
         SETTINGS,
         run_id="run1",
         store=store,
-        first=store,
         templates=TemplateFolder.shipped(),
         scratch=tmp_path,
     )
@@ -195,7 +197,8 @@ def test_folding_twenty_thousand_lines_keeps_few_of_them_in_memory(store: Memory
                 writer.add(replace(record, **UPLOADED))
             writer.flush()
     tracemalloc.start()
-    summary = write_results(store, SETTINGS, run_id="run1", seconds=2.0)
+    summary = write_results(store, "birds", run_id="run1", seconds=2.0)
+    assert summary is not None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert summary.uploaded == 20_000

@@ -1,17 +1,22 @@
 """Op `plan`: read the manifest, check template and destination, fan out over what is left to do."""
 
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 
 from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.ops.workbench import RunGuard, run_failures
+from imgrelay_dagster.housekeeping import DATASET_TAG, DESTINATION_TAG, MANIFEST_TAG, PROCESS_TAG, is_over, run_process
+from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.lock import release, take
 from imgrelay_dagster.relay.manifest import Row, read_lines
-from imgrelay_dagster.relay.plan import plan_run
+from imgrelay_dagster.relay.plan import check_destination, plan_run
 from imgrelay_dagster.relay.progress import Note, StepProgress
+from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.sources import open_manifest
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
@@ -36,18 +41,18 @@ def plan(
     stores: StoresResource,
     templates: TemplatesResource,
 ) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[Task]]:
-    """Plan the run and yield one task for each chain of steps."""
-    with run_failures(), tempfile.TemporaryDirectory(prefix="imgrelay-plan-") as scratch:
-        settings = config.settings()
+    """Check template and destination, plan the run, and yield one task for each chain of steps."""
+    settings = config.settings()
+    context.instance.add_run_tags(context.run_id, _run_tags(config, settings))
+    with run_failures(), _dataset_held(context, stores, settings), TemporaryDirectory(prefix="imgrelay-") as scratch:
         made = plan_run(
             _rows(config, stores),
             settings,
             run_id=context.run_id,
             store=stores.open(settings.destination),
-            first=stores.open_brief(settings.destination),
             templates=templates.open(),
             scratch=Path(scratch),
-            tick=RunGuard(context).check,
+            tick=RunGuard(Step(context, config, stores)).check,
         )
         StepProgress(stores.staging(context.run_id), "plan", Note(None, made.left)).write()
         tasks = 0
@@ -65,6 +70,29 @@ def plan(
                 **{f"already {outcome}": count for outcome, count in made.decided.items()},
             },
         )
+
+
+def _run_tags(config: RelayConfig, settings: Settings) -> dict[str, str]:
+    """What whoever looks after the run needs to know of it."""
+    tags = {
+        DATASET_TAG: settings.dataset,
+        DESTINATION_TAG: settings.destination,
+        PROCESS_TAG: run_process(),
+    }
+    return {**tags, MANIFEST_TAG: config.manifest} if config.manifest else tags
+
+
+@contextmanager
+def _dataset_held(context: dg.OpExecutionContext, stores: StoresResource, settings: Settings) -> Iterator[None]:
+    """Hold the dataset for this run from here on; let go of it when it cannot be planned."""
+    store = stores.open_brief(settings.destination)
+    check_destination(store, settings, context.run_id)
+    take(store, settings.dataset, context.run_id, is_over=lambda run_id: is_over(context.instance, run_id))
+    try:
+        yield
+    except RelayError:
+        release(store, settings.dataset, context.run_id)
+        raise
 
 
 def _rows(config: RelayConfig, stores: StoresResource) -> Iterator[Row]:

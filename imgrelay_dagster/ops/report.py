@@ -6,10 +6,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
+from imgrelay_dagster.housekeeping import counts_tag
 from imgrelay_dagster.ops.plan import Planned
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
-from imgrelay_dagster.relay.report import Summary, drop_ledger, results_prefix, write_results
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.lock import release
+from imgrelay_dagster.relay.report import Summary, results_prefix, write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
@@ -32,14 +35,19 @@ def report(
 
     Always the run's last step: a failure raised here leaves nothing undone.
     """
-    RunGuard(context).check()
-    late = list(relay_late(Step(context, config, stores), http, templates, tallies))
+    step = Step(context, config, stores)
+    with run_failures():
+        RunGuard(step).check()
+    late = list(relay_late(step, http, templates, tallies))
     with run_failures():
         settings = config.settings()
         store = stores.open(settings.destination)
         seconds = time.time() - _started(context)
-        summary = write_results(store, settings, run_id=context.run_id, seconds=seconds)
-        drop_ledger(store, settings, context.run_id)
+        summary = write_results(store, settings.dataset, run_id=context.run_id, seconds=seconds)
+        if summary is None:
+            raise RelayError(f"run {context.run_id} has neither ledger nor results in {settings.destination!r}")
+        release(store, settings.dataset, context.run_id)
+    context.instance.add_run_tags(context.run_id, counts_tag(summary))
     stores.staging(context.run_id).clear()
     context.log.info(
         f"{summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "

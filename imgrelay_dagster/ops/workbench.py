@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import parent_process
 
@@ -12,10 +12,12 @@ import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.lock import RENEW_INTERVAL, renew
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import Note, StepProgress
 from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts, run_receipts
 from imgrelay_dagster.relay.stages import Bench
+from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource
 
@@ -25,22 +27,42 @@ GUARD_INTERVAL = 2.0
 _ENDING = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE}
 
 
-class RunGuard:
-    """Ends a step whose run is over: one launched in the very moment of a cancel, or orphaned by a `kill -9`.
+HALT_NOTE = "halt"
+"""What a step leaves in staging when it meets trouble that concerns the whole run, for the other steps to end too."""
 
-    Dagster tells a running step of a cancel by a signal; these two it does not tell.
+
+@dataclass(frozen=True)
+class Step:
+    """What every op is given by Dagster."""
+
+    context: dg.OpExecutionContext
+    options: RelayOptions
+    stores: StoresResource
+
+
+class RunGuard:
+    """Ends a step whose run is over, and renews the run's hold on its dataset meanwhile.
+
+    Dagster tells a running step of a cancel by a signal. It does not tell a step launched in that very moment, nor one
+    orphaned by a `kill -9` of the run's process, nor a step whose run has failed in another one.
     """
 
-    def __init__(self, context: dg.OpExecutionContext) -> None:
-        self._instance = context.instance
-        self._run_id = context.run_id
+    def __init__(self, step: Step) -> None:
+        settings = step.options.settings()
+        self._instance = step.context.instance
+        self._run_id = step.context.run_id
+        self._dataset = settings.dataset
+        self._store = step.stores.open_brief(settings.destination)
+        self._staging = step.stores.staging(self._run_id)
         self._due = 0.0
+        self._renewal = time.monotonic() + RENEW_INTERVAL
 
     def check(self) -> None:
-        """Look at the run's process every time, and at its status every `GUARD_INTERVAL` seconds.
+        """Look at the run's process every time, at the run every `GUARD_INTERVAL` seconds.
 
         Raises:
             dagster.DagsterExecutionInterruptedError: the run is being cancelled, has ended or lost its process.
+            RelayError: another step met trouble that concerns the whole run.
         """
         parent = parent_process()
         if parent is not None and not parent.is_alive():
@@ -51,15 +73,12 @@ class RunGuard:
         run = self._instance.get_run_by_id(self._run_id)
         if run is not None and run.status in _ENDING:
             raise dg.DagsterExecutionInterruptedError(f"the run is {run.status.value.lower()}")
-
-
-@dataclass(frozen=True)
-class Step:
-    """What every stage op is given by Dagster."""
-
-    context: dg.OpExecutionContext
-    options: RelayOptions
-    stores: StoresResource
+        halted = self._staging.note(HALT_NOTE)
+        if halted is not None:
+            raise RelayError(halted.decode())
+        if time.monotonic() >= self._renewal:
+            self._renewal = time.monotonic() + RENEW_INTERVAL
+            renew(self._store, self._dataset, self._run_id)
 
 
 @contextmanager
@@ -69,17 +88,17 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
     On the way out its receipts are put, its threads told to stop, and its counts shown on the run page.
     """
     context, settings = step.context, step.options.settings()
-    guard = RunGuard(context)
-    guard.check()
     prefix = run_receipts(settings.dataset, context.run_id)
     store = step.stores.open_brief(settings.destination)
+    staging = step.stores.staging(context.run_id)
     stop = threading.Event()
-    with run_failures():
+    with run_failures(staging):
+        guard = RunGuard(step)
+        guard.check()
         settled = frozenset[int]()
         if context.retry_number:
             settled = frozenset(record.line for record in read_receipts(store, prefix))
         name = f"{stage.value}-{task.name}"
-        staging = step.stores.staging(context.run_id)
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{os.getpid()}") as receipts:
                 yield Bench(
@@ -98,9 +117,16 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
 
 
 @contextmanager
-def run_failures() -> Iterator[None]:
-    """Turn trouble that concerns the whole run into a Dagster failure that is not tried again."""
+def run_failures(staging: Staging | None = None) -> Iterator[None]:
+    """Turn trouble that concerns the whole run into a Dagster failure that is not tried again.
+
+    Args:
+        staging: where to leave word for the run's other steps.
+    """
     try:
         yield
     except RelayError as error:
+        if staging is not None:
+            with suppress(RelayError):  # the trouble may well be that staging is full
+                staging.put_note(HALT_NOTE, str(error).encode())
         raise dg.Failure(description=str(error), allow_retries=False) from error

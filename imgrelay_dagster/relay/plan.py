@@ -1,7 +1,7 @@
 """Planning a run: which entries are left to do, and the ledger that every line's outcome is told from.
 
-The ledger is the manifest as this run saw it, a line each in manifest order, with the outcome of what was
-decided at once: malformed lines, conflicts, entries that receipts say are done. It is kept beside the receipts
+The ledger is the run's settings and the manifest as this run saw it, a line each in manifest order, with the outcome
+of what was decided at once: malformed lines, conflicts, entries that receipts say are done. It is kept beside the receipts
 until the results are written, so that a run that never reaches its report can still account for every line.
 """
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Self
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -37,6 +38,7 @@ class Planned:
 
 
 planned_json = TypeAdapter(Planned)
+settings_json = TypeAdapter(Settings)
 
 
 def ledger_key(dataset: str, run_id: str) -> str:
@@ -90,6 +92,7 @@ class Plan:
     def tasks(self) -> Iterator[Task]:
         """The tasks, in manifest order."""
         with gzip.open(self._ledger) as lines:
+            next(lines)
             planned = map(planned_json.validate_json, lines)
             due = (line.record for line in planned if line.record.outcome is None and line.same_as is None)
             yield from cut(due, self.task_size)
@@ -173,7 +176,6 @@ def plan_run(
     *,
     run_id: str,
     store: ObjectStore,
-    first: ObjectStore,
     templates: TemplateFolder,
     scratch: Path,
     tick: Callable[[], None] = lambda: None,
@@ -182,7 +184,6 @@ def plan_run(
 
     Args:
         rows: the manifest's lines; read once, never held together.
-        first: the same store with short limits, for the first question.
         scratch: a folder for files that are dropped when the caller removes it.
         tick: called now and then; what it raises ends the planning.
 
@@ -190,12 +191,12 @@ def plan_run(
         RelayError: the manifest, the run's template or the destination is at fault.
     """
     templates.load(settings.template)
-    check_destination(first, settings, run_id)
     plan = Plan(scratch / "ledger.jsonl.gz", settings)
     with ReceiptIndex(scratch / "done.db") as done, ReceiptIndex(scratch / "seen.db") as seen:
         _load_receipts(done, store, settings, tick)
         planner = Planner(settings, templates, done, seen)
         with gzip.open(scratch / "ledger.jsonl.gz", "wb", compresslevel=1) as ledger:
+            ledger.write(settings_json.dump_json(settings) + b"\n")
             for number, row in enumerate(rows):
                 planned = planner.decide(row)
                 plan.count(planned)
@@ -209,29 +210,42 @@ def plan_run(
     return plan
 
 
-def has_ledger(store: ObjectStore, dataset: str, run_id: str) -> bool:
-    """Whether a run came as far as writing its ledger, and its results are not yet written."""
-    try:
-        store.head(ledger_key(dataset, run_id))
-    except FileNotFoundError:
-        return False
-    except (BaseError, OSError) as error:
-        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-    return True
+def read_ledger(store: ObjectStore, dataset: str, run_id: str) -> "Ledger | None":
+    """A run's ledger, or None when the run has its results or ended before it was planned.
 
-
-def read_ledger(store: ObjectStore, dataset: str, run_id: str) -> Iterator[Planned]:
-    """A run's ledger, line by line in manifest order; nothing when the run ended before it was written."""
+    Raises:
+        RelayError: the destination cannot be read.
+    """
     try:
         compressed = store.get(ledger_key(dataset, run_id)).bytes()
     except FileNotFoundError:
-        return
-    with tempfile.TemporaryFile() as scratch:
-        scratch.write(compressed)
-        del compressed
-        scratch.seek(0)
-        with gzip.open(scratch) as lines:
-            yield from map(planned_json.validate_json, lines)
+        return None
+    except (BaseError, OSError) as error:
+        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
+    scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
+    scratch.write(compressed)
+    scratch.seek(0)
+    return Ledger(scratch)
+
+
+class Ledger:
+    """A run's ledger, unpacked line by line from scratch disk. Read once, as a context manager."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._lines = gzip.open(packed)
+        self.settings = settings_json.validate_json(next(self._lines))
+
+    def __iter__(self) -> Iterator[Planned]:
+        """Every line, in manifest order."""
+        return map(planned_json.validate_json, self._lines)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._packed.close()
 
 
 def _load_receipts(done: ReceiptIndex, store: ObjectStore, settings: Settings, tick: Callable[[], None]) -> None:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
-from imgrelay_dagster.relay.plan import Planned, ledger_key, read_ledger
+from imgrelay_dagster.relay.plan import Ledger, Planned, ledger_key, read_ledger
 from imgrelay_dagster.relay.receipts import (
     ReceiptIndex,
     read_receipts,
@@ -69,9 +69,11 @@ def results_prefix(dataset: str, run_id: str) -> str:
 
 
 def write_results(
-    store: ObjectStore, settings: Settings, *, run_id: str, seconds: float, status: str | None = None
-) -> Summary:
-    """Write `results.jsonl`, `failed.jsonl` and `summary.json`, and return the summary.
+    store: ObjectStore, dataset: str, *, run_id: str, seconds: float, status: str | None = None
+) -> Summary | None:
+    """Write `results.jsonl`, `failed.jsonl` and `summary.json`, drop the ledger, and return the summary.
+
+    A run that has its results already gets the summary of them; one that was never planned has none.
 
     Args:
         seconds: wall time of the run so far.
@@ -80,15 +82,19 @@ def write_results(
     Raises:
         RelayError: the destination cannot be read or written.
     """
+    ledger = read_ledger(store, dataset, run_id)
+    if ledger is None:
+        return read_summary(store, dataset, run_id)
     try:
-        with tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
-            summary = _fold(store, settings, Path(scratch), run_id, seconds, status)
-            prefix = results_prefix(settings.dataset, run_id)
+        with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
+            summary = _fold(store, ledger, Path(scratch), run_id, seconds, status)
+            prefix = results_prefix(dataset, run_id)
             (Path(scratch) / "summary.json").write_bytes(summary_json.dump_json(summary, indent=2) + b"\n")
             for name in ("results.jsonl", "failed.jsonl", "summary.json"):
                 store.put(f"{prefix}/{name}", Path(scratch) / name)
+        store.delete(ledger_key(dataset, run_id))
     except (BaseError, OSError) as error:
-        raise RelayError(f"results cannot be written to {settings.destination!r}: {explain(error)}") from error
+        raise RelayError(f"results cannot be written to {ledger.settings.destination!r}: {explain(error)}") from error
     return summary
 
 
@@ -106,14 +112,10 @@ def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | Non
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
 
 
-def drop_ledger(store: ObjectStore, settings: Settings, run_id: str) -> None:
-    """Remove the run's ledger once its results are written."""
-    store.delete(ledger_key(settings.dataset, run_id))
-
-
 def _fold(
-    store: ObjectStore, settings: Settings, scratch: Path, run_id: str, seconds: float, status: str | None
+    store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str, seconds: float, status: str | None
 ) -> Summary:
+    settings = ledger.settings
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
@@ -124,7 +126,7 @@ def _fold(
     ):
         for record in read_receipts(store, run_receipts(settings.dataset, run_id)):
             receipts.add(record.line, record)
-        for record in _settled(read_ledger(store, settings.dataset, run_id), receipts):
+        for record in _settled(iter(ledger), receipts):
             assert record.outcome is not None
             outcomes[record.outcome] += 1
             traffic["in"] += record.bytes_in or 0

@@ -63,6 +63,13 @@ class Staging:
         with self._troubles(key):
             self._store.put(key, data, use_multipart=False)
 
+    def note(self, name: str) -> bytes | None:
+        """What `put_note` kept under this name."""
+        key = f"{self._run_id}/notes/{name}"
+        with self._troubles(key), suppress(FileNotFoundError):
+            return bytes(self._store.get(key).bytes())
+        return None
+
     def notes(self) -> Iterator[bytes]:
         """What `put_note` kept, in no particular order; what vanishes meanwhile is passed over."""
         with self._troubles("notes"):

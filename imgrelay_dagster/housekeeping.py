@@ -1,0 +1,171 @@
+"""Looking after runs that ended without their report step: cancelled, crashed, or lost with their machine.
+
+Such a run gets its results from ledger and receipts, its scratch space cleared and its dataset released. A run that
+Dagster still takes for running although nobody works on it is ended, so that the daemon may start it again. The
+command line does this for its own run before it exits; the sensor `housekeeping` does it for every other.
+"""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing import parent_process
+from typing import Any
+
+import dagster as dg
+import psutil
+from dagster._core.events import EngineEventData
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, release
+from imgrelay_dagster.relay.report import Summary, write_results
+from imgrelay_dagster.resources import StoresResource
+
+DATASET_TAG = "imgrelay/dataset"
+DESTINATION_TAG = "imgrelay/destination"
+MANIFEST_TAG = "imgrelay/manifest"
+PROCESS_TAG = "imgrelay/process"
+RESULTS_TAG = "imgrelay/results"
+"""Set once a run has its results: `<done> of <entries>`."""
+
+GRACE = 10.0
+"""Seconds after a run's end in which its last steps may still be putting receipts."""
+
+RECENT = 7 * 24 * 3600.0
+"""Seconds that a run without results is looked after."""
+
+LOOKED_AT = 200
+"""Runs looked at in one round, the newest first."""
+
+_OVER = [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE]
+_GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def run_process() -> str:
+    """The process that this step's run lives in, told apart from any later one with the same number."""
+    parent = parent_process()
+    process = psutil.Process(None if parent is None else parent.pid)
+    return f"{socket.gethostname()} {process.pid} {process.create_time():.0f}"
+
+
+def process_is_gone(tag: str) -> bool:
+    """Whether the process of `run_process` has ended; never said of another host's."""
+    host, pid, created = tag.rsplit(" ", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) > 5
+    except psutil.NoSuchProcess:
+        return True
+
+
+def counts_tag(summary: Summary) -> dict[str, str]:
+    """The run tag that says how far a run got; it shows in the list of runs."""
+    done = summary.uploaded + summary.unchanged
+    return {RESULTS_TAG: f"{done} of {summary.entries}" + (f", {summary.failed} failed" if summary.failed else "")}
+
+
+def settle(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, stores: StoresResource, *, seconds: float, status: str
+) -> Summary | None:
+    """Complete a run that is over: results, scratch space, lock. Does nothing twice.
+
+    Args:
+        seconds: wall time of the run.
+        status: `canceled` or `failure`, for a run that has no summary of its own.
+
+    Returns:
+        The run's summary; None for one that ended before it was planned.
+
+    Raises:
+        RelayError: the destination or the staging space cannot be reached now.
+    """
+    stores.staging(run.run_id).clear()
+    if DATASET_TAG not in run.tags:
+        return None
+    dataset, store = run.tags[DATASET_TAG], stores.open_brief(run.tags[DESTINATION_TAG])
+    summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
+    release(store, dataset, run.run_id)
+    if summary is not None and RESULTS_TAG not in run.tags:
+        instance.add_run_tags(run.run_id, counts_tag(summary))
+        message = (
+            f"The run ended early. {summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "
+            f"{summary.not_attempted} not attempted of {summary.entries} entries; launch it again to do what is left."
+        )
+        instance.report_engine_event(message, run, EngineEventData({"status": dg.MetadataValue.text(summary.status)}))
+    elif summary is None:
+        instance.add_run_tags(run.run_id, {RESULTS_TAG: "none: ended before it was planned"})
+    return summary
+
+
+def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
+    """Complete every recent run that ended without its results; yields a line for each."""
+    for record in _records(instance, _OVER):
+        run = record.dagster_run
+        ended = record.end_time or record.update_timestamp.timestamp()
+        if RESULTS_TAG in run.tags or DATASET_TAG not in run.tags or time.time() - ended < GRACE:
+            continue
+        status = "canceled" if run.status is dg.DagsterRunStatus.CANCELED else "failure"
+        try:
+            settle(instance, run, stores, seconds=ended - (record.start_time or ended), status=status)
+        except RelayError as error:
+            yield f"run {run.run_id} cannot be completed yet: {error}"
+        else:
+            yield f"run {run.run_id} has its results"
+
+
+def end_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
+    """End every run that counts as running although nobody works on it; yields a line for each.
+
+    Its process is gone from this host, or, where that cannot be known, its lock has not been renewed for long.
+    """
+    for record in _records(instance, _GOING):
+        run = record.dagster_run
+        if not _is_lost(run, stores):
+            continue
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, message="Nobody works on this run any more; it counts as canceled.")
+        else:
+            instance.report_run_failed(run, message="The process of this run is gone; it counts as failed.")
+        yield f"run {run.run_id} was lost and is ended"
+
+
+def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
+    """Clear the scratch space of runs that are over; yields a line for each."""
+    for run_id in stores.staged_runs():
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.is_finished and _has_been_over(instance, run_id):
+            stores.staging(run_id).clear()
+            yield f"scratch space of run {run_id} is cleared"
+
+
+def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether this instance knows that the run has ended."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.is_finished
+
+
+def _records(instance: dg.DagsterInstance, statuses: list[dg.DagsterRunStatus]) -> Iterator[Any]:
+    filters = dg.RunsFilter(statuses=statuses)
+    for record in instance.get_run_records(filters, limit=LOOKED_AT):
+        if (time.time() - record.create_timestamp.timestamp() < RECENT and not record.dagster_run.is_finished) or (record.dagster_run.is_finished and time.time() - record.update_timestamp.timestamp() < RECENT):
+            yield record
+
+
+def _is_lost(run: dg.DagsterRun, stores: StoresResource) -> bool:
+    tag = run.tags.get(PROCESS_TAG)
+    if tag is None:
+        return False
+    if process_is_gone(tag):
+        return True
+    if tag.startswith(socket.gethostname() + " "):
+        return False
+    with suppress(Exception):  # a store that is away says nothing about the run
+        held = holder(stores.open_brief(run.tags[DESTINATION_TAG]), run.tags[DATASET_TAG])
+        return held is not None and held.run_id == run.run_id and time.time() - held.at > SILENCE_LIMIT
+    return False
+
+
+def _has_been_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    record = instance.get_run_record_by_id(run_id)
+    return record is not None and time.time() - (record.end_time or 0) > GRACE

@@ -1,0 +1,25 @@
+"""What watches over runs and launches them."""
+
+import dagster as dg
+
+from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
+from imgrelay_dagster.resources import StoresResource
+
+
+@dg.sensor(
+    name="housekeeping",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Gives runs that were cancelled or lost their results, ends runs that nobody works on, clears scratch space. "
+        "Launches nothing; leave it on."
+    ),
+)
+def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SkipReason:
+    """One round of looking after runs that ended without their report."""
+    done = [
+        *end_lost_runs(context.instance, stores),
+        *settle_ended_runs(context.instance, stores),
+        *clear_leftover_staging(context.instance, stores),
+    ]
+    return dg.SkipReason("; ".join(done) if done else "every run is in order")
