@@ -9,8 +9,8 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from multiprocessing import parent_process
-from typing import Any
 
 import dagster as dg
 import psutil
@@ -89,8 +89,8 @@ def settle(
     if summary is not None and RESULTS_TAG not in run.tags:
         instance.add_run_tags(run.run_id, counts_tag(summary))
         message = (
-            f"The run ended early. {summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "
-            f"{summary.not_attempted} not attempted of {summary.entries} entries; launch it again to do what is left."
+            f"The run ended early: {summary.uploaded} uploaded, {summary.unchanged} unchanged, "
+            f"{summary.failed} failed, {summary.not_attempted} not attempted of {summary.entries} entries; launch it again to do what is left."
         )
         instance.report_engine_event(message, run, EngineEventData({"status": dg.MetadataValue.text(summary.status)}))
     elif summary is None:
@@ -100,7 +100,9 @@ def settle(
 
 def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
     """Complete every recent run that ended without its results; yields a line for each."""
-    for record in _records(instance, _OVER):
+    recent = datetime.fromtimestamp(time.time() - RECENT, UTC)
+    ended_runs = dg.RunsFilter(statuses=_OVER, updated_after=recent)
+    for record in instance.get_run_records(ended_runs, limit=LOOKED_AT):
         run = record.dagster_run
         ended = record.end_time or record.update_timestamp.timestamp()
         if RESULTS_TAG in run.tags or DATASET_TAG not in run.tags or time.time() - ended < GRACE:
@@ -119,8 +121,7 @@ def end_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Itera
 
     Its process is gone from this host, or, where that cannot be known, its lock has not been renewed for long.
     """
-    for record in _records(instance, _GOING):
-        run = record.dagster_run
+    for run in instance.get_runs(dg.RunsFilter(statuses=_GOING), limit=LOOKED_AT):
         if not _is_lost(run, stores):
             continue
         if run.status is dg.DagsterRunStatus.CANCELING:
@@ -143,13 +144,6 @@ def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether this instance knows that the run has ended."""
     run = instance.get_run_by_id(run_id)
     return run is not None and run.is_finished
-
-
-def _records(instance: dg.DagsterInstance, statuses: list[dg.DagsterRunStatus]) -> Iterator[Any]:
-    filters = dg.RunsFilter(statuses=statuses)
-    for record in instance.get_run_records(filters, limit=LOOKED_AT):
-        if (time.time() - record.create_timestamp.timestamp() < RECENT and not record.dagster_run.is_finished) or (record.dagster_run.is_finished and time.time() - record.update_timestamp.timestamp() < RECENT):
-            yield record
 
 
 def _is_lost(run: dg.DagsterRun, stores: StoresResource) -> bool:

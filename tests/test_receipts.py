@@ -13,7 +13,14 @@ from obstore.store import LocalStore, MemoryStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
-from imgrelay_dagster.relay.receipts import FLUSH_INTERVAL, ReceiptIndex, ReceiptWriter, read_receipts, record_json
+from imgrelay_dagster.relay.receipts import (
+    FLUSH_INTERVAL,
+    ReceiptIndex,
+    ReceiptWriter,
+    merge_receipts,
+    read_receipts,
+    record_json,
+)
 
 PREFIX = "_relay/birds/receipts/run1"
 
@@ -165,3 +172,15 @@ def test_any_record_survives_the_store(written: Record):
     with ReceiptWriter(store, PREFIX, "w") as writer:
         writer.add(written)
     assert list(read_receipts(store, PREFIX)) == [written]
+
+
+def test_a_finished_runs_receipts_lie_in_one_object(tmp_path: Path):
+    store = MemoryStore()
+    for number in range(1, 5):
+        with ReceiptWriter(store, PREFIX, f"upload-{number}") as writer:
+            writer.add(record(number))
+    merge_receipts(store, PREFIX, tmp_path)
+    merge_receipts(store, PREFIX, tmp_path)
+    keys = [meta["path"] for chunk in store.list() for meta in chunk]
+    assert keys == [f"{PREFIX}/merged.jsonl"]
+    assert sorted(found.line for found in read_receipts(store, PREFIX)) == [1, 2, 3, 4]

@@ -13,6 +13,7 @@ from PIL import Image
 from imgrelay_dagster.relay import stages
 from imgrelay_dagster.relay.addresses import AddressGuard
 from imgrelay_dagster.relay.download import Downloader, Limits
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.patience import UNKNOWN, Patience
 from imgrelay_dagster.relay.progress import Note, StepProgress, read_progress
@@ -165,7 +166,7 @@ def test_patience_follows_the_pace_of_the_others():
 def test_a_step_that_is_tried_again_leaves_out_what_has_its_receipt(shop: Shop, hostile: HostileOrigin):
     composed = shop.compose(shop.download(task_of(hostile.url("/ok.jpg"), hostile.url("/ok.jpg?2"))))
     shop.upload(replace(composed, records=composed.records[:1]))
-    with pytest.raises(stages.RelayError, match="failed at"):
+    with pytest.raises(RelayError, match="failed at"):
         shop.upload(composed)
     assert shop.upload(composed, settled=frozenset({1, 2})).records == ()
 
@@ -186,3 +187,14 @@ def test_a_mistake_in_one_entry_is_an_internal_error_of_that_entry(
     found = shop.receipts()[2]
     assert (found.outcome, found.reason) == (Outcome.FAILED, Reason.INTERNAL_ERROR)
     assert found.detail == "ZeroDivisionError in compose: a mistake"
+
+
+def test_a_store_that_takes_nothing_any_more_ends_the_stage(shop: Shop, hostile: HostileOrigin, tmp_path: Path):
+    composed = shop.compose(shop.download(task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(60)])))
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "k").write_text("a file where the folder of the keys should be")
+    shop.store = LocalStore(tmp_path / "gone")  # type: ignore[assignment]
+    bench = shop.bench(Stage.UPLOAD)
+    with pytest.raises(RelayError, match="took none of the last 32 images"):
+        stages.upload(composed, bench, shop.store)
+    assert 0 < bench.receipts.counts["failed"] <= 60

@@ -78,8 +78,8 @@ def take(
             if silent < SILENCE_LIMIT and not is_over(held.run_id):
                 since = datetime.fromtimestamp(held.at, UTC).strftime("%H:%M:%S UTC")
                 raise RelayError(
-                    f"dataset {dataset!r} is being relayed by run {held.run_id} (last heard of at {since}); wait for it "
-                    "to end or cancel it, or give this run a dataset of its own"
+                    f"dataset {dataset!r} is being relayed by run {held.run_id} (last heard of at {since}); wait for "
+                    "it to end or cancel it, or give this run a dataset of its own"
                 )
         put(store, key, mine, "application/json")
     except (BaseError, OSError) as error:

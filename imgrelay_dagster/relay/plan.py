@@ -1,24 +1,17 @@
-"""Planning a run: which entries are left to do, and the ledger that every line's outcome is told from.
-
-The ledger is the run's settings and the manifest as this run saw it, a line each in manifest order, with the outcome
-of what was decided at once: malformed lines, conflicts, entries that receipts say are done. It is kept beside the receipts
-until the results are written, so that a run that never reaches its report can still account for every line.
-"""
+"""Planning a run: which entries are left to do, and what becomes of the others."""
 
 import gzip
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Self
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
-from pydantic import TypeAdapter
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.keys import check_key
+from imgrelay_dagster.relay.ledger import Planned, ledger_key, planned_json, settings_json
 from imgrelay_dagster.relay.manifest import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
 from imgrelay_dagster.relay.receipts import ReceiptIndex, read_receipts, relay_prefix, run_receipts
@@ -27,23 +20,6 @@ from imgrelay_dagster.relay.stores import explain, put
 from imgrelay_dagster.relay.tasks import Task, cut, entries_per_task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.url_check import check_url
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One manifest line in the ledger. `same_as` is the earlier line that this one repeats."""
-
-    record: Record
-    same_as: int | None = None
-
-
-planned_json = TypeAdapter(Planned)
-settings_json = TypeAdapter(Settings)
-
-
-def ledger_key(dataset: str, run_id: str) -> str:
-    """Where a run's ledger lies in its destination."""
-    return f"{run_receipts(dataset, run_id)}/ledger.jsonl.gz"
 
 
 def check_destination(store: ObjectStore, settings: Settings, run_id: str) -> None:
@@ -208,44 +184,6 @@ def plan_run(
     except (BaseError, OSError) as error:
         raise RelayError(f"the ledger cannot be written to {settings.destination!r}: {explain(error)}") from error
     return plan
-
-
-def read_ledger(store: ObjectStore, dataset: str, run_id: str) -> "Ledger | None":
-    """A run's ledger, or None when the run has its results or ended before it was planned.
-
-    Raises:
-        RelayError: the destination cannot be read.
-    """
-    try:
-        compressed = store.get(ledger_key(dataset, run_id)).bytes()
-    except FileNotFoundError:
-        return None
-    except (BaseError, OSError) as error:
-        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-    scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
-    scratch.write(compressed)
-    scratch.seek(0)
-    return Ledger(scratch)
-
-
-class Ledger:
-    """A run's ledger, unpacked line by line from scratch disk. Read once, as a context manager."""
-
-    def __init__(self, packed: IO[bytes]) -> None:
-        self._packed = packed
-        self._lines = gzip.open(packed)
-        self.settings = settings_json.validate_json(next(self._lines))
-
-    def __iter__(self) -> Iterator[Planned]:
-        """Every line, in manifest order."""
-        return map(planned_json.validate_json, self._lines)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lines.close()
-        self._packed.close()
 
 
 def _load_receipts(done: ReceiptIndex, store: ObjectStore, settings: Settings, tick: Callable[[], None]) -> None:

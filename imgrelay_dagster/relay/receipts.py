@@ -114,6 +114,23 @@ def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
                     continue
 
 
+def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
+    """Put one run's receipts together in one object, so that the next run has little to fetch.
+
+    Killed half-way it leaves receipts twice, which says nothing else.
+    """
+    keys = [meta["path"] for chunk in store.list(prefix) for meta in chunk if meta["path"].endswith(".jsonl")]
+    if len(keys) < 2:
+        return
+    merged = scratch / "receipts.jsonl"
+    with merged.open("wb") as lines:
+        for key in keys:
+            data = bytes(store.get(key).bytes())
+            lines.write(data if data.endswith(b"\n") else data + b"\n")
+    store.put(f"{prefix}/merged.jsonl", merged)
+    store.delete([key for key in keys if key != f"{prefix}/merged.jsonl"])
+
+
 class ReceiptIndex:
     """Receipts by key or by line, on scratch disk, so that a hundred thousand of them cost no memory."""
 

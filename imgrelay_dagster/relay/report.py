@@ -17,10 +17,11 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.ledger import Ledger, Planned, ledger_key, read_ledger
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
-from imgrelay_dagster.relay.plan import Ledger, Planned, ledger_key, read_ledger
 from imgrelay_dagster.relay.receipts import (
     ReceiptIndex,
+    merge_receipts,
     read_receipts,
     record_json,
     relay_prefix,
@@ -92,6 +93,7 @@ def write_results(
             (Path(scratch) / "summary.json").write_bytes(summary_json.dump_json(summary, indent=2) + b"\n")
             for name in ("results.jsonl", "failed.jsonl", "summary.json"):
                 store.put(f"{prefix}/{name}", Path(scratch) / name)
+            merge_receipts(store, run_receipts(dataset, run_id), Path(scratch))
         store.delete(ledger_key(dataset, run_id))
     except (BaseError, OSError) as error:
         raise RelayError(f"results cannot be written to {ledger.settings.destination!r}: {explain(error)}") from error

@@ -37,6 +37,10 @@ LATE_THREADS = 64
 """Downloads at once of what was set aside: they mostly wait."""
 
 
+OUTAGE = 32
+"""Uploads of one step that fail in a row before the store counts as gone: two for each of its threads."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a stage works with: the run's settings and scratch space, its receipts and progress, when to stop.
@@ -109,6 +113,8 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
     bench.staging.clear_stage(task.name, Stage.DOWNLOAD)
     content_type = bench.settings.output.content_type
 
+    outage = Outage(bench.settings.destination)
+
     def store_one(record: Record) -> Record:
         data = bench.staging.get(task.name, Stage.COMPOSE, record.line)
         assert record.key is not None
@@ -118,13 +124,40 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
             if is_disk_full(error):
                 place = bench.settings.destination
                 raise RelayError(f"disk full: no space left in destination {place!r}; free some") from error
+            outage.failed(error)
             raise EntryFailure(Reason.UPLOAD_ERROR, explain(error)) from error
+        outage.over()
         return replace(record, outcome=Outcome.UPLOADED)
 
     finished = _through(task, bench, Stage.UPLOAD, store_one, bench.settings.upload_threads)
     bench.receipts.flush()
     bench.staging.clear_stage(task.name, Stage.COMPOSE)
     return finished
+
+
+class Outage:
+    """Counts uploads that failed in a row: a store that takes nothing any more is the whole run's trouble."""
+
+    def __init__(self, destination: str) -> None:
+        self._destination = destination
+        self._in_a_row = 0
+
+    def failed(self, error: BaseException) -> None:
+        """Take note of an upload that failed after all its retries.
+
+        Raises:
+            RelayError: it was one too many.
+        """
+        self._in_a_row += 1
+        if self._in_a_row >= OUTAGE:
+            raise RelayError(
+                f"destination {self._destination!r} took none of the last {OUTAGE} images: {explain(error)}; "
+                "the run ends here; launch it again when the store is back"
+            ) from error
+
+    def over(self) -> None:
+        """Take note of an upload that succeeded."""
+        self._in_a_row = 0
 
 
 def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Record], threads: int) -> Task:

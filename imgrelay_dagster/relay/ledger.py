@@ -1,0 +1,77 @@
+"""The ledger: the manifest as one run saw it, from which every line's outcome is told.
+
+It holds the run's settings and a line for each manifest line, in order, with the outcome of what was decided at once:
+malformed lines, conflicts, entries that receipts say are done. It is kept beside the receipts until the results are
+written, so that a run that never reaches its report can still account for every line.
+"""
+
+import gzip
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Self
+
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+from pydantic import TypeAdapter
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.receipts import run_receipts
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import explain
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One manifest line in the ledger. `same_as` is the earlier line that this one repeats."""
+
+    record: Record
+    same_as: int | None = None
+
+
+planned_json = TypeAdapter(Planned)
+settings_json = TypeAdapter(Settings)
+
+
+def ledger_key(dataset: str, run_id: str) -> str:
+    """Where a run's ledger lies in its destination."""
+    return f"{run_receipts(dataset, run_id)}/ledger.jsonl.gz"
+
+
+def read_ledger(store: ObjectStore, dataset: str, run_id: str) -> "Ledger | None":
+    """A run's ledger, or None when the run has its results or ended before it was planned.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
+    try:
+        compressed = store.get(ledger_key(dataset, run_id)).bytes()
+    except FileNotFoundError:
+        return None
+    except (BaseError, OSError) as error:
+        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
+    scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
+    scratch.write(compressed)
+    scratch.seek(0)
+    return Ledger(scratch)
+
+
+class Ledger:
+    """A run's ledger, unpacked line by line from scratch disk. Read once, as a context manager."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._lines = gzip.open(packed)  # noqa: SIM115 - closed on the way out
+        self.settings = settings_json.validate_json(next(self._lines))
+
+    def __iter__(self) -> Iterator[Planned]:
+        """Every line, in manifest order."""
+        return map(planned_json.validate_json, self._lines)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._packed.close()
