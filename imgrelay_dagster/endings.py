@@ -57,6 +57,9 @@ class Endings:
     ) -> None:
         self.hold()
         signal.set_wakeup_fd(self._previous)
+        # Once cancelled, a further signal must not cut off the little that is left, nor change the exit code.
+        for number, handler in self._saved.items():
+            signal.signal(number, signal.SIG_IGN if self.heard else handler)
         self._wakeup.close()  # which ends the thread
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -90,7 +90,8 @@ def settle(
         instance.add_run_tags(run.run_id, counts_tag(summary))
         message = (
             f"The run ended early: {summary.uploaded} uploaded, {summary.unchanged} unchanged, "
-            f"{summary.failed} failed, {summary.not_attempted} not attempted of {summary.entries} entries; launch it again to do what is left."
+            f"{summary.failed} failed, {summary.not_attempted} not attempted of {summary.entries} entries. "
+            "Launch it again to do what is left."
         )
         instance.report_engine_event(message, run, EngineEventData({"status": dg.MetadataValue.text(summary.status)}))
     elif summary is None:

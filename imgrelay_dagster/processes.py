@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, util
+from typing import Any
 
 PRELOAD = ["imgrelay_dagster.preload"]
 """As in `executors.py`, which cannot be imported before Dagster is."""
@@ -38,11 +39,11 @@ def step_server() -> Iterator[None]:
 
 def kill_step_server() -> None:
     """End the process that steps are forked from; by itself it would go a moment after this one."""
-    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
-    if pid is not None:
+    server: Any = forkserver._forkserver
+    if server._forkserver_pid is not None:
         with suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+            server._stop()
 
 
 def let_steps_leave(limit: float) -> None:
