@@ -1,13 +1,17 @@
 # make demo     install, relay the demo pictures into the folder out (S3=1: into an S3 server started for it)
 # make test     install, run the tests
-# make check    linters, types, the engine's independence
+# make torture  tests of ten minutes and more at 10,000 entries (FIGURES=folder keeps what they measure)
+# make check    linters, types, the engine's independence, known vulnerabilities, insecure patterns
+# make fuzz     damage pictures, manifests and URLs for SECONDS=60, and see that each ends in a result or a reason
+# make mutants  break the address guard and the outcome code in small ways, and list what no test notices
 # make dev      the Dagster UI with the demo origin running and its manifest ready to launch
 # make lock     resolve the dependencies again
+# make pictures take the README's pictures again (wants playwright and Chromium)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo dev test check lock clean
+.PHONY: install demo dev test torture check lock clean pictures fuzz mutants
 
 install: .venv/installed
 
@@ -27,14 +31,30 @@ dev: install
 test: install
 	$(BIN)/pytest
 
+torture: install
+	$(if $(FIGURES),IMGRELAY_FIGURES=$(FIGURES)) $(BIN)/pytest tests/torture --timeout=1200
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml imgrelay_dagster
+	$(BIN)/python tools/audit.py
+
+SECONDS ?= 60
+
+fuzz: install
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $$(date +%s)
+
+mutants: install
+	BIN=$(BIN) tools/mutants.sh
 
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
+pictures: install
+	$(BIN)/python docs/make_pictures.py
+
 clean:
-	rm -rf .venv out storage history schedules staging .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv out storage history schedules staging .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants

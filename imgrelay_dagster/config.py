@@ -266,8 +266,9 @@ def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DagsterUserCodeProcessError: a value is refused.
     """
+    given = {name: value for name, value in form.items() if not (name == "download" and value is None)}
     try:
-        checked = RelayConfig.checked(form)
+        checked = RelayConfig.checked(given)
     except RelayError as error:
         raise _refusal(str(error)) from None
     values = checked.model_dump()
@@ -290,11 +291,13 @@ def _refusal(sentence: str) -> DagsterUserCodeProcessError:
 def _form_fields() -> dict[str, dg.Field]:
     """The form as the launchpad gets it.
 
-    `download` has no default there, so that the launchpad does not open with a dozen limits before the manifest.
+    `download` may be left out there, so that the launchpad does not open with a dozen limits before the manifest.
     """
     fields = {name: _plain_field(field) for name, field in RelayConfig.to_fields_dict().items()}
     download = fields["download"]
-    fields["download"] = dg.Field(download.config_type, is_required=False, description=download.description)
+    fields["download"] = dg.Field(
+        dg.Noneable(download.config_type), is_required=False, description=download.description
+    )
     return fields
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster_graphql.schema.run_config import default_values_yaml_from_type_snap
 
 from imgrelay_dagster.config import RelayConfig, relay_run_config
 from imgrelay_dagster.definitions import defs
@@ -130,10 +132,14 @@ def test_the_form_does_not_read_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_launchpad_opens_without_the_limits_on_downloads():
-    fields = defs.resolve_job_def("relay").run_config_schema.config_type.fields
-    assert not fields["download"].default_provided
-    assert fields["layout"].default_value["mode"] == "frame"
-    assert relay_run_config({**URLS, "download": {"attempts": 7}})["ops"]["plan"]["config"]["download"]["attempts"] == 7
+    job = defs.resolve_job_def("relay")
+    schema = job.get_job_snapshot().config_schema_snapshot
+    opened = default_values_yaml_from_type_snap(schema, schema.get_config_snap(job.run_config_schema.config_type.key))
+    assert {"layout", "output", "template"} <= set(yaml.safe_load(opened))
+    assert "download" not in opened
+    for given, attempts in (({}, 3), ({"download": None}, 3), ({"download": {"attempts": 7}}, 7)):
+        config = dg.validate_run_config(job, {**URLS, **given})["ops"]["plan"]["config"]
+        assert config["download"]["attempts"] == attempts
 
 
 def test_a_wrong_form_is_refused_before_anything_starts():

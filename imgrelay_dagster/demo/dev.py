@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from imgrelay_dagster.demo import child
@@ -29,6 +30,8 @@ def main() -> int:
         print(f"demo origin at {origin.url('/')}; the UI will say where it is; Ctrl-C stops both", flush=True)
         signal.sigwait(signals)
         child.stop(served, seconds=STOP_LIMIT)
+        with suppress(ProcessLookupError):  # its code server may be left over
+            os.killpg(served.pid, signal.SIGKILL)
     return served.returncode if served.returncode > 0 else 0
 
 

@@ -81,7 +81,7 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=manifests.SAMPLE_PORT)
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="write all URLs there (.txt or .csv)")
-    parser.add_argument("--sample", action="store_true", help="about 30 URLs in the manifest, one of each kind")
+    parser.add_argument("--sample", action="store_true", help="a short manifest, one URL of each kind")
     parser.add_argument("--write-only", action="store_true", help="write the manifest and do not serve")
     options = parser.parse_args()
     if options.manifest:

@@ -74,9 +74,10 @@ class SeaweedFS:
         return self._process.pid if self._process else None
 
     def socket_files(self) -> list[Path]:
-        """The Unix sockets it may make, named after its ports; left behind when it is killed."""
+        """The Unix sockets it may make, where it chooses and named after its ports; left behind when it is killed."""
         names = {option.replace(".port", "").replace(".", "-"): port for option, port in self._ports.items()}
-        return [Path(f"/tmp/seaweedfs-{name}-{port}.sock") for name, port in names.items()]
+        folder = Path("/tmp")  # nosec B108
+        return [folder / f"seaweedfs-{name}-{port}.sock" for name, port in names.items()]
 
     def environment(self) -> dict[str, str]:
         """The `AWS_*` variables that lead a client here."""
