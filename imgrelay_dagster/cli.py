@@ -4,12 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from imgrelay_dagster import __version__
 from imgrelay_dagster.endings import Endings
 from imgrelay_dagster.exits import CANCELED, WRONG_USAGE
+from imgrelay_dagster.relay.redact import redact, redact_text
 
 
 class UsageError(Exception):
@@ -53,11 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(run_form(arguments), endings, as_json=arguments.json)
         except UsageError as error:
-            sys.stderr.write(f"imgrelay: {error}\n")
+            _tell(f"imgrelay: {redact_text(str(error))}")
             return WRONG_USAGE
         except KeyboardInterrupt:
-            sys.stderr.write("imgrelay: cancelled before the run began\n")
+            _tell("imgrelay: cancelled before the run began")
             return CANCELED
+
+
+def _tell(message: str) -> None:
+    with suppress(OSError):  # the terminal may have been closed
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
 
 
 def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
@@ -94,6 +102,8 @@ def _allow(form: dict[str, Any]) -> None:
     from imgrelay_dagster.paths import allow_arguments  # noqa: PLC0415
 
     template = form.get("template")
+    if isinstance(template, str) and "://" in template:
+        raise UsageError(f"template {redact(template)!r} is a URL; give a name in the template folder, or a local path")
     if isinstance(template, str) and ("/" in template or Path(template).is_file()):
         path = Path(template).expanduser().resolve()
         os.environ["IMGRELAY_TEMPLATES"] = str(path.parent)
@@ -132,8 +142,13 @@ def _config_file(path: Path) -> dict[str, Any]:
 
     try:
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"config file {str(path)!r} cannot be read: {' '.join(str(error).split())}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"config file {str(path)!r} cannot be read: {error}") from error
+    except yaml.YAMLError as error:  # whose text quotes the line, with whatever URL stands on it
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, character {mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or "cannot be read"
+        raise UsageError(f"config file {str(path)!r}{where} is no sound YAML: {what}") from None
     if form is None:
         return {}
     if not isinstance(form, dict):

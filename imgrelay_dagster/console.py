@@ -1,11 +1,12 @@
 """What the command line shows: a progress bar while the run goes on, a summary at its end."""
 
+import io
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, cast
 
 from obstore.exceptions import BaseError
 from rich.console import Console as RichConsole
@@ -24,6 +25,7 @@ from rich.text import Text
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import RunProgress
+from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.report import Summary, results_prefix, summary_json
 
 Look = Callable[[], RunProgress | None]
@@ -44,11 +46,11 @@ class Console:
 
     def error(self, message: str) -> None:
         """One message for the user."""
-        self._print(self._err, sys.stderr, Text(f"imgrelay: {message}", style="red"))
+        self._print(self._err, sys.stderr, Text(printable(f"imgrelay: {message}"), style="red"))
 
     def note(self, message: str) -> None:
         """One message that is no error."""
-        self._print(self._err, sys.stderr, Text(f"imgrelay: {message}"))
+        self._print(self._err, sys.stderr, Text(printable(f"imgrelay: {message}")))
 
     def follow(self, look: Look) -> None:
         """Show this run's progress from now on.
@@ -115,7 +117,7 @@ class Console:
                     images,
                     description="stopping" if self._stopping else _doing(seen),
                     total=seen.entries,
-                    completed=seen.ended,
+                    completed=_done(seen),
                     counts=f"{seen.ended:,} of {seen.entries:,}",
                     failed=f"{seen.failed:,} failed" if seen.failed else "",
                 )
@@ -148,15 +150,18 @@ class Console:
         lines.append(("results", f"{destination}/{results_prefix(summary.dataset, summary.run_id)}", ""))
         width = max(len(name) for name, _, _ in lines) + 2
         self._print(
-            self._out, sys.stdout, *(Text(f"{name:<{width}}{value}", style=style) for name, value, style in lines)
+            self._out,
+            sys.stdout,
+            *(Text(printable(f"{name:<{width}}{value}"), style=style) for name, value, style in lines),
         )
 
     @staticmethod
     def _print(console: RichConsole, stream: IO[str], *texts: Text) -> None:
-        with console.capture() as captured:
-            for text in texts:
-                console.print(text, soft_wrap=True)
-        _write(stream, captured.get())
+        """Write without rich's own buffer, which raises again and again once the terminal has gone."""
+        rendered = RichConsole(file=io.StringIO(), force_terminal=console.is_terminal, highlight=False)
+        for text in texts:
+            rendered.print(text, soft_wrap=True)
+        _write(stream, cast(io.StringIO, rendered.file).getvalue())
 
 
 class _Bar(Progress):
@@ -179,6 +184,11 @@ class _TimeLeft(ProgressColumn):
         minutes, seconds = divmod(int(task.time_remaining), 60)
         hours, minutes = divmod(minutes, 60)
         return Text(f"{hours}:{minutes:02}:{seconds:02} left", style="progress.remaining")
+
+
+def _done(seen: RunProgress) -> float:
+    """Work done, in entries: a stage is a third of one, so that the bar moves before the first task is through."""
+    return min(seen.entries or 0, sum(seen.passed.values()) / len(Stage) + seen.failed)
 
 
 def _doing(seen: RunProgress) -> str:

@@ -30,6 +30,7 @@ class Endings:
         self.on_second: Callable[[], None] = lambda: None
         self._heard = threading.Event()
         self._raising = True
+        self._breaking = False
 
     @property
     def heard(self) -> bool:
@@ -40,6 +41,11 @@ class Endings:
         """From now on a signal no longer raises in the main thread: what is left to do is done whole."""
         self._raising = False
 
+    def break_off(self) -> None:
+        """Raise KeyboardInterrupt in the main thread, whose handlers may be Dagster's, and which may hang in a wait."""
+        self._breaking = True
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
     def __enter__(self) -> Self:
         self._ours, self._wakeup = socketpair()
         self._wakeup.setblocking(False)
@@ -48,6 +54,7 @@ class Endings:
         self._saved = {number: handler for number, handler in wanted.items() if handler is not signal.SIG_IGN}
         for number in self._saved:
             signal.signal(number, self._handle)
+        self._usr1 = signal.signal(signal.SIGUSR1, self._break)
         self._previous = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._listen, name="endings", daemon=True).start()
         return self
@@ -57,6 +64,7 @@ class Endings:
     ) -> None:
         self.hold()
         signal.set_wakeup_fd(self._previous)
+        signal.signal(signal.SIGUSR1, self._usr1)
         # Once cancelled, a further signal must not cut off the little that is left, nor change the exit code.
         for number, handler in self._saved.items():
             signal.signal(number, signal.SIG_IGN if self.heard else handler)
@@ -68,6 +76,10 @@ class Endings:
         if number != signal.SIGINT and callable(interrupt) and interrupt != self._handle:
             interrupt(number, frame)
         elif self._raising:
+            raise KeyboardInterrupt
+
+    def _break(self, _number: int, _frame: FrameType | None) -> None:
+        if self._breaking and self._raising:
             raise KeyboardInterrupt
 
     def _listen(self) -> None:

@@ -34,6 +34,9 @@ GRACE = 10.0
 RECENT = 7 * 24 * 3600.0
 """Seconds that a run without results is looked after."""
 
+UNPLANNED_LIMIT = 600.0
+"""Seconds without an event after which a started run that was never planned counts as lost."""
+
 LOOKED_AT = 200
 """Runs looked at in one round, the newest first."""
 
@@ -120,10 +123,14 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
 def end_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
     """End every run that counts as running although nobody works on it; yields a line for each.
 
-    Its process is gone from this host, or, where that cannot be known, its lock has not been renewed for long.
+    Its process is gone from this host, or, where that cannot be known, nothing has been heard of it for long.
     """
-    for run in instance.get_runs(dg.RunsFilter(statuses=_GOING), limit=LOOKED_AT):
-        if not _is_lost(run, stores):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_GOING), limit=LOOKED_AT):
+        if not _is_lost(instance, record, stores):
+            continue
+        # Looked at again now that its process is known to be gone: it may have ended in order a moment ago.
+        run = instance.get_run_by_id(record.dagster_run.run_id)
+        if run is None or run.is_finished:
             continue
         if run.status is dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message="Nobody works on this run any more; it counts as canceled.")
@@ -147,18 +154,24 @@ def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is not None and run.is_finished
 
 
-def _is_lost(run: dg.DagsterRun, stores: StoresResource) -> bool:
+def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresResource) -> bool:
+    run = record.dagster_run
     tag = run.tags.get(PROCESS_TAG)
-    if tag is None:
-        return False
-    if process_is_gone(tag):
-        return True
+    if tag is None:  # its process went, or still waits for a worker, before `plan` could tell
+        return time.time() - _last_event(instance, record) > UNPLANNED_LIMIT
     if tag.startswith(socket.gethostname() + " "):
-        return False
+        return process_is_gone(tag)
     with suppress(Exception):  # a store that is away says nothing about the run
         held = holder(stores.open_brief(run.tags[DESTINATION_TAG]), run.tags[DATASET_TAG])
-        return held is not None and held.run_id == run.run_id and time.time() - held.at > SILENCE_LIMIT
+        renewed = held.at if held is not None and held.run_id == run.run_id else 0.0
+        return time.time() - max(renewed, _last_event(instance, record)) > SILENCE_LIMIT
     return False
+
+
+def _last_event(instance: dg.DagsterInstance, record: dg.RunRecord) -> float:
+    """When the run last left an event in its log."""
+    events = instance.event_log_storage.get_logs_for_run(record.dagster_run.run_id, limit=1, ascending=False)
+    return events[0].timestamp if events else record.create_timestamp.timestamp()
 
 
 def _has_been_over(instance: dg.DagsterInstance, run_id: str) -> bool:

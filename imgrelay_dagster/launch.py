@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.stats import StepEventStatus
 from dagster._core.instance.ref import InstanceRef
 
 from imgrelay_dagster import exits
@@ -22,8 +23,8 @@ from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.console import Console
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.endings import Endings
-from imgrelay_dagster.housekeeping import settle
-from imgrelay_dagster.processes import kill_step_server, kill_steps, let_steps_leave, release_semaphores
+from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle
+from imgrelay_dagster.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import read_manifest
 from imgrelay_dagster.relay.progress import RunProgress, read_progress
@@ -115,8 +116,7 @@ class _Launched:
         self._console.follow(self._progress())
         self._endings.on_first = self._stop
         self._endings.on_second = self._end_at_once
-        if self._endings.heard:
-            raise KeyboardInterrupt
+        self._sweep()
         trouble = self._execute()
         run = self._run()
         if run is None:
@@ -128,17 +128,28 @@ class _Launched:
         let_steps_leave(STOP_LIMIT)
         errors = [] if success or canceled else [trouble or why(self._instance, run.run_id)]
         summary = None
+        status = "canceled" if canceled else "failure"
         try:
-            status = "canceled" if canceled else "failure"
             summary = settle(self._instance, run, self._stores, seconds=time.time() - began, status=status)
         except RelayError as error:
-            if str(error) not in errors:
+            if canceled:
+                errors.append(f"cancelled; {error}")
+            elif self._was_planned(run.run_id):  # otherwise the same trouble has been told of already
                 errors.append(str(error))
-        if canceled:
-            errors.append(_canceled(summary))
+        else:
+            errors += [_canceled(summary)] if canceled else []
+        if canceled and run.status is not dg.DagsterRunStatus.CANCELED:
             self._instance.report_run_canceled(run)
         code = exits.CANCELED if canceled else exits.SUCCESS if success else exits.FAILED
         return End(code, tuple(errors), summary, self._destination)
+
+    def _sweep(self) -> None:
+        """End runs that were lost with their process, whose datasets would stay taken, and clear what they left."""
+        with suppress(RelayError):
+            for line in end_lost_runs(self._instance, self._stores):
+                self._console.note(line)
+            for _ in clear_leftover_staging(self._instance, self._stores):
+                pass
 
     def _execute(self) -> str | None:
         """Run the job in this process; what went wrong around the run, if anything did."""
@@ -170,6 +181,10 @@ class _Launched:
         runs = self._instance.get_runs(dg.RunsFilter(tags={INVOCATION_TAG: self._invocation}), limit=1)
         return runs[0] if runs else None
 
+    def _was_planned(self, run_id: str) -> bool:
+        steps = self._instance.get_run_step_stats(run_id, ["plan"])
+        return any(step.status is StepEventStatus.SUCCESS for step in steps)
+
     def _progress(self) -> Callable[[], RunProgress | None]:
         """A look at the run's progress, once there is a run."""
         found: list[Staging] = []
@@ -185,12 +200,30 @@ class _Launched:
     def _stop(self) -> None:
         """What the first signal sets off beside Dagster's own handling, which waits for steps without limit."""
         self._console.stopping()
-        late = threading.Timer(STOP_LIMIT, lambda: kill_steps() if self._executing else None)
-        late.daemon = True
-        late.start()
+        for work in (self._say_canceling, self._hurry):
+            threading.Thread(target=work, daemon=True).start()
+
+    def _hurry(self) -> None:
+        """Kill steps that do not end, then end the wait for word from them.
+
+        Dagster tells a step of a cancel by a `multiprocessing.Event`, whose `set` waits until the step has noticed: for
+        ever, when the step hangs or has been killed.
+        """
+        time.sleep(STOP_LIMIT)
+        if self._executing:
+            kill_steps()
+            time.sleep(1.0)
+        if self._executing:
+            self._endings.break_off()
+
+    def _say_canceling(self) -> None:
+        """Let steps that missed the signal learn of it from the run's status."""
+        run = self._run()
+        if run is not None and self._executing:
+            self._instance.report_run_canceling(run)
 
     def _end_at_once(self) -> None:
-        kill_steps()
+        kill_everything()
         rites = threading.Thread(target=self._last_rites, daemon=True)
         rites.start()
         rites.join(LAST_RITES)
@@ -199,7 +232,6 @@ class _Launched:
         os._exit(exits.CANCELED)
 
     def _last_rites(self) -> None:
-        kill_step_server()
         release_semaphores()
         run = self._run()
         if run is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.stores import absolute, is_remote
 
 ARGUMENT_PATHS = "IMGRELAY_ARGUMENT_PATHS"
@@ -23,7 +24,12 @@ def local_path_allowed(what: str, address: str, folders: Iterable[str]) -> None:
     """
     if is_remote(address):
         if not address.startswith(STORE_SCHEMES):
-            raise RelayError(f"{what} {address!r} is no store; write s3://bucket/prefix or a folder")
+            raise RelayError(f"{what} {redact(address)!r} is no store; write s3://bucket/prefix or a folder")
+        if "?" in address or "@" in address.split("/")[2]:
+            raise RelayError(
+                f"{what} {redact(address)!r} holds user info or a query; credentials belong in the environment, "
+                "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
         return
     local = [Path(absolute(folder)) for folder in folders if folder and not is_remote(folder)]
     path = Path(absolute(address))
@@ -55,6 +61,7 @@ def resolve_manifest(manifest: str) -> str:
     if is_remote(manifest):
         local_path_allowed("manifest", manifest, [])
         return manifest
+    manifest = str(Path(manifest.removeprefix("file://")).expanduser())
     folders = manifest_folders()
     first = folders[0]
     if not Path(manifest).is_absolute() and not Path(manifest).exists() and not is_remote(first):

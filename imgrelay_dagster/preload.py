@@ -12,6 +12,7 @@ import sys
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.storage.sql import ALEMBIC_SCRIPTS_LOCATION
 
 MODULES = (
@@ -76,6 +77,16 @@ ScriptDirectory.from_config = staticmethod(  # type: ignore[method-assign]
     lambda config: _migrations(config.get_main_option("script_location"))
 )
 _migrations(ALEMBIC_SCRIPTS_LOCATION)
+
+
+def _unraisable(trouble: "sys.UnraisableHookArgs") -> None:
+    if not issubclass(trouble.exc_type, DagsterExecutionInterruptedError):
+        sys.__unraisablehook__(trouble)
+
+
+# A cancel that reaches a step inside a destructor cannot be raised there: the step learns of it by other ways, and the
+# terminal need not show a traceback.
+sys.unraisablehook = _unraisable
 
 LOADED = frozenset(sys.modules)
 """Every module that a child finds loaded."""

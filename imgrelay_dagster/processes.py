@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, util
 from typing import Any
+
+import psutil
 
 PRELOAD = ["imgrelay_dagster.preload"]
 """As in `executors.py`, which cannot be imported before Dagster is."""
@@ -48,19 +49,38 @@ def kill_step_server() -> None:
 
 def let_steps_leave(limit: float) -> None:
     """Wait for step processes, and kill those that are still there after `limit` seconds."""
-    until = time.monotonic() + limit
-    for child in multiprocessing.active_children():
-        child.join(max(0.0, until - time.monotonic()))
-        if child.is_alive():
-            child.kill()
-            child.join(1.0)
+    steps = _steps()
+    _, alive = psutil.wait_procs(steps, timeout=limit)
+    _kill(alive)
 
 
 def kill_steps() -> None:
     """End all step processes at once."""
-    for child in multiprocessing.active_children():
-        with suppress(OSError):
-            child.kill()
+    _kill(_steps())
+
+
+def kill_everything() -> None:
+    """End all step processes and what they are forked from at once."""
+    steps = _steps()
+    kill_step_server()
+    _kill(steps)
+
+
+def _steps() -> list[psutil.Process]:
+    """The step processes there are, also one that multiprocessing has not heard of yet."""
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if pid is None:
+        return []
+    try:
+        return psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def release_semaphores() -> None:

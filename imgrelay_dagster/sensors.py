@@ -1,9 +1,15 @@
 """What watches over runs and launches them."""
 
+import time
+from itertools import chain
+
 import dagster as dg
 
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
 from imgrelay_dagster.resources import StoresResource
+
+ROUND = 20.0
+"""Seconds after which a round ends with the run at hand: Dagster gives up on a sensor after 60."""
 
 
 @dg.sensor(
@@ -17,9 +23,15 @@ from imgrelay_dagster.resources import StoresResource
 )
 def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SkipReason:
     """One round of looking after runs that ended without their report."""
-    done = [
-        *end_lost_runs(context.instance, stores),
-        *settle_ended_runs(context.instance, stores),
-        *clear_leftover_staging(context.instance, stores),
-    ]
+    until = time.monotonic() + ROUND
+    done = []
+    for line in chain(
+        end_lost_runs(context.instance, stores),
+        settle_ended_runs(context.instance, stores),
+        clear_leftover_staging(context.instance, stores),
+    ):
+        done.append(line)
+        if time.monotonic() > until:
+            done.append("the rest follows in the next round")
+            break
     return dg.SkipReason("; ".join(done) if done else "every run is in order")

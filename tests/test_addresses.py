@@ -95,6 +95,13 @@ def test_public_addresses_are_not(address: str) -> None:
     assert refusal(ipaddress.ip_address(address)) is None
 
 
+def test_an_address_that_only_the_interpreter_knows_to_be_special_is_refused() -> None:
+    class NewlyReserved(ipaddress.IPv4Address):
+        is_global = False
+
+    assert refusal(NewlyReserved("8.8.8.8")) == "not global"
+
+
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_is_judged_alike_in_every_wrapping(address: ipaddress.IPv4Address) -> None:
     why = refusal(address)
@@ -126,7 +133,13 @@ def test_a_name_with_internal_addresses_only_is_blocked_and_the_detail_says_why(
     assert caught.value.reason is Reason.BLOCKED_ADDRESS
     assert not caught.value.transient
     assert "inside.example is at 10.0.0.1 (private), ::1 (loopback)" in caught.value.detail
-    assert "IMGRELAY_ALLOWED_HOSTS" in caught.value.detail
+    assert "fetched from, unless the host is listed in IMGRELAY_ALLOWED_HOSTS" in caught.value.detail
+
+
+def test_of_many_internal_addresses_the_detail_names_three() -> None:
+    with pytest.raises(EntryFailure) as caught:
+        AddressGuard().permitted("inside.example", [f"10.0.0.{last}" for last in range(9)])
+    assert "10.0.0.2 (private); only" in caught.value.detail
 
 
 @pytest.mark.parametrize(
@@ -141,6 +154,10 @@ def test_a_name_with_internal_addresses_only_is_blocked_and_the_detail_says_why(
         ("10.0.0.0/8", "any.example", "::ffff:10.20.30.40"),
         ("fd00::/8", "any.example", "fd00::1"),
         ("[::1]", "::1", "::1"),
+        ("fd00::7", "any.example", "fd00::7"),
+        (" 10.0.0.1 ", "any.example", "10.0.0.1"),
+        ("xxx.example", "xxx.example", "10.0.0.1"),
+        ("x.inside.x", "x.inside.x", "10.0.0.1"),
     ],
 )
 def test_exempt_hosts_addresses_and_networks_are_permitted(allowed: str, host: str, address: str) -> None:
@@ -153,6 +170,9 @@ def test_exempt_hosts_addresses_and_networks_are_permitted(allowed: str, host: s
         ("inside.example", "other.inside.example", "10.0.0.1"),
         ("10.0.0.0/16", "any.example", "10.1.0.0"),
         ("10.0.0.1", "any.example", "2002:a00:1::"),
+        ("inside.example", "Xinside.example", "10.0.0.1"),
+        ("inside.example", "inside.exampleX", "10.0.0.1"),
+        ("X10.0.0.1", "any.example", "10.0.0.1"),
     ],
 )
 def test_an_exemption_covers_no_more_than_it_says(allowed: str, host: str, address: str) -> None:
@@ -165,6 +185,7 @@ def test_what_is_neither_host_nor_network_is_refused_by_name(entry: str) -> None
     with pytest.raises(RelayError, match="is neither a host name nor") as caught:
         AddressGuard([entry])
     assert repr(entry) in str(caught.value)
+    assert "; write it like images.example, 192.0.2.7 or 10.0.0.0/8" in str(caught.value)
 
 
 @pytest.mark.parametrize(

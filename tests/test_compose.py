@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable
 
-import picture_files as files
 import pytest
 from PIL import Image
 
@@ -17,6 +16,7 @@ from imgrelay_dagster.relay.errors import EntryFailure, RelayError, Stopped
 from imgrelay_dagster.relay.layout import Anchor, Canvas, Fit, Layout, Mode
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.template import LAYERS_MAX_PIXELS
+from tests import picture_files as files
 
 PNG = Output(Format.PNG)
 ON_TEMPLATE = Layout(canvas=Canvas.TEMPLATE)

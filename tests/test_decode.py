@@ -5,7 +5,6 @@ import struct
 import threading
 import time
 
-import picture_files as files
 import pytest
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, features
 
@@ -13,6 +12,7 @@ from imgrelay_dagster.relay import color
 from imgrelay_dagster.relay.decode import HIGHEST_MAX_PIXELS, Source, open_source
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
+from tests import picture_files as files
 
 LIMIT = 1_000_000
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "AVIF"]

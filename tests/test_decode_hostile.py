@@ -8,13 +8,13 @@ import sys
 import zlib
 from collections import Counter
 
-import picture_files as files
 import pytest
 from PIL import Image
 
 from imgrelay_dagster.relay.decode import open_source
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
+from tests import picture_files as files
 
 LIMIT = 50_000_000
 

@@ -75,6 +75,7 @@ def test_a_body_arrives_whole_however_it_is_sent(
         ("/headers-then-hang", Reason.TIMEOUT, None, 2),
         ("/no-length-then-hang", Reason.TIMEOUT, None, 2),
         ("/length-too-large", Reason.TOO_LARGE, None, 1),
+        ("/length-too-small/ok.jpg", Reason.TRUNCATED, None, 2),
         ("/endless", Reason.TOO_LARGE, None, 1),
         ("/gzip-bomb", Reason.TOO_LARGE, None, 1),
         ("/close-mid-body", Reason.TRUNCATED, None, 2),

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,10 @@ class Shop:
 
     def download(self, task: Task, **options: bool) -> Task:
         bench = self.bench(Stage.DOWNLOAD)
-        with bench.receipts, Downloader(LIMITS, AddressGuard(["127.0.0.1"]), stop=self.stop) as downloader:
+        with (
+            bench.receipts,
+            Downloader(self.settings.limits, AddressGuard(["127.0.0.1"]), stop=self.stop) as downloader,
+        ):
             return stages.download(task, bench, downloader, **options)
 
     def compose(self, task: Task) -> Task:
@@ -152,9 +156,42 @@ def test_a_server_that_asks_for_a_long_pause_is_asked_later(shop: Shop, hostile:
     assert [record.line for record in shop.download(task).late] == [6]
 
 
+def test_who_waits_behind_a_hanging_url_of_the_same_host_is_not_set_aside(shop: Shop, hostile: HostileOrigin):
+    shop.settings = replace(shop.settings, limits=replace(LIMITS, per_host=1))
+    good = [hostile.url(f"/ok.jpg?{number}") for number in range(20)]
+    downloaded = shop.download(task_of(*good[:10], hostile.url("/never?5"), hostile.url("/never?6"), *good[10:]))
+    assert [record.line for record in downloaded.late] == [11, 12]
+    assert len(downloaded.records) == 20
+
+
+def test_a_task_of_nothing_but_hanging_urls_is_soon_set_aside(
+    shop: Shop, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("imgrelay_dagster.relay.patience.UNKNOWN", 4.0)
+    monkeypatch.setattr("imgrelay_dagster.relay.patience.LEAST", 0.4)
+    shop.settings = replace(shop.settings, limits=replace(LIMITS, read_timeout=60.0, deadline=60.0))
+    began = time.monotonic()
+    downloaded = shop.download(task_of(*[hostile.url(f"/never?{number}") for number in range(40)]))
+    assert len(downloaded.late) == 40
+    assert time.monotonic() - began < 12, "five rounds of 4 s"
+
+
+def test_last_chances_at_one_host_are_given_side_by_side(shop: Shop, hostile: HostileOrigin):
+    shop.settings = replace(shop.settings, limits=replace(LIMITS, per_host=8, attempts=3), max_concurrent=3)
+    hanging = task_of(*[hostile.url(f"/never?late{number}") for number in range(24)])
+    late = replace(hanging, records=tuple(replace(record, attempts=1) for record in hanging.records))
+    began = time.monotonic()
+    shop.download(late, last_chance=True)
+    assert time.monotonic() - began < 2 * LIMITS.read_timeout
+    ended = {(record.reason, record.attempts) for record in shop.receipts().values()}
+    assert ended == {(Reason.TIMEOUT, 2)}
+
+
 def test_patience_follows_the_pace_of_the_others():
     patience = Patience()
     assert patience() == UNKNOWN
+    patience.hung()
+    assert patience() == UNKNOWN / 2
     for _ in range(3):
         patience.took(0.05)
     assert patience() == 2.0
@@ -192,9 +229,21 @@ def test_a_mistake_in_one_entry_is_an_internal_error_of_that_entry(
 def test_a_store_that_takes_nothing_any_more_ends_the_stage(shop: Shop, hostile: HostileOrigin, tmp_path: Path):
     composed = shop.compose(shop.download(task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(60)])))
     (tmp_path / "gone").mkdir()
-    (tmp_path / "gone" / "k").write_text("a file where the folder of the keys should be")
+    for folder in ("k", "_relay"):
+        (tmp_path / "gone" / folder).write_text("a file where the folder of the keys should be")
     shop.store = LocalStore(tmp_path / "gone")  # type: ignore[assignment]
     bench = shop.bench(Stage.UPLOAD)
-    with pytest.raises(RelayError, match="took none of the last 32 images"):
+    with pytest.raises(RelayError, match=r"took none of the last \d\d images, nor a receipt"):
         stages.upload(composed, bench, shop.store)
     assert 0 < bench.receipts.counts["failed"] <= 60
+
+
+def test_keys_that_the_store_refuses_do_not_stop_the_others(shop: Shop, hostile: HostileOrigin, tmp_path: Path):
+    composed = shop.compose(shop.download(task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(60)])))
+    (tmp_path / "out" / "k").mkdir(parents=True)
+    (tmp_path / "out" / "k" / "1.jpg").write_text("a file where the folder of the keys should be")
+    shop.store = LocalStore(tmp_path / "out")  # type: ignore[assignment]
+    below = [replace(record, key=f"k/1.jpg/{record.line}.jpg") for record in composed.records[:50]]
+    shop.upload(replace(composed, records=(*below, *composed.records[50:])))
+    outcomes = {line: record.reason for line, record in shop.receipts().items()}
+    assert outcomes == {line: Reason.UPLOAD_ERROR if line <= 50 else None for line in range(1, 61)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 
 import dagster as dg
+from obstore.exceptions import BaseError
 
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.relay.errors import RelayError
@@ -18,6 +19,7 @@ from imgrelay_dagster.relay.progress import Note, StepProgress
 from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts, run_receipts
 from imgrelay_dagster.relay.stages import Bench
 from imgrelay_dagster.relay.staging import Staging
+from imgrelay_dagster.relay.stores import explain
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource
 
@@ -120,6 +122,8 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
 def run_failures(staging: Staging | None = None) -> Iterator[None]:
     """Turn trouble that concerns the whole run into a Dagster failure that is not tried again.
 
+    It has no cause: Dagster would write down all that a store's client says, signatures and endpoints among it.
+
     Args:
         staging: where to leave word for the run's other steps.
     """
@@ -129,4 +133,6 @@ def run_failures(staging: Staging | None = None) -> Iterator[None]:
         if staging is not None:
             with suppress(RelayError):  # the trouble may well be that staging is full
                 staging.put_note(HALT_NOTE, str(error).encode())
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    except BaseError as error:
+        raise dg.Failure(description=f"a store fails: {explain(error)}") from None

@@ -4,8 +4,8 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol
@@ -15,7 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
 
 from imgrelay_dagster.relay.addresses import AddressGuard
-from imgrelay_dagster.relay.connections import WatchedAdapter, discard, tls_context
+from imgrelay_dagster.relay.connections import WatchedAdapter, continues, discard, tls_context
 from imgrelay_dagster.relay.decoding import inflater
 from imgrelay_dagster.relay.dial import Dialer
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
@@ -24,6 +24,7 @@ from imgrelay_dagster.relay.hosts import HostTurns
 from imgrelay_dagster.relay.limits import Limits
 from imgrelay_dagster.relay.lookup import Lookup, Resolve
 from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.patience import Stopwatch
 from imgrelay_dagster.relay.redact import QueryFilter
 from imgrelay_dagster.relay.retries import retry_after, transient_status
 from imgrelay_dagster.relay.target import Target, follow
@@ -85,26 +86,26 @@ class Client:
         self._watchdog.close()
         self._adapter.close()
 
-    def get(self, target: Target, sink: Sink, give_up: Callable[[], float] | None = None) -> tuple[int, int]:
+    def get(self, target: Target, sink: Sink, watch: Stopwatch) -> tuple[int, int]:
         """Fetch a target once, following redirects.
 
         The deadline is for all hops together; waiting for a turn at a host does not count.
 
         Args:
-            give_up: the moment, on the monotonic clock, at which the try is set aside.
+            watch: says when the try is to be set aside.
 
         Returns:
             The final status and the size of the body in bytes.
 
         Raises:
             EntryFailure: any reason of the network, or `corrupt_image` for a body that cannot be decoded.
-            SetAside: `give_up` has come.
+            SetAside: it is.
             Stopped: the run is to stop.
         """
         left = self._limits.deadline
         seen = {target.url}
         for _ in range(self._limits.max_redirects + 1):
-            with self._turns.at(target.host, self._go_on), self._watchdog.watch(left, give_up) as exchange:
+            with self._turn(target.host, watch), self._watchdog.watch(left, watch.out_of_patience) as exchange:
                 answer = self._ask(target)
                 try:
                     exchange.check()  # what was cut may look like the end of the headers
@@ -121,6 +122,13 @@ class Client:
             seen.add(target.url)
         detail = f"more than {self._limits.max_redirects} redirects"
         raise EntryFailure(Reason.TOO_MANY_REDIRECTS, detail)
+
+    @contextmanager
+    def _turn(self, host: str, watch: Stopwatch) -> Iterator[None]:
+        asked = time.monotonic()
+        with self._turns.at(host, self._go_on):
+            watch.leave_out(time.monotonic() - asked)
+            yield
 
     def _go_on(self) -> None:
         if self.stopped:
@@ -169,11 +177,16 @@ class Client:
 
 
 def _read(answer: HTTPResponse, received: int) -> bytes:
-    if answer.length_remaining == 0 and received:
+    left = answer.length_remaining
+    if left == 0 and received:
         return b""
     try:
-        return answer.read1(_PIECE, decode_content=False)
-    except HTTP_ERRORS as error:
+        if left == 1 and continues(answer):
+            detail = f"the body goes on beyond the {received + 1:,} bytes of its Content-Length"
+            raise EntryFailure(Reason.TRUNCATED, detail, transient=True)
+        piece = _PIECE if left is None else min(_PIECE, max(1, left - 1))
+        return answer.read1(piece, decode_content=False)
+    except (*HTTP_ERRORS, OSError) as error:
         failure = within_body(error, received)
         forget(error)
     raise failure

@@ -172,6 +172,18 @@ class WatchedAdapter(HTTPAdapter):
         """Do nothing: requests would load its list of authorities anew for every connection."""
 
 
+def continues(answer: HTTPResponse) -> bool:
+    """Whether the body goes on beyond its Content-Length, as far as has arrived; to be asked before its last byte.
+
+    A line break after the body is an old server's habit, and what starts like an answer is another answer.
+    """
+    stream: Any = getattr(getattr(answer, "_fp", None), "fp", None)
+    if answer.length_remaining != 1 or stream is None:
+        return False
+    behind = bytes(stream.peek(1))[1:].strip(b"\r\n")
+    return bool(behind) and not behind.startswith(b"HTTP/")
+
+
 def discard(answer: HTTPResponse) -> None:
     """Be done with an answer whose body is not wanted; keep its connection if that costs next to nothing."""
     length = answer.length_remaining

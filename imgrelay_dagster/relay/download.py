@@ -3,15 +3,17 @@
 import random
 import ssl
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from imgrelay_dagster.relay.addresses import AddressGuard
 from imgrelay_dagster.relay.client import Client, Sink, Writable
 from imgrelay_dagster.relay.errors import EntryFailure, SetAside, Stopped
 from imgrelay_dagster.relay.limits import Limits
 from imgrelay_dagster.relay.lookup import Resolve, system_resolve
+from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.patience import Stopwatch
 from imgrelay_dagster.relay.retries import delay
 from imgrelay_dagster.relay.target import parse
 
@@ -22,8 +24,8 @@ __all__ = ["Downloader", "Fetched", "Limits", "Sink", "Writable"]
 class Fetched:
     """A body that arrived whole.
 
-    `bytes_in` is its size as written to the sink; `seconds` runs from the first try to the last byte, waits
-    included.
+    `bytes_in` is its size as written to the sink; `seconds` runs from the first try to the last byte, with the
+    pauses between tries and without what it waited for its turn at a host.
     """
 
     bytes_in: int
@@ -39,7 +41,6 @@ class Downloader:
         limits: what a download may cost.
         guard: which addresses it may connect to.
         stop: once set, every call raises `Stopped` within a fraction of a second, wherever it is.
-        clock: seconds, for `Fetched.seconds`.
         rng: for the jitter of back-off.
         resolve: looks names up.
         pause: waits so many seconds between tries; the default wakes up on `stop`.
@@ -52,15 +53,14 @@ class Downloader:
         guard: AddressGuard,
         *,
         stop: threading.Event,
-        clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         resolve: Resolve = system_resolve,
         pause: Callable[[float], object] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._limits = limits
+        self._another = partial(Downloader, guard=guard, stop=stop, rng=rng, resolve=resolve, pause=pause, tls=tls)
         self._client = Client(limits, guard, stop=stop, resolve=resolve, tls=tls)
-        self._clock = clock
         self._rng = rng or random.Random()
         self._pause = pause or stop.wait
 
@@ -70,37 +70,41 @@ class Downloader:
         Args:
             url: as the manifest has it.
             sink: called once for each try that comes to a body.
-            patience: seconds, all tries and waits together, after which it is set aside; asked again all the time.
-            made: requests made for it before it was set aside. At least one more is made.
+            patience: seconds, all tries and pauses together, after which it is set aside; asked again all the time.
+            made: requests made for it before it was set aside. At least one more is made, and none after a
+                timeout: it has then been given its full time, a good while after it hung before.
 
         Raises:
             EntryFailure: with the last try's reason, and `attempts`.
             SetAside: patience is at its end; with `attempts`.
             Stopped: the run is to stop.
         """
-        started = self._clock()
+        watch = Stopwatch(patience)
         target = parse(url)
         attempts = min(made, self._limits.attempts - 1) + 1
-        began = time.monotonic()
-        give_up = None if patience is None else lambda: began + patience()
         while True:
             try:
-                status, size = self._client.get(target, sink, give_up)
-                return Fetched(size, attempts, status, self._clock() - started)
+                status, size = self._client.get(target, sink, watch)
+                return Fetched(size, attempts, status, watch.seconds)
             except EntryFailure as failure:
                 failure.attempts = attempts
-                if not failure.transient or attempts >= self._limits.attempts:
+                hung_again = made and failure.reason is Reason.TIMEOUT
+                if not failure.transient or attempts >= self._limits.attempts or hung_again:
                     raise
                 wait = delay(attempts, failure.retry_after, self._limits, self._rng)
             except SetAside as late:
                 late.attempts = attempts
                 raise
-            if give_up is not None and time.monotonic() + wait > give_up():
+            if watch.out_of_patience(wait):
                 raise SetAside(attempts)
             self._pause(wait)
             if self._client.stopped:
                 raise Stopped
             attempts += 1
+
+    def widened(self, *, threads: int, per_host: int) -> "Downloader":
+        """Another one with room for so many downloads at once, to be closed by who asked for it."""
+        return self._another(replace(self._limits, threads=threads, per_host=per_host))
 
     def close(self) -> None:
         """Close all connections; downloads under way end with `Stopped`. May be called twice."""

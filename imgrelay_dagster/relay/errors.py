@@ -1,6 +1,7 @@
 """The kinds of trouble: what ends one entry, what ends the run, and what only puts off."""
 
 from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.redact import redact_text
 
 
 class EntryFailure(Exception):
@@ -8,7 +9,7 @@ class EntryFailure(Exception):
 
     Args:
         reason: one of the closed list.
-        detail: a sentence for a human; no credentials, no query strings.
+        detail: a sentence for a human; no credentials, no query strings (`redact_text` sees to it).
         http_status: status of the final response, where there was one.
         transient: whether the same request may succeed a moment later.
         retry_after: seconds the server asked to wait, where it did.
@@ -25,9 +26,9 @@ class EntryFailure(Exception):
         retry_after: float | None = None,
         attempts: int = 0,
     ) -> None:
-        super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = redact_text(detail)
+        super().__init__(f"{reason.value}: {self.detail}")
         self.http_status = http_status
         self.transient = transient
         self.retry_after = retry_after
@@ -37,8 +38,11 @@ class EntryFailure(Exception):
 class RelayError(Exception):
     """The run as a whole cannot go on: a bad manifest, template or destination, a full disk.
 
-    The message names the thing, the value and the way out; it is shown to the user as it is.
+    The message names the thing, the value and the way out; it is shown to the user as `redact_text` leaves it.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact_text(message))
 
 
 class SetAside(Exception):

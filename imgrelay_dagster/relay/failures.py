@@ -36,7 +36,7 @@ def before_answer(error: Exception, host: str) -> EntryFailure:
 
 def within_body(error: Exception, received: int) -> EntryFailure:
     """Name what went wrong while the body was read, after `received` bytes of it."""
-    if isinstance(error, ReadTimeoutError):
+    if isinstance(error, ReadTimeoutError | TimeoutError):
         return EntryFailure(Reason.TIMEOUT, f"silence after {received:,} bytes", transient=True)
     what = "TLS error" if isinstance(error, Urllib3SSLError) else type(_innermost(error)).__name__
     return EntryFailure(Reason.TRUNCATED, f"broken off after {received:,} bytes ({what})", transient=True)

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.interrupts import shielded
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.stores import explain, put
+from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full, put
 
 FLUSH_INTERVAL = 2.0
 """Seconds that a receipt waits at most before it is put."""
@@ -84,6 +85,11 @@ class ReceiptWriter:
         try:
             put(self._store, key, b"\n".join(self._lines) + b"\n", "application/x-ndjson")
         except (BaseError, OSError) as error:
+            if is_disk_full(error):
+                place = folder_of(self._store) or "its store"
+                raise RelayError(
+                    f"disk full: no space left for receipts in destination '{place}'; free some"
+                ) from error
             raise RelayError(f"receipts cannot be written to {key!r}: {explain(error)}") from error
         self._lines.clear()
         self._part += 1
@@ -94,7 +100,8 @@ class ReceiptWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with shielded():
+        # What ended the step is what its user is told of, not that its receipts cannot be put either.
+        with shielded(), suppress(*(() if error is None else (RelayError,))):
             self.flush()
 
 

@@ -3,8 +3,18 @@
 import logging
 import re
 
-_AUTHORITY = re.compile(r"((?:[^:/\\]*:)?//)?([^/\\]*)")
+_AUTHORITY = re.compile(r"((?:[^:/\\@]*:)?[/\\]+)?([^/\\]*)")
+_SOUND_PORT = re.compile(r"(?:[^:]*|\[[^\]]*\])(?::\d*)?")
 _MOST_SHOWN = 300
+
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*:|[/\\]{2,})[^\s\"<>|`]+", re.IGNORECASE)
+_CLOSING = re.compile(r"[')\],.;:]*$")
+_QUERY = re.compile(r"\?[^\s\"'<>|`]*=[^\s\"'<>|`]*")
+_SIGNING = re.compile(
+    r"<(AWSAccessKeyId|StringToSign|StringToSignBytes|SignatureProvided|CanonicalRequest|CanonicalRequestBytes|Token)>"
+    r".*?(?:</\1>|$)",
+    re.DOTALL,
+)
 
 
 def redact(url: str) -> str:
@@ -15,11 +25,40 @@ def redact(url: str) -> str:
     """
     shown = re.split(r"[?#]", url.strip(), maxsplit=1)[0]
     authority = _AUTHORITY.match(shown)
-    if authority and "@" in authority[2]:
-        host = authority[2].rpartition("@")[2]
-        shown = f"{authority[1] or ''}{host}{shown[authority.end() :]}"
-    shown = "".join(char if char.isprintable() else "�" for char in shown)
+    if authority and "@" in shown:
+        end = authority.end()
+        if not _SOUND_PORT.fullmatch(authority[2].rpartition("@")[2]):  # rather a password that holds a slash
+            end = max(end, shown.rindex("@") + 1)
+        begin = authority.end(1) if authority[1] else 0
+        shown = shown[:begin] + shown[begin:end].rpartition("@")[2] + shown[end:]
+    shown = printable(shown)
     return shown if len(shown) <= _MOST_SHOWN else shown[:_MOST_SHOWN] + "…"
+
+
+def redact_text(text: str) -> str:
+    """Cut the URLs within a message down as `redact` does; take out query strings, and what S3 quotes of a signature.
+
+    The last gate of every message, whoever wrote it: a library or a store's server. The result is one line
+    without control characters.
+    """
+    text = _SIGNING.sub(r"<\1>", text)
+    return printable(_QUERY.sub(_closing, _URL.sub(_shown, text)))
+
+
+def printable(text: str) -> str:
+    """The text with line breaks and terminal escapes replaced, so that it stays on its line and harmless."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def _shown(url: re.Match[str]) -> str:
+    closing = _closing(url)
+    return redact(url[0].removesuffix(closing)) + closing
+
+
+def _closing(found: re.Match[str]) -> str:
+    """The marks at the end of a URL or query that belong to the sentence around it."""
+    closing = _CLOSING.search(found[0])
+    return closing[0] if closing else ""
 
 
 class QueryFilter(logging.Filter):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO
 
 from obstore.exceptions import BaseError
@@ -62,19 +63,28 @@ def download(task: Task, bench: Bench, downloader: Downloader, *, last_chance: b
     """Fetch every entry's body into staging.
 
     What takes far longer than the task's other downloads is set aside in `late`, except at the `last_chance`.
+    That comes when no other step downloads any more, so it asks as much of a host as all of them did together.
     """
-    patience = Patience()
+    patience, limits = Patience(), bench.settings.limits
 
-    def fetch(record: Record) -> Record:
+    def fetch(record: Record, client: Downloader) -> Record:
         def sink() -> AbstractContextManager[BinaryIO]:
             return bench.staging.writer(task.name, Stage.DOWNLOAD, record.line)
 
-        fetched = downloader.fetch(record.url, sink, patience=None if last_chance else patience, made=record.attempts)
+        try:
+            fetched = client.fetch(record.url, sink, patience=None if last_chance else patience, made=record.attempts)
+        except (EntryFailure, SetAside) as end:
+            if isinstance(end, SetAside) or end.reason is Reason.TIMEOUT:
+                patience.hung()
+            raise
         patience.took(fetched.seconds)
         return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)
 
-    threads = LATE_THREADS if last_chance else bench.settings.limits.threads
-    return _through(task, bench, Stage.DOWNLOAD, fetch, threads)
+    if not last_chance:
+        return _through(task, bench, Stage.DOWNLOAD, partial(fetch, client=downloader), limits.threads)
+    per_host = min(LATE_THREADS, limits.per_host * bench.settings.max_concurrent)
+    with downloader.widened(threads=LATE_THREADS, per_host=per_host) as wide:
+        return _through(task, bench, Stage.DOWNLOAD, partial(fetch, client=wide), LATE_THREADS)
 
 
 def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
@@ -124,36 +134,52 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
             if is_disk_full(error):
                 place = bench.settings.destination
                 raise RelayError(f"disk full: no space left in destination {place!r}; free some") from error
-            outage.failed(error)
+            outage.suspect(error)
             raise EntryFailure(Reason.UPLOAD_ERROR, explain(error)) from error
         outage.over()
         return replace(record, outcome=Outcome.UPLOADED)
 
-    finished = _through(task, bench, Stage.UPLOAD, store_one, bench.settings.upload_threads)
+    def tick() -> None:
+        outage.check(bench.receipts)
+        bench.tick()
+
+    watching = replace(bench, tick=tick)
+    finished = _through(task, watching, Stage.UPLOAD, store_one, bench.settings.upload_threads)
+    outage.check(bench.receipts)
     bench.receipts.flush()
     bench.staging.clear_stage(task.name, Stage.COMPOSE)
     return finished
 
 
 class Outage:
-    """Counts uploads that failed in a row: a store that takes nothing any more is the whole run's trouble."""
+    """Tells a store that takes nothing any more, which is the whole run's trouble, from keys that it refuses."""
 
     def __init__(self, destination: str) -> None:
         self._destination = destination
         self._in_a_row = 0
+        self._error: BaseException | None = None
 
-    def failed(self, error: BaseException) -> None:
-        """Take note of an upload that failed after all its retries.
+    def suspect(self, error: BaseException) -> None:
+        """Take note of an upload that failed after all its retries."""
+        self._error = error
+        self._in_a_row += 1
+
+    def check(self, receipts: ReceiptWriter) -> None:
+        """See, after `OUTAGE` uploads that failed in a row, whether the store still takes receipts.
 
         Raises:
-            RelayError: it was one too many.
+            RelayError: it does not.
         """
-        self._in_a_row += 1
-        if self._in_a_row >= OUTAGE:
+        if self._in_a_row < OUTAGE or self._error is None:
+            return
+        try:
+            receipts.flush()
+        except RelayError:
             raise RelayError(
-                f"destination {self._destination!r} took none of the last {OUTAGE} images: {explain(error)}; "
-                "the run ends here; launch it again when the store is back"
-            ) from error
+                f"destination {self._destination!r} took none of the last {self._in_a_row} images, nor a receipt: "
+                f"{explain(self._error)}; the run ends here; launch it again when the store is back"
+            ) from self._error
+        self._in_a_row = 0
 
     def over(self) -> None:
         """Take note of an upload that succeeded."""

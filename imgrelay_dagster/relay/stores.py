@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 import obstore.store
 from obstore.store import LocalStore, ObjectStore
 
-from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.relay.url_check import check_url
 
 _REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 _NO_SPACE = "os error 28"
@@ -109,12 +111,28 @@ def open_store(address: str, s3: S3Settings | None = None, patience: Patience = 
             if not urlsplit(address).netloc:
                 raise RelayError(f"store address {address!r} names no bucket; write s3://bucket/prefix")
             s3 = s3 or S3Settings()
+            if s3.endpoint_url is not None:
+                _check_endpoint(s3.endpoint_url)
             options["config"] = s3.config()
             if s3.credential_provider is not None:
                 options["credential_provider"] = s3.credential_provider
         return obstore.store.from_url(address, **options)
     except (obstore.exceptions.BaseError, ValueError, OSError) as error:
         raise RelayError(f"cannot open {address!r} as a store: {explain(error)}") from error
+
+
+def _check_endpoint(endpoint: str) -> None:
+    """Refuse an endpoint that the client would panic on, or quote with its credentials in every error."""
+    try:
+        check_url(endpoint)
+    except EntryFailure as failure:
+        raise RelayError(f"AWS_ENDPOINT_URL_S3 {redact(endpoint)!r} cannot be used: {failure.detail}") from None
+    parts = urlsplit(endpoint)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise RelayError(
+            f"AWS_ENDPOINT_URL_S3 {redact(endpoint)!r} holds more than scheme, host, port and path; credentials "
+            "belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
 
 
 def split_object_address(address: str) -> tuple[str, str]:
@@ -154,4 +172,4 @@ def is_disk_full(error: BaseException) -> bool:
 def explain(error: BaseException) -> str:
     """What a store's error says, as one line of at most 300 characters, without obstore's debug dump."""
     text = str(error).split("\n\nDebug source", 1)[0]
-    return " ".join(text.split())[:300] or type(error).__name__
+    return redact_text(" ".join(text.split()))[:300] or type(error).__name__

@@ -59,7 +59,7 @@ class Cut(Enum):
 class Exchange:
     """One request and its answer, while it is under watch. Made by `Watchdog.watch`."""
 
-    def __init__(self, seconds: float, give_up: Callable[[], float] | None = None) -> None:
+    def __init__(self, seconds: float, give_up: Callable[[], bool] = lambda: False) -> None:
         self.started = time.monotonic()
         self.deadline = self.started + seconds
         self._give_up = give_up
@@ -110,7 +110,7 @@ class Exchange:
         now = time.monotonic()
         if now >= self.deadline:
             return Cut.DEADLINE
-        if self._give_up is not None and now >= self._give_up():
+        if self._give_up():
             return Cut.SET_ASIDE
         return None
 
@@ -149,15 +149,15 @@ class Watchdog:
         return exchange
 
     @contextmanager
-    def watch(self, seconds: float, give_up: Callable[[], float] | None = None) -> Iterator[Exchange]:
+    def watch(self, seconds: float, give_up: Callable[[], bool] = lambda: False) -> Iterator[Exchange]:
         """Limit what the calling thread does on the network to so many seconds.
 
         Args:
-            give_up: the moment, on the monotonic clock, at which it is set aside; asked again all the time.
+            give_up: whether it is to be set aside; asked again all the time.
 
         Raises:
             Stopped: the run is to stop.
-            SetAside: `give_up` has come.
+            SetAside: `give_up` said so.
             EntryFailure: `timeout`, in place of what the cut connection looked like to the caller.
         """
         exchange = Exchange(seconds, give_up)

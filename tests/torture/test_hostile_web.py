@@ -64,13 +64,13 @@ def test_every_good_image_is_uploaded_and_every_bad_one_has_its_reason(stormy: t
         for row, entry in zip(run.results, entries, strict=True)
         if (row["outcome"], row["reason"]) != (("failed", entry.reason) if entry.reason else ("uploaded", None))
     ]
-    assert wrong == []
+    assert not wrong, "\n".join(map(str, wrong))
     said = [
         (row["url"], row["http_status"])
         for row, entry in zip(run.results, entries, strict=True)
         if entry.kind and entry.kind.status and row["http_status"] != entry.kind.status
     ]
-    assert said == []
+    assert not said, "\n".join(map(str, said))
 
 
 def test_the_totals_add_up(stormy: tuple[list[Entry], Relayed]):
@@ -137,6 +137,7 @@ def _figures(entries: list[Entry], run: Relayed) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "first_good_seconds": round(good[0], 1),
         "last_good_seconds": round(good[-1], 1),
+        "after_last_good_seconds": round(max(run.ended.values()) - good[-1], 1),
         "good_per_second": round((len(good) - 1) / (good[-1] - good[0]), 1),
         "peak_pss_mb": round(run.memory.peak() / 1024, 1),
         "lasting_processes_rss_mb": {

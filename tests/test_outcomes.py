@@ -1,0 +1,38 @@
+"""What counts as permanent: the entries that no later run asks for again."""
+
+import pytest
+
+from imgrelay_dagster.relay.outcomes import PERMANENT_REASONS, TRANSIENT_STATUSES, Outcome, Reason, Record, is_permanent
+
+
+def failed(reason: Reason, http_status: int | None = None) -> Record:
+    return Record(1, "http://h/a.jpg", outcome=Outcome.FAILED, reason=reason, http_status=http_status)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 499])
+def test_what_the_server_will_not_give_is_not_asked_for_again(status: int):
+    assert is_permanent(failed(Reason.HTTP_STATUS, status))
+
+
+@pytest.mark.parametrize("status", [None, 206, 304, 399, 408, 425, 429, 500, 502, 503, 599])
+def test_what_the_server_cannot_give_just_now_is_asked_for_again(status: int | None):
+    assert not is_permanent(failed(Reason.HTTP_STATUS, status))
+
+
+@pytest.mark.parametrize("reason", [*Reason])
+def test_other_failures_are_judged_by_their_reason_whatever_the_status(reason: Reason):
+    permanent = {
+        *("too_large", "too_many_redirects", "unsupported_format", "too_many_pixels", "corrupt_image"),
+        "compose_error",
+    }
+    if reason is not Reason.HTTP_STATUS:
+        assert is_permanent(failed(reason, 404)) is (reason.value in permanent)
+        assert is_permanent(failed(reason)) is (reason in PERMANENT_REASONS)
+
+
+def test_the_client_errors_worth_another_request_are_these_three():
+    assert {int(status) for status in TRANSIENT_STATUSES} == {408, 425, 429}
+
+
+def test_an_entry_without_failure_is_not_permanent():
+    assert not is_permanent(Record(1, "http://h/a.jpg", outcome=Outcome.UPLOADED))
