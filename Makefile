@@ -51,7 +51,7 @@ mutants: install
 	BIN=$(BIN) tools/mutants.sh
 
 lock: install
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
 pictures: install
 	$(BIN)/python docs/make_pictures.py

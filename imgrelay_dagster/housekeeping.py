@@ -26,7 +26,10 @@ DESTINATION_TAG = "imgrelay/destination"
 MANIFEST_TAG = "imgrelay/manifest"
 PROCESS_TAG = "imgrelay/process"
 RESULTS_TAG = "imgrelay/results"
-"""Set once a run has its results: `<done> of <entries>`."""
+"""How far a run got: `<done> of <entries>`."""
+
+SETTLED_TAG = "imgrelay/settled"
+"""The run's own id, once it has its results. A run that is launched again passes its tags on to the new one."""
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still be putting receipts."""
@@ -63,9 +66,15 @@ def process_is_gone(tag: str) -> bool:
 
 
 def counts_tag(summary: Summary) -> dict[str, str]:
-    """The run tag that says how far a run got; it shows in the list of runs."""
+    """The run tags that say how far a run got; they show in the list of runs."""
     done = summary.uploaded + summary.unchanged
-    return {RESULTS_TAG: f"{done} of {summary.entries}" + (f", {summary.failed} failed" if summary.failed else "")}
+    counts = f"{done} of {summary.entries}" + (f", {summary.failed} failed" if summary.failed else "")
+    return {RESULTS_TAG: counts, SETTLED_TAG: summary.run_id}
+
+
+def is_settled(run: dg.DagsterRun) -> bool:
+    """Whether the run has its results."""
+    return run.tags.get(SETTLED_TAG) == run.run_id
 
 
 def settle(
@@ -89,7 +98,7 @@ def settle(
     dataset, store = run.tags[DATASET_TAG], stores.open_brief(run.tags[DESTINATION_TAG])
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
     release(store, dataset, run.run_id)
-    if summary is not None and RESULTS_TAG not in run.tags:
+    if summary is not None and not is_settled(run):
         instance.add_run_tags(run.run_id, counts_tag(summary))
         message = (
             f"The run ended early: {summary.uploaded} uploaded, {summary.unchanged} unchanged, "
@@ -98,7 +107,7 @@ def settle(
         )
         instance.report_engine_event(message, run, EngineEventData({"status": dg.MetadataValue.text(summary.status)}))
     elif summary is None:
-        instance.add_run_tags(run.run_id, {RESULTS_TAG: "none: ended before it was planned"})
+        instance.add_run_tags(run.run_id, {RESULTS_TAG: "none: ended before it was planned", SETTLED_TAG: run.run_id})
     return summary
 
 
@@ -109,7 +118,7 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
     for record in instance.get_run_records(ended_runs, limit=LOOKED_AT):
         run = record.dagster_run
         ended = record.end_time or record.update_timestamp.timestamp()
-        if RESULTS_TAG in run.tags or DATASET_TAG not in run.tags or time.time() - ended < GRACE:
+        if is_settled(run) or DATASET_TAG not in run.tags or time.time() - ended < GRACE:
             continue
         status = "canceled" if run.status is dg.DagsterRunStatus.CANCELED else "failure"
         try:
@@ -157,7 +166,7 @@ def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
 def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresResource) -> bool:
     run = record.dagster_run
     tag = run.tags.get(PROCESS_TAG)
-    if tag is None:  # its process went, or still waits for a worker, before `plan` could tell
+    if tag is None or _is_inherited(instance, run, tag):  # `plan` has not begun
         return time.time() - _last_event(instance, record) > UNPLANNED_LIMIT
     if tag.startswith(socket.gethostname() + " "):
         return process_is_gone(tag)
@@ -166,6 +175,12 @@ def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresR
         renewed = held.at if held is not None and held.run_id == run.run_id else 0.0
         return time.time() - max(renewed, _last_event(instance, record)) > SILENCE_LIMIT
     return False
+
+
+def _is_inherited(instance: dg.DagsterInstance, run: dg.DagsterRun, tag: str) -> bool:
+    """Whether this is the process of an earlier run, which this one was made from: `plan` will put its own there."""
+    *_, first = instance.get_runs(dg.RunsFilter(tags={PROCESS_TAG: tag}))
+    return first.run_id != run.run_id
 
 
 def _last_event(instance: dg.DagsterInstance, record: dg.RunRecord) -> float:

@@ -189,7 +189,11 @@ class Served:
 
     def run_process(self, run_id: str) -> int:
         """The run's own process."""
-        return int(until(lambda: self.tags(run_id).get("imgrelay/process"), 60, "the run is planned").split(" ")[1])
+        told = "Started process for run (pid: "
+        messages = until(
+            lambda: [message for message in self.messages(run_id) if message.startswith(told)], 120, "the run starts"
+        )
+        return int(messages[0].removeprefix(told).rstrip(")."))
 
     def step_processes(self, run_id: str) -> list[int]:
         """The processes that work on steps of a run: children of the one that they are forked from."""

@@ -36,7 +36,7 @@ def origin() -> Iterator[HostileOrigin]:
 @pytest.fixture
 def manifest(origin: HostileOrigin, tmp_path: Path) -> Path:
     """The first 50 URLs are answered quickly, the others slowly."""
-    delays = [5] * 50 + [1500] * (ENTRIES - 50)
+    delays = [5] * 50 + [800] * (ENTRIES - 50)
     urls = [origin.url(f"/latency/{delay}/{number}/x.jpg") for number, delay in enumerate(delays)]
     return write_manifest(tmp_path, urls)
 

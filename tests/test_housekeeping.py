@@ -228,6 +228,29 @@ def test_a_run_whose_process_lives_is_not_lost(house: House, clock: Clock):
     assert house.status(run_id) is Status.STARTED
 
 
+def test_a_run_made_from_a_lost_one_is_not_taken_for_lost_before_it_tells_of_its_own_process(
+    house: House, gone: str, clock: Clock
+):
+    house.run(Status.FAILURE, process=gone)
+    again = house.run(Status.STARTED, process=gone)  # Dagster copies the tags
+    assert house.end_lost() == []
+    clock(UNPLANNED_LIMIT + 30)
+    assert house.end_lost() == [f"run {again} was lost and is ended"]
+
+
+def test_a_run_made_from_one_that_has_its_results_gets_its_own(house: House, tmp_path: Path, clock: Clock):
+    first = house.run(Status.CANCELED)
+    house.plan(first, tmp_path, uploaded=1)
+    clock(LATER)
+    house.settle()
+    copied = {name.partition("/")[2]: value for name, value in house.tags(first).items() if "imgrelay/" in name}
+    again = house.run(Status.CANCELED, **copied)
+    house.plan(again, tmp_path, uploaded=2)
+    assert house.settle() == [f"run {again} has its results"]
+    assert house.tags(again)[RESULTS_TAG] == "3 of 3"
+    assert len(house.messages(again)) == 1
+
+
 @pytest.mark.parametrize(("status", "ended"), [(Status.STARTED, Status.FAILURE), (Status.CANCELING, Status.CANCELED)])
 def test_a_run_whose_process_is_gone_is_ended(house: House, gone: str, status: Status, ended: Status):
     run_id = house.run(status, process=gone)

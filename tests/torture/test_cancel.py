@@ -26,7 +26,7 @@ DISTINCT_LATE = 200
 GONE_LIMIT = 20.0
 """Seconds from the click until the last process is gone: 10 is promised, the rest is for a busy machine."""
 
-EARLY = ("queued", "starting", "started", "planning")
+EARLY = ("queued", "starting", "started", "plan")
 STAGES = ("download", "compose", "upload")
 MOMENTS = (*EARLY, *(stage for stage in STAGES for _ in range(4)), *["report"] * 4)
 
@@ -58,10 +58,8 @@ def wait_for_moment(served: Served, run_id: str, moment: str, delay: random.Rand
         until(lambda: served.status(run_id) not in ("QUEUED", "NOT_STARTED"), 120, "the run is taken from the queue")
     elif moment == "started":
         served.wait_for(run_id, "STARTED")
-    elif moment == "planning":
-        served.run_process(run_id)
-    elif moment == "report":
-        served.wait_for_steps(run_id, "report")
+    elif moment in ("plan", "report"):
+        served.wait_for_steps(run_id, moment)
     elif moment != "queued":
         until(lambda: at_work(served, run_id, Stage(moment)), 180, f"{moment} is at work")
         time.sleep(0.3 * delay.random())

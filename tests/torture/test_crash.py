@@ -1,5 +1,6 @@
 """`kill -9` of a step, of a run, of the daemon, of everything: the work is finished, each line once."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.server import Server
+from imgrelay_dagster.resources import StoresResource
 from tests.accounts import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.conftest import Ran
 from tests.instance import OVER, Served, connections, seconds_until
@@ -87,6 +90,11 @@ def retry_of(served: Served, run_id: str, number: int = 1) -> str:
     return runs[-1]
 
 
+def kill_while_planning(served: Served, run_id: str) -> None:
+    served.wait_for_steps(run_id, "plan")
+    served.kill(served.run_process(run_id))
+
+
 @pytest.mark.parametrize("op", ["plan", "download", "compose", "upload", "report"])
 def test_a_killed_step_is_done_again_and_nothing_else_is(served: Served, origin: Origin, op: str):
     dataset = Dataset(served, origin, f"step-{op}", 200)
@@ -125,9 +133,9 @@ def test_a_run_is_retried_twice_and_no_more(served: Served, origin: Origin):
     dataset = Dataset(served, origin, "thrice", 60)
     run_id = first = served.launch(dataset.form)
     for number in (1, 2):
-        served.kill(served.run_process(run_id))
+        kill_while_planning(served, run_id)
         run_id = retry_of(served, first, number)
-    served.kill(served.run_process(run_id))
+    kill_while_planning(served, run_id)
     assert served.wait_for(run_id) == "FAILURE"
     until(lambda: served.tags(run_id).get("dagster/will_retry") == "false", 60, "the run will not be retried")
     until(lambda: not served.run_processes(), 60, "the last step is gone")
@@ -211,7 +219,9 @@ def test_a_lost_machine_loses_no_work(served: Served, origin: Origin, monkeypatc
     assert check_ended_early(served, run_id, ENTRIES, "failure")["uploaded"] >= 2 * TASK
 
 
-def test_after_a_killed_command_the_next_one_does_the_rest(home: Path, origin: Origin, tmp_path: Path):
+def test_after_a_killed_command_the_next_one_does_the_rest(
+    home: Path, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     urls = [origin.url(f"jpeg/harbour.jpg?command={n}") for n in range(ENTRIES)]
     (tmp_path / "birds.txt").write_text("".join(f"{url}\n" for url in urls))
     out = tmp_path / "out"
@@ -229,6 +239,12 @@ def test_after_a_killed_command_the_next_one_does_the_rest(home: Path, origin: O
     assert ran.summary["unchanged"] >= TASK
     assert ran.summary["unchanged"] + ran.summary["uploaded"] == ENTRIES
     assert sum(count for target, count in origin.hits.items() if "command=" in target) <= ENTRIES + BEGUN
-    assert not [path for path in (home / "staging").rglob("*") if path.is_file()]
+    monkeypatch.setattr(housekeeping, "GRACE", 0.0)
+    stores = StoresResource(s3=S3Resource(), staging_address=str(home / "staging"))
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        assert [run.status.value for run in instance.get_runs()] == ["SUCCESS", "FAILURE"]
+        _, lost = runs = instance.get_runs()
+        assert [run.status.value for run in runs] == ["SUCCESS", "FAILURE"]
+        list(housekeeping.settle_ended_runs(instance, stores))
+    assert not [path for path in (home / "staging").rglob("*") if path.is_file()]
+    summary = json.loads((out / "_relay" / "birds" / "runs" / lost.run_id / "summary.json").read_text())
+    assert (summary["status"], summary["uploaded"]) == ("failure", ran.summary["unchanged"])
