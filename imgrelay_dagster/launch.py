@@ -23,7 +23,7 @@ from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.console import Console
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.endings import Endings
-from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle
+from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle, settle_ended_runs
 from imgrelay_dagster.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import read_manifest
@@ -140,6 +140,7 @@ class _Launched:
             errors += [_canceled(summary)] if canceled else []
         if canceled and run.status is not dg.DagsterRunStatus.CANCELED:
             self._instance.report_run_canceled(run)
+        self._tidy()
         code = exits.CANCELED if canceled else exits.SUCCESS if success else exits.FAILED
         return End(code, tuple(errors), summary, self._destination)
 
@@ -149,6 +150,15 @@ class _Launched:
             for line in end_lost_runs(self._instance, self._stores):
                 self._console.note(line)
             for _ in clear_leftover_staging(self._instance, self._stores):
+                pass
+
+    def _tidy(self) -> None:
+        """Give runs that were lost before this one their results, now that their last steps have surely gone."""
+        with suppress(RelayError):
+            for _ in (
+                *settle_ended_runs(self._instance, self._stores),
+                *clear_leftover_staging(self._instance, self._stores),
+            ):
                 pass
 
     def _execute(self) -> str | None:

@@ -7,6 +7,7 @@ cannot import without a word, so `LOADED` is what a test looks for in a child.
 
 import functools
 import importlib
+import logging
 import os
 import sys
 
@@ -87,6 +88,7 @@ def _unraisable(trouble: "sys.UnraisableHookArgs") -> None:
 # A cancel that reaches a step inside a destructor cannot be raised there: the step learns of it by other ways, and the
 # terminal need not show a traceback.
 sys.unraisablehook = _unraisable
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # which logs the same of a connection being closed
 
 LOADED = frozenset(sys.modules)
 """Every module that a child finds loaded."""

@@ -11,8 +11,9 @@ from tests.running import until
 
 PARTS = ("uploaded", "unchanged", "failed", "not_attempted")
 
-IN_FLIGHT = 2 * 16
-"""Uploads under way when a run is ended: 16 threads in each of two steps. Stored, but without a receipt yet."""
+IN_FLIGHT = 2 * 2 * 16
+"""Objects that an ended run may leave without a receipt: two upload steps with 16 threads, each of which may have
+stored one and be storing another. The next run stores them again."""
 
 
 def check_results(served: Served, run_id: str, entries: int) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Served:
                 start_new_session=True,
             )
         until(self._ready, READY_LIMIT, f"the UI answers; {self.log} says why not")
-        self._servers = set(self.processes())
+        self._servers = {pid for pid in self.processes() if " -m dagster" in _describe(pid)}
 
     def _ready(self) -> bool:
         assert self._process is not None
@@ -157,7 +157,11 @@ class Served:
             self._process.wait(10)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

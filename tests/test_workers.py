@@ -95,6 +95,26 @@ def test_an_interrupt_of_the_main_thread_is_passed_on_and_the_threads_leave():
     assert threading.active_count() == before
 
 
+def test_what_is_finished_when_an_interrupt_comes_is_reported_too():
+    """It is stored by then; without a record of it, a cancelled run's results would not tell the truth."""
+    finished: list[int] = []
+    done: list[int] = []
+
+    def work(number: int) -> int:
+        time.sleep(0.3)
+        finished.append(number)
+        return number
+
+    def interrupted(number: int) -> None:
+        done.append(number)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        relayed(work, list(range(20)), done=lambda number: done.append(number) if done else interrupted(number))
+    assert len(finished) >= 4
+    assert sorted(set(done)) == sorted(finished)
+
+
 def test_threads_that_do_not_listen_are_left_behind_as_daemons():
     release = threading.Event()
 

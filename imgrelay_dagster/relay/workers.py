@@ -9,9 +9,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from imgrelay_dagster.relay.errors import RelayError, Stopped
+from imgrelay_dagster.relay.interrupts import shielded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,7 +39,8 @@ def work_through(
     Args:
         stop: is set when this call ends early; `work` must return or raise soon after it is set.
         crashed: turns an exception of `work` into that item's result. No item's exception escapes.
-        done: called in the calling thread with each result as it comes in, in no particular order.
+        done: called in the calling thread with each result as it comes in, in no particular order; also with those
+            that come in while the call ends early.
         tick: called in the calling thread every `TICK` seconds or less; what it raises ends the pool.
 
     Raises:
@@ -72,6 +74,7 @@ def work_through(
         for number in range(min(threads, len(items)))
     ]
     results: dict[int, R] = {}
+    told: set[int] = set()
     try:
         for thread in crew:
             thread.start()
@@ -87,13 +90,23 @@ def work_through(
                     raise trouble
                 results[index] = result  # type: ignore[assignment]
                 done(results[index])
+                told.add(index)
             if time.monotonic() - last_tick >= TICK:
                 tick()
                 last_tick = time.monotonic()
         return [results[index] for index in range(len(items))]
     finally:
-        if len(results) < len(items):
-            stop.set()
-            until = time.monotonic() + JOIN_LIMIT
-            for thread in filter(threading.Thread.is_alive, crew):
-                thread.join(max(0.0, until - time.monotonic()))
+        if len(told) < len(items):
+            # A cancel may come twice. The second one must not cut this off: what a thread has just stored would be
+            # stored and recorded nowhere.
+            with shielded():
+                stop.set()
+                until = time.monotonic() + JOIN_LIMIT
+                for thread in filter(threading.Thread.is_alive, crew):
+                    thread.join(max(0.0, until - time.monotonic()))
+                while not finished.empty():
+                    index, result, trouble = finished.get()
+                    if trouble is None:
+                        results[index] = cast(R, result)
+                for index in results.keys() - told:
+                    done(results[index])

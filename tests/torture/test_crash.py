@@ -95,16 +95,18 @@ def kill_while_planning(served: Served, run_id: str) -> None:
     served.kill(served.run_process(run_id))
 
 
-@pytest.mark.parametrize("op", ["plan", "download", "compose", "upload", "report"])
-def test_a_killed_step_is_done_again_and_nothing_else_is(served: Served, origin: Origin, op: str):
-    dataset = Dataset(served, origin, f"step-{op}", 200)
+def test_killed_steps_are_done_again_and_nothing_else_is(served: Served, origin: Origin):
+    dataset = Dataset(served, origin, "steps")
     run_id = served.launch(dataset.form)
-    served.wait_for_steps(run_id, op)
-    served.kill(*served.step_processes(run_id)[:1])
+    for op in ("plan", "download", "compose", "upload", "report"):
+        served.wait_for_steps(run_id, op)
+        served.kill(*served.step_processes(run_id)[:1])
     assert served.wait_for(run_id) == "SUCCESS", served.why(run_id)
     check_done(served, dataset, run_id)
-    assert served.steps(run_id, dg.DagsterEventType.STEP_RESTARTED).total() <= 1
-    assert dataset.again() <= TASK
+    restarted = served.steps(run_id, dg.DagsterEventType.STEP_RESTARTED)
+    print(f"steps killed and done again: {dict(restarted)}")
+    assert 1 <= restarted.total() <= 5
+    assert dataset.again() <= TASK * restarted["download"]
     assert served.retries(run_id) == []
 
 
