@@ -25,7 +25,7 @@ from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.ports import HOST, free_ports
 from imgrelay_dagster.relay.compose import Output, compose
-from imgrelay_dagster.relay.layout import Layout, Mode
+from imgrelay_dagster.relay.picture.layout import Layout, Mode
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 
 ROOT = Path(__file__).parents[1]

@@ -15,10 +15,10 @@ from pydantic import Field, ValidationError
 from imgrelay_dagster.paths import local_path_allowed, resolve_manifest
 from imgrelay_dagster.relay.compose import Format, Output
 from imgrelay_dagster.relay.datasets import check_dataset, dataset_name
-from imgrelay_dagster.relay.decode import HIGHEST_MAX_PIXELS
 from imgrelay_dagster.relay.download import Limits
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.layout import Anchor, Canvas, Fit, Layout, Mode
+from imgrelay_dagster.relay.picture.decode import HIGHEST_MAX_PIXELS
+from imgrelay_dagster.relay.picture.layout import Anchor, Canvas, Fit, Layout, Mode
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import absolute
 

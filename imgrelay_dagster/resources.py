@@ -12,7 +12,6 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import ObjectStore
 from pydantic import Field
 
-from imgrelay_dagster.relay.addresses import AddressGuard
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.staging import Staging
@@ -27,6 +26,7 @@ from imgrelay_dagster.relay.stores import (
     open_store,
 )
 from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.web.addresses import AddressGuard
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from imgrelay_dagster.relay.budget import PixelBudget
 from imgrelay_dagster.relay.errors import Stopped
+from imgrelay_dagster.relay.picture.budget import PixelBudget
 
 
 def wait_until(condition: object, seconds: float = 5) -> None:

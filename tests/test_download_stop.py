@@ -11,7 +11,7 @@ import pytest
 
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
-from imgrelay_dagster.relay.hosts import HostTurns
+from imgrelay_dagster.relay.web.hosts import HostTurns
 from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, open_sockets, resolver
 from tests.hostile import HostileOrigin
 

@@ -31,7 +31,7 @@ from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
 from imgrelay_dagster.relay.report import Summary
 from imgrelay_dagster.relay.stores import S3Settings, open_store
-from imgrelay_dagster.relay.target import follow, parse
+from imgrelay_dagster.relay.web.target import follow, parse
 from tests.certificate import make_certificate
 from tests.conftest import Ran
 from tests.hostile import HostileOrigin

@@ -12,7 +12,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.ledger import Planned, read_ledger
 from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.output import Format, Output
+from imgrelay_dagster.relay.picture.output import Format, Output
 from imgrelay_dagster.relay.plan import Plan, check_destination, plan_run
 from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
 from imgrelay_dagster.relay.report import write_results

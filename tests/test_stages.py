@@ -12,11 +12,9 @@ from obstore.store import LocalStore, MemoryStore
 from PIL import Image
 
 from imgrelay_dagster.relay import stages
-from imgrelay_dagster.relay.addresses import AddressGuard
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
-from imgrelay_dagster.relay.patience import UNKNOWN, Patience
 from imgrelay_dagster.relay.progress import Note, StepProgress, read_progress
 from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts
 from imgrelay_dagster.relay.settings import Settings
@@ -24,6 +22,8 @@ from imgrelay_dagster.relay.stages import Bench
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.web.addresses import AddressGuard
+from imgrelay_dagster.relay.web.patience import UNKNOWN, Patience
 from tests.hostile import HostileOrigin
 
 LIMITS = Limits(read_timeout=4.0, deadline=4.0, attempts=2, backoff=0.01, threads=8)
@@ -167,8 +167,8 @@ def test_who_waits_behind_a_hanging_url_of_the_same_host_is_not_set_aside(shop: 
 def test_a_task_of_nothing_but_hanging_urls_is_soon_set_aside(
     shop: Shop, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("imgrelay_dagster.relay.patience.UNKNOWN", 4.0)
-    monkeypatch.setattr("imgrelay_dagster.relay.patience.LEAST", 0.4)
+    monkeypatch.setattr("imgrelay_dagster.relay.web.patience.UNKNOWN", 4.0)
+    monkeypatch.setattr("imgrelay_dagster.relay.web.patience.LEAST", 0.4)
     shop.settings = replace(shop.settings, limits=replace(LIMITS, read_timeout=60.0, deadline=60.0))
     began = time.monotonic()
     downloaded = shop.download(task_of(*[hostile.url(f"/never?{number}") for number in range(40)]))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from imgrelay_dagster.relay.budget import PixelBudget
-from imgrelay_dagster.relay.decode import Decoded, Source
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.layout import (
+from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.picture.budget import PixelBudget
+from imgrelay_dagster.relay.picture.decode import Decoded, Source
+from imgrelay_dagster.relay.picture.layout import (
     Canvas,
     Layout,
     Mode,
@@ -19,9 +20,8 @@ from imgrelay_dagster.relay.layout import (
     place_image,
     place_template,
 )
-from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.output import Format, Output, check_encodable, encode
-from imgrelay_dagster.relay.template import Template, scaled
+from imgrelay_dagster.relay.picture.output import Format, Output, check_encodable, encode
+from imgrelay_dagster.relay.picture.template import Template, scaled
 
 __all__ = ["COMPOSER_VERSION", "Composed", "Format", "Output", "Template", "compose"]
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imgrelay_dagster.relay.addresses import AddressGuard
-from imgrelay_dagster.relay.client import Client, Sink, Writable
 from imgrelay_dagster.relay.errors import EntryFailure, SetAside, Stopped
-from imgrelay_dagster.relay.limits import Limits
-from imgrelay_dagster.relay.lookup import Resolve, system_resolve
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.patience import Stopwatch
-from imgrelay_dagster.relay.retries import delay
-from imgrelay_dagster.relay.target import parse
+from imgrelay_dagster.relay.web.addresses import AddressGuard
+from imgrelay_dagster.relay.web.client import Client, Sink, Writable
+from imgrelay_dagster.relay.web.limits import Limits
+from imgrelay_dagster.relay.web.lookup import Resolve, system_resolve
+from imgrelay_dagster.relay.web.patience import Stopwatch
+from imgrelay_dagster.relay.web.retries import delay
+from imgrelay_dagster.relay.web.target import parse
 
 __all__ = ["Downloader", "Fetched", "Limits", "Sink", "Writable"]
 

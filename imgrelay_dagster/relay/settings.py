@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from imgrelay_dagster.relay.compose import COMPOSER_VERSION, Output
 from imgrelay_dagster.relay.download import Limits
 from imgrelay_dagster.relay.keys import default_key, fingerprint
-from imgrelay_dagster.relay.layout import Layout
+from imgrelay_dagster.relay.picture.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)

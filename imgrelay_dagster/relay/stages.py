@@ -15,12 +15,11 @@ from typing import BinaryIO
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.relay.budget import PixelBudget
 from imgrelay_dagster.relay.compose import compose
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, SetAside
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
-from imgrelay_dagster.relay.patience import Patience
+from imgrelay_dagster.relay.picture.budget import PixelBudget
 from imgrelay_dagster.relay.progress import StepProgress
 from imgrelay_dagster.relay.receipts import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
@@ -28,6 +27,7 @@ from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import explain, is_disk_full, put
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.web.patience import Patience
 from imgrelay_dagster.relay.workers import work_through
 
 PIXELS_AT_ONCE = 50_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.template import Template
+from imgrelay_dagster.relay.picture.template import Template
 
 
 class TemplateFolder:

@@ -8,8 +8,8 @@ from enum import StrEnum
 from PIL import AvifImagePlugin
 
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.layout import Size
 from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.picture.layout import Size
 
 
 class SourceFormat(StrEnum):

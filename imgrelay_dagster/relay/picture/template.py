@@ -4,10 +4,10 @@ import hashlib
 
 from PIL import Image
 
-from imgrelay_dagster.relay.decode import open_source
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
-from imgrelay_dagster.relay.layout import Placement, Size
-from imgrelay_dagster.relay.lru import BoundedCache
+from imgrelay_dagster.relay.picture.decode import open_source
+from imgrelay_dagster.relay.picture.layout import Placement, Size
+from imgrelay_dagster.relay.picture.lru import BoundedCache
 
 TEMPLATE_MAX_PIXELS = 50_000_000
 """Held decoded by every process, at 4 bytes a pixel."""

@@ -7,8 +7,8 @@ from enum import StrEnum
 from PIL import Image, ImageColor
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
-from imgrelay_dagster.relay.layout import Size
 from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.picture.layout import Size
 
 PNG_COMPRESS_LEVEL = 4
 """800x600, ms and kB at level 1 / 4 / 6 / 9. Photo: 58, 1106 / 80, 1038 / 80, 1038 / 80, 1038; flat graphics:

@@ -4,8 +4,8 @@ import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from imgrelay_dagster.relay.limits import Limits
 from imgrelay_dagster.relay.outcomes import TRANSIENT_STATUSES
+from imgrelay_dagster.relay.web.limits import Limits
 
 
 def transient_status(status: int) -> bool:

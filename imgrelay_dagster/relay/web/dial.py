@@ -4,11 +4,11 @@ import socket
 import time
 from collections.abc import Iterable
 
-from imgrelay_dagster.relay.addresses import AddressGuard
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.lookup import Lookup
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.watchdog import Handle, Watchdog
+from imgrelay_dagster.relay.web.addresses import AddressGuard
+from imgrelay_dagster.relay.web.lookup import Lookup
+from imgrelay_dagster.relay.web.watchdog import Handle, Watchdog
 
 SocketOption = tuple[int, int, int | bytes]
 

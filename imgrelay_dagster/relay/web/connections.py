@@ -18,8 +18,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 from urllib3.util import create_urllib3_context
 
-from imgrelay_dagster.relay.dial import Dialer
-from imgrelay_dagster.relay.watchdog import Handle
+from imgrelay_dagster.relay.web.dial import Dialer
+from imgrelay_dagster.relay.web.watchdog import Handle
 
 _SMALL = 8 * 1024  # bytes of an unwanted body that are read to keep the connection
 _PATIENCE = 0.2  # seconds waited for them

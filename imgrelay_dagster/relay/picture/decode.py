@@ -20,11 +20,11 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from imgrelay_dagster.relay.color import to_eight_bits, to_srgb
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.image_header import SourceFormat, read_format, read_size
-from imgrelay_dagster.relay.layout import Box, Size
 from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.picture.color import to_eight_bits, to_srgb
+from imgrelay_dagster.relay.picture.image_header import SourceFormat, read_format, read_size
+from imgrelay_dagster.relay.picture.layout import Box, Size
 
 HIGHEST_MAX_PIXELS = 178_956_970
 """Where Pillow itself stops a WebP or GIF; a higher `max_pixels` would not be kept."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageCms
 
-from imgrelay_dagster.relay.lru import BoundedCache
+from imgrelay_dagster.relay.picture.lru import BoundedCache
 
 PROFILES_KEPT = 16
 """A transform built for a CMYK profile may weigh over a megabyte."""

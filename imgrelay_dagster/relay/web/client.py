@@ -14,21 +14,21 @@ from requests.models import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
 
-from imgrelay_dagster.relay.addresses import AddressGuard
-from imgrelay_dagster.relay.connections import WatchedAdapter, continues, discard, tls_context
-from imgrelay_dagster.relay.decoding import inflater
-from imgrelay_dagster.relay.dial import Dialer
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
-from imgrelay_dagster.relay.failures import HTTP_ERRORS, before_answer, forget, within_body
-from imgrelay_dagster.relay.hosts import HostTurns
-from imgrelay_dagster.relay.limits import Limits
-from imgrelay_dagster.relay.lookup import Lookup, Resolve
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.patience import Stopwatch
 from imgrelay_dagster.relay.redact import QueryFilter
-from imgrelay_dagster.relay.retries import retry_after, transient_status
-from imgrelay_dagster.relay.target import Target, follow
-from imgrelay_dagster.relay.watchdog import Exchange, Watchdog
+from imgrelay_dagster.relay.web.addresses import AddressGuard
+from imgrelay_dagster.relay.web.connections import WatchedAdapter, continues, discard, tls_context
+from imgrelay_dagster.relay.web.decoding import inflater
+from imgrelay_dagster.relay.web.dial import Dialer
+from imgrelay_dagster.relay.web.failures import HTTP_ERRORS, before_answer, forget, within_body
+from imgrelay_dagster.relay.web.hosts import HostTurns
+from imgrelay_dagster.relay.web.limits import Limits
+from imgrelay_dagster.relay.web.lookup import Lookup, Resolve
+from imgrelay_dagster.relay.web.patience import Stopwatch
+from imgrelay_dagster.relay.web.retries import retry_after, transient_status
+from imgrelay_dagster.relay.web.target import Target, follow
+from imgrelay_dagster.relay.web.watchdog import Exchange, Watchdog
 
 _PIECE = 64 * 1024  # bytes read at a time
 _WITH_IMAGE = frozenset({200, 203})  # RFC 9110 15.3: no range was asked for, so 206 is no answer to it

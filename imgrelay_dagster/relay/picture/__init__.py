@@ -1,0 +1,1 @@
+"""Pixels: read, laid out, written. `relay/compose.py` is the way in."""

@@ -1,0 +1,1 @@
+"""Fetching from strangers: addresses, connections, limits. `relay/download.py` is the way in."""
