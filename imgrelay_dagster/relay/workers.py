@@ -8,7 +8,7 @@ so that one hanging download holds up a cancelled run until its own time limit.
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, cast
 
 from imgrelay_dagster.relay.errors import RelayError, Stopped
@@ -101,12 +101,21 @@ def work_through(
             # stored and recorded nowhere.
             with shielded():
                 stop.set()
-                until = time.monotonic() + JOIN_LIMIT
-                for thread in filter(threading.Thread.is_alive, crew):
-                    thread.join(max(0.0, until - time.monotonic()))
-                while not finished.empty():
-                    index, result, trouble = finished.get()
-                    if trouble is None:
-                        results[index] = cast(R, result)
+                _let_leave(crew)
+                results.update(_unread(finished))
                 for index in results.keys() - told:
                     done(results[index])
+
+
+def _let_leave(crew: Sequence[threading.Thread]) -> None:
+    until = time.monotonic() + JOIN_LIMIT
+    for thread in filter(threading.Thread.is_alive, crew):
+        thread.join(max(0.0, until - time.monotonic()))
+
+
+def _unread(finished: "queue.SimpleQueue[tuple[int, R | None, RelayError | None]]") -> Iterator[tuple[int, R]]:
+    """The results that nobody has fetched yet."""
+    while not finished.empty():
+        index, result, trouble = finished.get()
+        if trouble is None:
+            yield index, cast(R, result)
