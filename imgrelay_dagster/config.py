@@ -1,6 +1,7 @@
-"""The run config of job `relay`: every field with default, bounds, unit and description.
+"""The run config: every field with default, bounds, unit and description.
 
-This is the edge where people's input is checked. The engine gets `Settings` made from it and nothing else.
+This is the edge where people's input is checked. The engine gets `Settings` made from it and nothing else. How the
+form is shown in the launchpad and spread over the ops is in `forms.py`.
 """
 
 import difflib
@@ -8,8 +9,6 @@ import os
 from typing import Any, Literal, Self
 
 import dagster as dg
-from dagster._core.errors import DagsterUserCodeProcessError
-from dagster_shared.error import SerializableErrorInfo
 from pydantic import Field, ValidationError
 
 from imgrelay_dagster.paths import local_path_allowed, resolve_manifest
@@ -177,6 +176,30 @@ class RelayOptions(dg.Config):
             max_concurrent=self.max_concurrent or default_max_concurrent(),
         )
 
+    @classmethod
+    def checked(cls, values: dict[str, Any]) -> Self:
+        """The form with its defaults settled, such as addresses made absolute.
+
+        Raises:
+            RelayError: a value is refused; the message names it and the way out.
+        """
+        _refuse_unknown(cls, values)
+        try:
+            form = cls(**values)
+        except ValidationError as error:
+            raise RelayError(_first_trouble(error)) from error
+        settled = form.model_copy(update=form._settled())
+        settled.settings()
+        return settled
+
+    def _settled(self) -> dict[str, Any]:
+        """What the form says where it leaves something open."""
+        if self.dataset is not None:
+            check_dataset(self.dataset)
+        destination = absolute(self.destination or default_destination())
+        local_path_allowed("destination", destination, [default_destination()])
+        return {"destination": destination, "max_concurrent": self.max_concurrent or default_max_concurrent()}
+
 
 class RelayConfig(RelayOptions):
     """The whole form: where the URLs come from, and the options."""
@@ -191,36 +214,13 @@ class RelayConfig(RelayOptions):
         SAMPLE_MANIFEST, description="Path or s3:// address of a manifest: .txt, .csv or .jsonl, each also .gz."
     )
 
-    @classmethod
-    def checked(cls, values: dict[str, Any]) -> Self:
-        """The form with its defaults settled: addresses absolute, dataset named.
-
-        Raises:
-            RelayError: a value is refused; the message names it and the way out.
-        """
-        _refuse_unknown(cls, values)
-        try:
-            form = cls(**values)
-        except ValidationError as error:
-            raise RelayError(_first_trouble(error)) from error
-        if form.manifest == SAMPLE_MANIFEST and (form.urls or form.url_lines):
-            form = form.model_copy(update={"manifest": None})
-        _check_sources(form)
-        manifest = resolve_manifest(form.manifest) if form.manifest is not None else None
-        dataset = form.dataset if form.dataset is not None else (dataset_name(manifest) if manifest else ADHOC)
-        check_dataset(dataset)
-        destination = absolute(form.destination or default_destination())
-        local_path_allowed("destination", destination, [default_destination()])
-        settled = form.model_copy(
-            update={
-                "manifest": manifest,
-                "dataset": dataset,
-                "destination": destination,
-                "max_concurrent": form.max_concurrent or default_max_concurrent(),
-            }
-        )
-        settled.settings()
-        return settled
+    def _settled(self) -> dict[str, Any]:
+        from_sample = self.manifest == SAMPLE_MANIFEST and (self.urls or self.url_lines)
+        manifest = None if from_sample else self.manifest
+        _check_sources({"urls": self.urls, "url_lines": self.url_lines, "manifest": manifest})
+        address = resolve_manifest(manifest) if manifest is not None else None
+        dataset = self.dataset if self.dataset is not None else (dataset_name(address) if address else ADHOC)
+        return {**super()._settled(), "manifest": address, "dataset": dataset}
 
 
 def default_destination() -> str:
@@ -233,8 +233,8 @@ def default_max_concurrent() -> int:
     return max(2, len(os.sched_getaffinity(0)))
 
 
-def _check_sources(form: RelayConfig) -> None:
-    given = [name for name in ("urls", "url_lines", "manifest") if getattr(form, name)]
+def _check_sources(sources: dict[str, Any]) -> None:
+    given = [name for name, value in sources.items() if value]
     if len(given) != 1:
         found = " and ".join(given) if given else "none of them"
         raise RelayError(f"give exactly one of urls, url_lines and manifest; the run config has {found}")
@@ -256,77 +256,3 @@ def _first_trouble(error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     return f"{name}: {first['input']!r} is refused: {first['msg'].lower()}"
-
-
-def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
-    """Spread the flat form over the ops and the executor (the job's config mapping).
-
-    Only `plan` is given the URLs, so that ten thousand pasted lines are not parsed again in every step.
-
-    Raises:
-        DagsterUserCodeProcessError: a value is refused.
-    """
-    given = {name: value for name, value in form.items() if not (name == "download" and value is None)}
-    try:
-        checked = RelayConfig.checked(given)
-    except RelayError as error:
-        raise _refusal(str(error)) from None
-    values = checked.model_dump()
-    options = {name: values[name] for name in RelayOptions.model_fields}
-    ops: dict[str, Any] = {name: {"config": options} for name in ("download", "compose", "upload", "report")}
-    return {
-        "ops": {"plan": {"config": values}, **ops},
-        "execution": {"config": {"max_concurrent": checked.max_concurrent}},
-        # Everything is in the event log; on the console of a server or a command line it would be noise.
-        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-    }
-
-
-def _refusal(sentence: str) -> DagsterUserCodeProcessError:
-    """The one error that the Dagster UI shows as its words alone; any other comes with a page of stack traces."""
-    info = SerializableErrorInfo(message=sentence, stack=[], cls_name=RelayError.__name__)
-    return DagsterUserCodeProcessError(sentence, user_code_process_error_infos=[info])  # type: ignore[no-untyped-call]
-
-
-def _form_fields() -> dict[str, dg.Field]:
-    """The form as the launchpad gets it.
-
-    `download` may be left out there, so that the launchpad does not open with a dozen limits before the manifest.
-    """
-    fields = {name: _plain_field(field) for name, field in RelayConfig.to_fields_dict().items()}
-    download = fields["download"]
-    fields["download"] = dg.Field(
-        dg.Noneable(download.config_type), is_required=False, description=download.description
-    )
-    return fields
-
-
-def _plain_field(field: dg.Field) -> dg.Field:
-    kind = _plain(field.config_type)
-    if not field.default_provided:
-        return dg.Field(kind, is_required=field.is_required, description=field.description)
-    return dg.Field(kind, default_value=field.default_value, is_required=False, description=field.description)
-
-
-def _plain(kind: Any) -> Any:
-    """The config type without Dagster's `{env: NAME}` in place of a value.
-
-    Whoever can launch a run must not thereby read the host's environment, and the side bar is easier to read.
-    """
-    match kind:
-        case dg.ScalarUnion():
-            return kind.scalar_type
-        case dg.Array() | dg.Noneable():
-            return type(kind)(_plain(kind.inner_type))
-        case dg.Shape():
-            return dg.Shape(  # type: ignore[no-untyped-call]
-                {name: _plain_field(field) for name, field in kind.fields.items()}
-            )
-    return kind
-
-
-relay_config_mapping = dg.ConfigMapping(
-    config_fn=relay_run_config,
-    config_schema=_form_fields(),
-    receive_processed_config_values=True,
-)

@@ -2,12 +2,19 @@
 
 import dagster as dg
 
+from imgrelay_dagster.assets import daily_manifests, relayed_images
 from imgrelay_dagster.executors import relay_executor
-from imgrelay_dagster.jobs import relay
+from imgrelay_dagster.jobs import relay, relay_day
 from imgrelay_dagster.resources import build_resources
 from imgrelay_dagster.sensors import housekeeping
 
-defs = dg.Definitions(jobs=[relay], sensors=[housekeeping], resources=build_resources(), executor=relay_executor)
+defs = dg.Definitions(
+    assets=[daily_manifests, relayed_images],
+    jobs=[relay, relay_day],
+    sensors=[housekeeping],
+    resources=build_resources(),
+    executor=relay_executor,
+)
 
 
 def relay_job() -> dg.JobDefinition:

@@ -2,12 +2,14 @@
 
 import dagster as dg
 
+from imgrelay_dagster.config import default_max_concurrent
+
 PRELOAD = ["imgrelay_dagster.preload"]
 
 
 def _forkserver(config: dict[str, int]) -> dict[str, object]:
     return {
-        "max_concurrent": config["max_concurrent"],
+        "max_concurrent": config["max_concurrent"] or default_max_concurrent(),
         "start_method": {"forkserver": {"preload_modules": PRELOAD}},
     }
 

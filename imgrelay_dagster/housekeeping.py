@@ -20,16 +20,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, release
 from imgrelay_dagster.relay.report import Summary, write_results
 from imgrelay_dagster.resources import StoresResource
-
-DATASET_TAG = "imgrelay/dataset"
-DESTINATION_TAG = "imgrelay/destination"
-MANIFEST_TAG = "imgrelay/manifest"
-PROCESS_TAG = "imgrelay/process"
-RESULTS_TAG = "imgrelay/results"
-"""How far a run got: `<done> of <entries>`."""
-
-SETTLED_TAG = "imgrelay/settled"
-"""The run's own id, once it has its results. A run that is launched again passes its tags on to the new one."""
+from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, SETTLED_TAG
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still be putting receipts."""

@@ -1,8 +1,12 @@
-"""The job that people launch."""
+"""The jobs that people launch."""
 
-from imgrelay_dagster.config import relay_config_mapping
+import dagster as dg
+
+from imgrelay_dagster.assets import relayed_images
 from imgrelay_dagster.executors import relay_executor
+from imgrelay_dagster.forms import relay_config_mapping
 from imgrelay_dagster.graph import relay_graph
+from imgrelay_dagster.tags import RETRY_TAGS
 
 relay = relay_graph.to_job(
     name="relay",
@@ -12,9 +16,12 @@ relay = relay_graph.to_job(
     ),
     config=relay_config_mapping,
     executor_def=relay_executor,
-    tags={
-        # Re-execution "from failure" drops tasks of an interrupted dynamic run (dagster issues 30248, 30972);
-        # all steps again is cheap, because receipts say what is done.
-        "dagster/retry_strategy": "ALL_STEPS",
-    },
+    tags=RETRY_TAGS,
+)
+
+relay_day = dg.define_asset_job(
+    "relay_day",
+    selection=dg.AssetSelection.assets(relayed_images),
+    description="Relay one day's manifest: a partition of asset relayed_images.",
+    tags=RETRY_TAGS,
 )

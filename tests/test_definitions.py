@@ -36,8 +36,8 @@ def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path:
         [sys.executable, "-c", NAMES], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
     ).stdout
     assert json.loads(shown) == {
-        "jobs": ["relay"],
-        "assets": [],
+        "jobs": ["relay", "relay_day"],
+        "assets": ["daily_manifests", "relayed_images"],
         "schedules": [],
         "sensors": ["housekeeping"],
         "resources": ["http", "io_manager", "stores", "templates"],

@@ -20,11 +20,7 @@ from dagster_aws.s3 import S3Resource
 from imgrelay_dagster import housekeeping
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.housekeeping import (
-    DATASET_TAG,
-    DESTINATION_TAG,
     GRACE,
-    PROCESS_TAG,
-    RESULTS_TAG,
     UNPLANNED_LIMIT,
     clear_leftover_staging,
     end_lost_runs,
@@ -40,6 +36,7 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import open_store
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG
 from tests.conftest import ROOT
 
 Status = dg.DagsterRunStatus

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import dagster as dg
 
 from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.housekeeping import DATASET_TAG, DESTINATION_TAG, MANIFEST_TAG, PROCESS_TAG, is_over, run_process
+from imgrelay_dagster.housekeeping import is_over, run_process
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
+from imgrelay_dagster.partitions import find_day, where
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import release, take
 from imgrelay_dagster.relay.manifest import Row, read_lines
@@ -20,6 +21,7 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.sources import open_manifest
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
+from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, MANIFEST_TAG, PROCESS_TAG, RETRY_TAGS
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Planned:
 
 
 @dg.op(
+    ins={"day_manifest": dg.In(dg.Nothing, description="Daily drops only: the day's manifest, as an asset.")},
     out={"planned": dg.Out(Planned), "tasks": dg.DynamicOut(Task)},
     tags={"dagster/priority": "4"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
@@ -42,17 +45,19 @@ def plan(
     templates: TemplatesResource,
 ) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[Task]]:
     """Check template and destination, plan the run, and yield one task for each chain of steps."""
-    settings = config.settings()
-    context.instance.add_run_tags(context.run_id, _run_tags(config, settings))
+    step = Step(context, config, stores)
+    with run_failures():
+        settings, manifest = step.settings, _manifest(step, config)
+        context.instance.add_run_tags(context.run_id, _run_tags(manifest, settings))
     with run_failures(), _dataset_held(context, stores, settings), TemporaryDirectory(prefix="imgrelay-") as scratch:
         made = plan_run(
-            _rows(config, stores),
+            _rows(config, manifest, stores),
             settings,
             run_id=context.run_id,
             store=stores.open(settings.destination),
             templates=templates.open(),
             scratch=Path(scratch),
-            tick=RunGuard(Step(context, config, stores)).check,
+            tick=RunGuard(step).check,
         )
         StepProgress(stores.staging(context.run_id), "plan", Note(None, made.left)).write()
         tasks = 0
@@ -72,14 +77,27 @@ def plan(
         )
 
 
-def _run_tags(config: RelayConfig, settings: Settings) -> dict[str, str]:
+def _manifest(step: Step, config: RelayConfig) -> str | None:
+    """The address of the run's manifest; None when it was given its URLs."""
+    if step.day is None:
+        return config.manifest
+    found = find_day(step.day, step.stores.open_brief)
+    if found is None:
+        raise RelayError(
+            f"there is no manifest of day {step.day}; looked for {where(step.day)}; put it there and launch again"
+        )
+    return found.address
+
+
+def _run_tags(manifest: str | None, settings: Settings) -> dict[str, str]:
     """What whoever looks after the run needs to know of it."""
     tags = {
         DATASET_TAG: settings.dataset,
         DESTINATION_TAG: settings.destination,
         PROCESS_TAG: run_process(),
+        **RETRY_TAGS,
     }
-    return {**tags, MANIFEST_TAG: config.manifest} if config.manifest else tags
+    return {**tags, MANIFEST_TAG: manifest} if manifest else tags
 
 
 @contextmanager
@@ -95,10 +113,12 @@ def _dataset_held(context: dg.OpExecutionContext, stores: StoresResource, settin
         raise
 
 
-def _rows(config: RelayConfig, stores: StoresResource) -> Iterator[Row]:
-    if config.manifest is not None:
-        yield from open_manifest(config.manifest, stores.open)
+def _rows(config: RelayConfig, manifest: str | None, stores: StoresResource) -> Iterator[Row]:
+    if manifest is not None:
+        yield from open_manifest(manifest, stores.open)
     elif config.url_lines is not None:
         yield from read_lines(config.url_lines)
-    else:
+    elif config.urls:
         yield from read_lines(config.urls)
+    else:
+        raise RelayError("this run was given no day; launch asset relayed_images with a partition")

@@ -40,7 +40,7 @@ def report(
         RunGuard(step).check()
     late = list(relay_late(step, http, templates, tallies))
     with run_failures():
-        settings = config.settings()
+        settings = step.settings
         store = stores.open(settings.destination)
         seconds = time.time() - _started(context)
         summary = write_results(store, settings.dataset, run_id=context.run_id, seconds=seconds)

@@ -5,18 +5,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from multiprocessing import parent_process
 
 import dagster as dg
 from obstore.exceptions import BaseError
 
 from imgrelay_dagster.config import RelayOptions
+from imgrelay_dagster.partitions import day_dataset
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import RENEW_INTERVAL, renew
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import Note, StepProgress
 from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts, run_receipts
+from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages import Bench
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import explain
@@ -41,6 +44,17 @@ class Step:
     options: RelayOptions
     stores: StoresResource
 
+    @cached_property
+    def settings(self) -> Settings:
+        """The run's settings; for a daily drop those of its day."""
+        settings = self.options.settings()
+        return settings if self.day is None else replace(settings, dataset=day_dataset(self.day))
+
+    @property
+    def day(self) -> str | None:
+        """The day whose manifest this run relays, where it is a partition of a daily drop."""
+        return self.context.partition_key if self.context.has_partition_key else None
+
 
 class RunGuard:
     """Ends a step whose run is over, and renews the run's hold on its dataset meanwhile.
@@ -50,7 +64,7 @@ class RunGuard:
     """
 
     def __init__(self, step: Step) -> None:
-        settings = step.options.settings()
+        settings = step.settings
         self._instance = step.context.instance
         self._run_id = step.context.run_id
         self._dataset = settings.dataset
@@ -89,7 +103,7 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
 
     On the way out its receipts are put, its threads told to stop, and its counts shown on the run page.
     """
-    context, settings = step.context, step.options.settings()
+    context, settings = step.context, step.settings
     prefix = run_receipts(settings.dataset, context.run_id)
     store = step.stores.open_brief(settings.destination)
     staging = step.stores.staging(context.run_id)

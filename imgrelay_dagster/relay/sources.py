@@ -1,7 +1,10 @@
-"""Opening a manifest where it lies: a local file or an object in a store."""
+"""A manifest where it lies, a local file or an object in a store: whether it is there, and its rows."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO, cast
 
 import obstore
@@ -11,6 +14,41 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import Row, read_manifest
 from imgrelay_dagster.relay.stores import explain, is_remote, split_object_address
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A manifest that is there: its size in bytes, and what tells this content from another at the same address."""
+
+    address: str
+    size: int
+    modified: datetime
+    version: str
+
+
+def find_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Found | None:
+    """The manifest at a path or an `s3://` address, or None when nothing lies there. Reads nothing of it.
+
+    Args:
+        open_place: opens the store that a remote manifest lies in, given its address (`s3://bucket`).
+
+    Raises:
+        RelayError: the place cannot be asked.
+    """
+    try:
+        if not is_remote(address):
+            found = Path(address).stat()
+            modified = datetime.fromtimestamp(found.st_mtime, UTC)
+            version = f"{found.st_mtime_ns:x}-{found.st_size:x}"
+            return Found(address, found.st_size, modified, version) if S_ISREG(found.st_mode) else None
+        place, key = split_object_address(address)
+        meta = open_place(place).head(key)
+        version = meta["e_tag"] or meta["last_modified"].isoformat()
+        return Found(address, meta["size"], meta["last_modified"], version.strip('"'))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (BaseError, OSError) as error:
+        raise RelayError(f"manifest {address!r} cannot be looked for: {explain(error)}") from error
 
 
 def open_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Iterator[Row]:

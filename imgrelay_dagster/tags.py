@@ -1,0 +1,15 @@
+"""The tags of a run: what the list of runs shows of it, and what housekeeping, the run queue and retries go by."""
+
+DATASET_TAG = "imgrelay/dataset"
+DESTINATION_TAG = "imgrelay/destination"
+MANIFEST_TAG = "imgrelay/manifest"
+PROCESS_TAG = "imgrelay/process"
+RESULTS_TAG = "imgrelay/results"
+"""How far a run got: `<done> of <entries>`."""
+
+SETTLED_TAG = "imgrelay/settled"
+"""The run's own id, once it has its results. A run that is launched again passes its tags on to the new one."""
+
+RETRY_TAGS = {"dagster/retry_strategy": "ALL_STEPS"}
+"""Re-execution "from failure" drops tasks of an interrupted dynamic run (dagster issues 30248, 30972); all steps again
+is cheap, because receipts say what is done."""
