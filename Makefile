@@ -52,6 +52,8 @@ mutants: install
 
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --extra image --constraint requirements.lock \
+		pyproject.toml -o deploy/requirements.lock
 
 pictures: install
 	$(BIN)/python docs/make_pictures.py

@@ -84,6 +84,7 @@ def staging_address() -> str:
 
 def build_resources() -> dict[str, object]:
     """All resources, set up from the environment."""
+    _forget_empty_settings()
     s3 = S3Resource(
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
@@ -95,6 +96,12 @@ def build_resources() -> dict[str, object]:
         "http": HttpResource(allowed_hosts=hosts),
         "io_manager": _record_io_manager(s3),
     }
+
+
+def _forget_empty_settings() -> None:
+    """Let an empty AWS_* variable, as an .env file leaves it, count as not set: obstore's client panics on some."""
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
+        del os.environ[name]
 
 
 def _record_io_manager(s3: S3Resource) -> dg.ConfigurableIOManagerFactory:  # type: ignore[type-arg]
