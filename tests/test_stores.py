@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.stores import (
     BRIEF,
@@ -16,6 +17,7 @@ from imgrelay_dagster.relay.stores import (
     put,
     split_object_address,
 )
+from imgrelay_dagster.resources import StoresResource, build_resources
 
 
 def test_a_folder_is_made_and_written_whole(tmp_path: Path):
@@ -58,3 +60,12 @@ def test_errors_are_one_line_without_the_debug_dump():
     assert explain(RuntimeError("it broke\n here\n\nDebug source:\nGeneric {}")) == "it broke here"
     assert explain(RuntimeError()) == "RuntimeError"
     assert len(explain(RuntimeError("x" * 5000))) == 300
+
+
+def test_an_empty_setting_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, seaweed: SeaweedFS):
+    for name, value in {**seaweed.environment(), "AWS_SESSION_TOKEN": "", "AWS_ENDPOINT_URL": ""}.items():
+        monkeypatch.setenv(name, value)
+    seaweed.create_bucket("empty-settings")
+    stores = build_resources()["stores"]
+    assert isinstance(stores, StoresResource)
+    assert stores.open_brief("s3://empty-settings/folder").list().collect() == []
