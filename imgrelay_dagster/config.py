@@ -215,12 +215,14 @@ class RelayConfig(RelayOptions):
     )
 
     def _settled(self) -> dict[str, Any]:
-        from_sample = self.manifest == SAMPLE_MANIFEST and (self.urls or self.url_lines)
-        manifest = None if from_sample else self.manifest
-        _check_sources({"urls": self.urls, "url_lines": self.url_lines, "manifest": manifest})
+        # A field that was emptied in the launchpad is one that was not given.
+        url_lines, manifest = self.url_lines or None, self.manifest or None
+        if manifest == SAMPLE_MANIFEST and (self.urls or url_lines):
+            manifest = None
+        _check_sources({"urls": self.urls, "url_lines": url_lines, "manifest": manifest})
         address = resolve_manifest(manifest) if manifest is not None else None
         dataset = self.dataset if self.dataset is not None else (dataset_name(address) if address else ADHOC)
-        return {**super()._settled(), "manifest": address, "dataset": dataset}
+        return {**super()._settled(), "url_lines": url_lines, "manifest": address, "dataset": dataset}
 
 
 def default_destination() -> str:

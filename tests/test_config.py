@@ -40,6 +40,14 @@ def test_the_dataset_is_named_after_the_manifest(tmp_path: Path):
     assert RelayConfig.checked(URLS).dataset == "adhoc"
 
 
+def test_a_field_that_was_emptied_is_one_that_was_not_given():
+    """Emptied in the launchpad it would else hide the URLs, and the run would succeed without one."""
+    form = RelayConfig.checked({**URLS, "url_lines": "", "manifest": ""})
+    assert (form.urls, form.url_lines, form.manifest) == (URLS["urls"], None, None)
+    with pytest.raises(RelayError, match="the run config has none of them"):
+        RelayConfig.checked({"url_lines": "", "manifest": ""})
+
+
 @pytest.mark.parametrize(
     ("form", "message"),
     [
