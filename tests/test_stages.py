@@ -247,3 +247,7 @@ def test_keys_that_the_store_refuses_do_not_stop_the_others(shop: Shop, hostile:
     shop.upload(replace(composed, records=(*below, *composed.records[50:])))
     outcomes = {line: record.reason for line, record in shop.receipts().items()}
     assert outcomes == {line: Reason.UPLOAD_ERROR if line <= 50 else None for line in range(1, 61)}
+    refused, stored = shop.receipts()[1], shop.receipts()[60]
+    assert (refused.bytes_out, refused.width, refused.height, refused.sha256) == (None,) * 4  # nothing is stored
+    assert (refused.bytes_in, refused.http_status) == (stored.bytes_in, 200)
+    assert (stored.width, stored.height) == (64, 48)

@@ -55,6 +55,21 @@ def test_an_exception_ends_its_item_only():
     assert isinstance(error, MemoryError)
 
 
+def test_a_panic_in_a_library_ends_its_item_only():
+    """Rust's panics come as an exception that is no `Exception`. Nobody would ever fetch the item's result."""
+
+    class PanicException(BaseException):
+        pass
+
+    def work(item: int) -> int:
+        if item == 2:
+            raise PanicException("index out of bounds")
+        return item
+
+    first, (item, error), *others = relayed(work, [1, 2, 3, 4], threads=1)
+    assert (first, item, type(error), others) == (1, 2, PanicException, [3, 4])
+
+
 def test_every_result_is_reported_as_it_comes():
     done: list[int] = []
     relayed(lambda item: item, list(range(30)), done=done.append)

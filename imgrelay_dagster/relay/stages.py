@@ -196,10 +196,7 @@ def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Re
             record = work(record)
         except EntryFailure as failure:
             record = replace(
-                record,
-                outcome=Outcome.FAILED,
-                reason=failure.reason,
-                detail=failure.detail,
+                _failed(record, failure.reason, failure.detail),
                 attempts=failure.attempts or record.attempts,
                 http_status=failure.http_status or record.http_status,
             )
@@ -208,9 +205,9 @@ def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Re
         spent = time.monotonic() - began
         return _dated(replace(record, seconds=replace(record.seconds, **{stage.value: round(spent, 4)})))
 
-    def crashed(record: Record, error: Exception) -> Record:
+    def crashed(record: Record, error: BaseException) -> Record:
         detail = f"{type(error).__name__} in {stage.value}: {explain(error)}"
-        return _dated(replace(record, outcome=Outcome.FAILED, reason=Reason.INTERNAL_ERROR, detail=detail))
+        return _dated(_failed(record, Reason.INTERNAL_ERROR, detail))
 
     def done(record: Record) -> None:
         if record.line not in aside:
@@ -235,6 +232,12 @@ def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Re
     bench.progress.write()
     going_on = (record for record in records if record.outcome is None and record.line not in aside)
     return replace(task, records=tuple(going_on), late=(*task.late, *(aside[line] for line in sorted(aside))))
+
+
+def _failed(record: Record, reason: Reason, detail: str) -> Record:
+    """The record of an entry that ends here. It describes no stored object, though one may have been composed."""
+    bare = replace(record, bytes_out=None, width=None, height=None, sha256=None)
+    return replace(bare, outcome=Outcome.FAILED, reason=reason, detail=detail)
 
 
 def _dated(record: Record) -> Record:

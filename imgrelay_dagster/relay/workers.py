@@ -30,7 +30,7 @@ def work_through(
     *,
     threads: int,
     stop: threading.Event,
-    crashed: Callable[[T, Exception], R],
+    crashed: Callable[[T, BaseException], R],
     done: Callable[[R], None] = lambda _: None,
     tick: Callable[[], None] = lambda: None,
 ) -> list[R]:
@@ -66,7 +66,8 @@ def work_through(
             except RelayError as error:
                 finished.put((index, None, error))
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is, it ends this item only
+            except BaseException as error:  # noqa: BLE001 - also a panic in Rust, which is no Exception; interrupts
+                # are raised in the main thread only
                 finished.put((index, crashed(item, error), None))
 
     crew = [
