@@ -141,6 +141,14 @@ def test_the_run_fails_when_more_than_the_tolerated_share_failed(
     assert run(store, tmp_path, rows, ends).status == status
 
 
+def test_exactly_the_tolerated_share_may_fail(store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """57 of 10,000 is 0.57 %. In binary fractions 10,000 times 0.57 % is a little less than 57."""
+    monkeypatch.setattr(f"{__name__}.SETTINGS", replace(SETTINGS, tolerated_failure_percentage=0.57))
+    rows: list[Row] = [BadRow(line, "", "empty") for line in range(1, 58)]
+    rows += [ManifestRow(58, "http://h/58.jpg")] + [ManifestRow(line, "http://h/58.jpg") for line in range(59, 10_001)]
+    assert run(store, tmp_path, rows, {58: UPLOADED}).status == "success"
+
+
 def test_a_run_that_left_entries_undone_is_no_success(store: MemoryStore, tmp_path: Path):
     assert run(store, tmp_path, [ManifestRow(1, "http://h/1")], {}).status == "failure"
 
