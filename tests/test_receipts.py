@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import LocalStore, MemoryStore
 
+from imgrelay_dagster.relay import receipts
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
 from imgrelay_dagster.relay.receipts import (
@@ -184,3 +185,30 @@ def test_a_finished_runs_receipts_lie_in_one_object(tmp_path: Path):
     keys = [meta["path"] for chunk in store.list() for meta in chunk]
     assert keys == [f"{PREFIX}/merged.jsonl"]
     assert sorted(found.line for found in read_receipts(store, PREFIX)) == [1, 2, 3, 4]
+
+
+def test_receipts_that_are_merged_while_they_are_read_are_read_all_the_same(tmp_path: Path):
+    """The sensor may complete a lost run while the next one asks what is done."""
+    store = MemoryStore()
+    for number in range(1, 5):
+        with ReceiptWriter(store, PREFIX, f"upload-{number}") as writer:
+            writer.add(record(number))
+    found = read_receipts(store, PREFIX)
+    first = next(found)
+    merge_receipts(store, PREFIX, tmp_path)
+    assert {first.line, *(later.line for later in found)} == {1, 2, 3, 4}
+
+
+def test_receipts_are_read_whole_wherever_they_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Large objects are read in pieces, so that a hundred thousand receipts need little memory."""
+    written = [record(line, detail="ü\n" * (line % 7)) for line in range(1, 60)]
+    store = LocalStore(tmp_path)
+    for name, part in (("a", written[:40]), ("b", written[40:])):
+        with ReceiptWriter(store, PREFIX, name) as writer:
+            for each in part:
+                writer.add(each)
+    for size in (1, 7, 400, 10_000_000):
+        monkeypatch.setattr(receipts, "PIECE", size)
+        assert sorted(read_receipts(store, PREFIX), key=lambda found: found.line) == written
+    merge_receipts(store, PREFIX, tmp_path)
+    assert sorted(read_receipts(store, PREFIX), key=lambda found: found.line) == written

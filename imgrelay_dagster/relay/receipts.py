@@ -9,11 +9,11 @@ run's knowledge of what is left are all folded from these objects.
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -24,8 +24,17 @@ from imgrelay_dagster.relay.interrupts import shielded
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full, put
 
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
 FLUSH_INTERVAL = 2.0
 """Seconds that a receipt waits at most before it is put."""
+
+PIECE = 1024 * 1024
+"""Bytes of receipts held in memory at once."""
+
+MERGED = "merged.jsonl"
+"""The name of the object that holds all receipts of a finished run."""
 
 record_json = TypeAdapter(Record)
 """Records to and from JSON, fields in the order of `results.jsonl`."""
@@ -106,19 +115,42 @@ class ReceiptWriter:
 
 
 def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
-    """Every receipt below `prefix`, object by object, in no particular order.
+    """Every receipt below `prefix`, object by object, in no particular order; one may come twice.
 
     A line that cannot be read (cut off by a lost machine) is passed over: its entry counts as not done.
     """
+    moved = set()
     for chunk in store.list(prefix):
         for meta in chunk:
             if not meta["path"].endswith(".jsonl"):
                 continue
-            for line in bytes(store.get(meta["path"]).bytes()).splitlines():
-                try:
-                    yield record_json.validate_json(line)
-                except ValidationError:
-                    continue
+            try:
+                yield from _records(store, meta)
+            except FileNotFoundError:  # its run was completed since it was listed
+                moved.add(meta["path"].rpartition("/")[0])
+    for run in sorted(moved):
+        with suppress(FileNotFoundError):
+            yield from _records(store, store.head(f"{run}/{MERGED}"))
+
+
+def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
+    rest = b""
+    for piece in _pieces(store, meta):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from _sound(lines)
+    yield from _sound([rest])
+
+
+def _sound(lines: Iterable[bytes]) -> Iterator[Record]:
+    for line in lines:
+        with suppress(ValidationError):
+            yield record_json.validate_json(line)
+
+
+def _pieces(store: ObjectStore, meta: "ObjectMeta") -> Iterator[bytes]:
+    """An object in pieces: a run's merged receipts may weigh many megabytes."""
+    for start in range(0, meta["size"], PIECE):
+        yield bytes(store.get_range(meta["path"], start=start, end=min(start + PIECE, meta["size"])))
 
 
 def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
@@ -126,16 +158,17 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
 
     Killed half-way it leaves receipts twice, which says nothing else.
     """
-    keys = [meta["path"] for chunk in store.list(prefix) for meta in chunk if meta["path"].endswith(".jsonl")]
-    if len(keys) < 2:
+    found = [meta for chunk in store.list(prefix) for meta in chunk if meta["path"].endswith(".jsonl")]
+    if len(found) < 2:
         return
     merged = scratch / "receipts.jsonl"
     with merged.open("wb") as lines:
-        for key in keys:
-            data = bytes(store.get(key).bytes())
-            lines.write(data if data.endswith(b"\n") else data + b"\n")
-    store.put(f"{prefix}/merged.jsonl", merged)
-    store.delete([key for key in keys if key != f"{prefix}/merged.jsonl"])
+        for meta in found:
+            for piece in _pieces(store, meta):
+                lines.write(piece)
+            lines.write(b"\n")  # the last line may have been cut off
+    store.put(f"{prefix}/{MERGED}", merged)
+    store.delete([meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])
 
 
 class ReceiptIndex:
