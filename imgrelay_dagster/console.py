@@ -24,6 +24,7 @@ from rich.text import Text
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.page.write import REPORT
 from imgrelay_dagster.relay.progress import RunProgress
 from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.report import Summary, results_prefix, summary_json
@@ -147,7 +148,9 @@ class Console:
         lines += [(f"  {reason}", f"{count:,}", "dim") for reason, count in summary.reasons.items()]
         lines.append(("time", f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s", ""))
         lines.append(("images", destination, ""))
-        lines.append(("results", f"{destination}/{results_prefix(summary.dataset, summary.run_id)}", ""))
+        results = f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"
+        lines.append(("results", results, ""))
+        lines.append(("report", f"{results}/{REPORT}", ""))
         width = max(len(name) for name, _, _ in lines) + 2
         self._print(
             self._out,

@@ -12,6 +12,7 @@ from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import release
+from imgrelay_dagster.relay.page.write import REPORT
 from imgrelay_dagster.relay.report import Summary, results_prefix, write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
@@ -70,6 +71,7 @@ def summary_metadata(summary: Summary, destination: str) -> dict[str, dg.Metadat
         **numbers("entries", "uploaded", "unchanged", "failed", "not_attempted"),
         "reasons": dg.MetadataValue.text(_reasons(summary) or "none failed"),
         "results": dg.MetadataValue.path(f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"),
+        "report": dg.MetadataValue.path(f"{destination}/{results_prefix(summary.dataset, summary.run_id)}/{REPORT}"),
         **numbers("bytes_in", "bytes_out"),
         "seconds": dg.MetadataValue.float(summary.seconds),
         "images_per_second": dg.MetadataValue.float(summary.images_per_second),

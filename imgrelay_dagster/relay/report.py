@@ -8,71 +8,32 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
-from pydantic import TypeAdapter
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.ledger import Ledger, Planned, ledger_key, read_ledger
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
-from imgrelay_dagster.relay.receipts import (
-    ReceiptIndex,
-    merge_receipts,
-    read_receipts,
-    record_json,
-    relay_prefix,
-    run_receipts,
-)
+from imgrelay_dagster.relay.page.gather import Gathered
+from imgrelay_dagster.relay.page.write import write_page
+from imgrelay_dagster.relay.receipts import ReceiptIndex, merge_receipts, read_receipts, record_json, run_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import explain
+from imgrelay_dagster.relay.summary import Summary, read_summary, results_prefix, summary_json
+
+__all__ = ["Summary", "read_summary", "results_prefix", "summary_json", "write_results"]
 
 NOT_IN_RESULTS = {"template", "at"}
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """`summary.json`: what became of a run.
-
-    `status` is `success`, `failure` or `canceled`. `bytes_in` and `bytes_out` are what this run downloaded and
-    stored; `seconds` is its wall time and `images_per_second` what it uploaded in it.
-    """
-
-    run_id: str
-    dataset: str
-    status: str
-    entries: int
-    uploaded: int
-    unchanged: int
-    failed: int
-    not_attempted: int
-    reasons: dict[str, int]
-    bytes_in: int
-    bytes_out: int
-    seconds: float
-    images_per_second: float
-
-    @property
-    def failed_percentage(self) -> float:
-        """Share of the entries that failed, 0 to 100."""
-        return 100.0 * self.failed / self.entries if self.entries else 0.0
-
-
-summary_json = TypeAdapter(Summary)
-
-
-def results_prefix(dataset: str, run_id: str) -> str:
-    """Where a run's results lie in the destination."""
-    return f"{relay_prefix(dataset)}/runs/{run_id}"
 
 
 def write_results(
     store: ObjectStore, dataset: str, *, run_id: str, seconds: float, status: str | None = None
 ) -> Summary | None:
-    """Write `results.jsonl`, `failed.jsonl` and `summary.json`, drop the ledger, and return the summary.
+    """Write `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`, drop the ledger, and return the summary.
 
     A run that has its results already gets the summary of them; one that was never planned has none.
 
@@ -88,11 +49,13 @@ def write_results(
         return read_summary(store, dataset, run_id)
     try:
         with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
-            summary = _fold(store, ledger, Path(scratch), run_id, seconds, status)
+            gathered = Gathered(run_id)
+            summary = _fold(store, ledger, Path(scratch), run_id, seconds, status, gathered)
             prefix = results_prefix(dataset, run_id)
             (Path(scratch) / "summary.json").write_bytes(summary_json.dump_json(summary, indent=2) + b"\n")
             for name in ("results.jsonl", "failed.jsonl", "summary.json"):
                 store.put(f"{prefix}/{name}", Path(scratch) / name)
+            write_page(store, summary, ledger.settings, gathered)
             merge_receipts(store, run_receipts(dataset, run_id), Path(scratch))
         store.delete(ledger_key(dataset, run_id))
     except (BaseError, OSError) as error:
@@ -100,22 +63,14 @@ def write_results(
     return summary
 
 
-def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | None:
-    """A run's summary, or None when none was written.
-
-    Raises:
-        RelayError: the destination cannot be read.
-    """
-    try:
-        return summary_json.validate_json(bytes(store.get(f"{results_prefix(dataset, run_id)}/summary.json").bytes()))
-    except FileNotFoundError:
-        return None
-    except (BaseError, OSError) as error:
-        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-
-
 def _fold(
-    store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str, seconds: float, status: str | None
+    store: ObjectStore,
+    ledger: Ledger,
+    scratch: Path,
+    run_id: str,
+    seconds: float,
+    status: str | None,
+    gathered: Gathered,
 ) -> Summary:
     settings = ledger.settings
     outcomes: Counter[str] = Counter()
@@ -130,6 +85,7 @@ def _fold(
             receipts.add(record.line, record)
         for record in _settled(iter(ledger), receipts):
             assert record.outcome is not None
+            gathered.add(record)
             outcomes[record.outcome] += 1
             traffic["in"] += record.bytes_in or 0
             if record.outcome is Outcome.UPLOADED and record.attempts:

@@ -1,0 +1,99 @@
+"""The contact sheet: a few stored images, read back from the destination and made small.
+
+Nothing here is needed: an image that is gone or cannot be read is left out, and time and bytes are bounded.
+"""
+
+import base64
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+from PIL import Image
+
+from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.page.gather import Stored
+from imgrelay_dagster.relay.picture.decode import HIGHEST_MAX_PIXELS, Source
+from imgrelay_dagster.relay.picture.image_header import SourceFormat
+
+SIDES = (240, 180)
+"""Largest width and height of a picture on the sheet, in pixels: sharp at half of it on a phone."""
+
+QUALITY = 60
+SECONDS = 8.0
+"""After so long no further image is read."""
+
+LARGEST_OBJECT = 32_000_000
+"""Bytes of a stored image that is read back."""
+
+LARGEST_DECODED = 16_000_000
+"""Pixels of a stored image that is decoded whole; a JPEG is decoded at a fraction of its size."""
+
+LARGEST_SHEET = 360_000
+"""Bytes of all pictures, as base64 has them."""
+
+TROUBLES = 3
+"""Reads that fail before the store is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A stored image made small: the picture, and how it is embedded in a page."""
+
+    stored: Stored
+    image: Image.Image
+    uri: str
+
+
+def smalls(store: ObjectStore, sample: Iterable[Stored], clock: Callable[[], float] = time.monotonic) -> list[Small]:
+    """The stored images of `sample` that can be read within the limits above, made small, in order."""
+    found, size, until = [], 0, clock() + SECONDS
+    for small in _each(store, sample):
+        size += len(small.uri)
+        if size > LARGEST_SHEET:
+            break
+        found.append(small)
+        if clock() > until:
+            break
+    return found
+
+
+def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Small]:
+    troubles = 0
+    for stored in sample:
+        try:
+            found = store.get(stored.key)
+            if found.meta["size"] > LARGEST_OBJECT:
+                continue
+            image = _shrunk(bytes(found.bytes()))
+        except (FileNotFoundError, EntryFailure):
+            continue
+        except (BaseError, OSError, ValueError):
+            troubles += 1
+            if troubles == TROUBLES:
+                return
+            continue
+        yield Small(stored, image, data_uri(image, "webp", QUALITY))
+
+
+def _shrunk(data: bytes) -> Image.Image:
+    source = Source.inspect(data, HIGHEST_MAX_PIXELS)
+    if source.format is not SourceFormat.JPEG and source.pixels > LARGEST_DECODED:
+        return Image.new("RGB", SIDES, "#888888")
+    image = source.decode(_within).image
+    return image.resize(_within(image.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def _within(size: tuple[int, int]) -> tuple[int, int]:
+    """The size cut down to `SIDES`, its shape kept."""
+    ratio = min(1.0, SIDES[0] / size[0], SIDES[1] / size[1])
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+
+
+def data_uri(image: Image.Image, kind: str, quality: int) -> str:
+    """The image as it stands in the `src` of an `img`."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=quality)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,67 @@
+"""Making `report.html`. A page that cannot be made is no trouble of the run's."""
+
+import logging
+import time
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+from obstore.store import ObjectStore
+
+from imgrelay_dagster.relay.page import words
+from imgrelay_dagster.relay.page.contents import Page, contents
+from imgrelay_dagster.relay.page.gather import Gathered
+from imgrelay_dagster.relay.page.sheet import smalls
+from imgrelay_dagster.relay.redact import printable
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import explain, put
+from imgrelay_dagster.relay.summary import Summary, results_prefix
+
+REPORT = "report.html"
+_HERE = Path(__file__).parent
+
+_log = logging.getLogger(__name__)
+
+
+def write_page(store: ObjectStore, summary: Summary, settings: Settings, gathered: Gathered) -> bool:
+    """Put the page beside the run's results; whether that worked. Never raises an `Exception`."""
+    try:
+        pictures = smalls(store, gathered.stored)
+        page = contents(summary, settings, gathered, pictures, now=time.time())
+        address = f"{results_prefix(summary.dataset, summary.run_id)}/{REPORT}"
+        put(store, address, render(page).encode(), "text/html; charset=utf-8")
+    except Exception as error:  # noqa: BLE001 - the results are whole without it
+        _log.warning("report.html of run %s was not made: %s", summary.run_id, explain(error))
+        return False
+    return True
+
+
+def render(page: Page) -> str:
+    """The page as HTML. Every text in it is made harmless and escaped, and it may load nothing and run nothing."""
+    return _template().render(page=page, css=_css())
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        finalize=_harmless,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = words.count
+    return environment.get_template(REPORT)
+
+
+def _harmless(value: object) -> object:
+    """Text without control characters and marks that turn the direction of writing."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _css() -> Markup:
+    """The page's own style sheet, the one text that goes in as it is."""
+    return Markup((_HERE / "report.css").read_text())

@@ -1,0 +1,61 @@
+"""`summary.json`: what became of a run, and where its results lie."""
+
+from dataclasses import dataclass
+
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+from pydantic import TypeAdapter
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.receipts import relay_prefix
+from imgrelay_dagster.relay.stores import explain
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`summary.json`: what became of a run.
+
+    `status` is `success`, `failure` or `canceled`. `bytes_in` and `bytes_out` are what this run downloaded and
+    stored; `seconds` is its wall time and `images_per_second` what it uploaded in it.
+    """
+
+    run_id: str
+    dataset: str
+    status: str
+    entries: int
+    uploaded: int
+    unchanged: int
+    failed: int
+    not_attempted: int
+    reasons: dict[str, int]
+    bytes_in: int
+    bytes_out: int
+    seconds: float
+    images_per_second: float
+
+    @property
+    def failed_percentage(self) -> float:
+        """Share of the entries that failed, 0 to 100."""
+        return 100.0 * self.failed / self.entries if self.entries else 0.0
+
+
+summary_json = TypeAdapter(Summary)
+
+
+def results_prefix(dataset: str, run_id: str) -> str:
+    """Where a run's results lie in the destination."""
+    return f"{relay_prefix(dataset)}/runs/{run_id}"
+
+
+def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | None:
+    """A run's summary, or None when none was written.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
+    try:
+        return summary_json.validate_json(bytes(store.get(f"{results_prefix(dataset, run_id)}/summary.json").bytes()))
+    except FileNotFoundError:
+        return None
+    except (BaseError, OSError) as error:
+        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
