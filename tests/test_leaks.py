@@ -479,6 +479,7 @@ def test_hostile_text_breaks_neither_lines_nor_terminal(
         records = [json.loads(line) for line in lines]
         assert_harmless("".join(record["detail"] or "" for record in records))
     assert len(results.read_bytes().splitlines()) == len(rows)
+    assert_harmless(results.with_name("report.html").read_text())
     (run_id,) = (path.name for path in results.parents[1].iterdir())
     with dg.DagsterInstance.from_config(str(home)) as instance:
         events = [event for event in instance.all_logs(run_id) if event.dagster_event]
@@ -492,7 +493,7 @@ def test_the_counts_shown_with_a_run_hold_no_text_from_outside():
     summary = Summary("r", "d", "failure", 2, 0, 0, 2, 0, {"timeout": 1, "bad_url": 1}, 0, 0, 1.0, 0.0)
     shown = {name: entry.value for name, entry in summary_metadata(summary, "/out").items()}
     texts = {name: value for name, value in shown.items() if isinstance(value, str)}
-    assert texts.keys() == {"reasons", "results"}
+    assert texts.keys() == {"reasons", "results", "report"}
     assert not set(texts["reasons"]) - set("abcdefghijklmnopqrstuvwxyz_0123456789, ")
 
 
@@ -506,7 +507,7 @@ def test_whatever_the_console_is_told_stays_on_its_line(capsys: pytest.CaptureFi
     assert_harmless(shown.out + shown.err)
     assert len(shown.err.splitlines()) == 2
     assert "[red]bold[/red]" in shown.err
-    assert len(shown.out.splitlines()) == 10
+    assert len(shown.out.splitlines()) == 11
 
 
 def test_a_broken_form_is_refused_without_quoting_urls():

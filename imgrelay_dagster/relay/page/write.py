@@ -39,7 +39,7 @@ def write_page(store: ObjectStore, summary: Summary, settings: Settings, gathere
 
 def render(page: Page) -> str:
     """The page as HTML. Every text in it is made harmless and escaped, and it may load nothing and run nothing."""
-    return _template().render(page=page, css=_css())
+    return _template().render(page=page)
 
 
 @cache
@@ -59,9 +59,3 @@ def _template() -> Template:
 def _harmless(value: object) -> object:
     """Text without control characters and marks that turn the direction of writing."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-@cache
-def _css() -> Markup:
-    """The page's own style sheet, the one text that goes in as it is."""
-    return Markup((_HERE / "report.css").read_text())
