@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact
-from imgrelay_dagster.relay.stores import absolute, is_remote
+from imgrelay_dagster.relay.stores import absolute, is_remote, split_object_address
 
 ARGUMENT_PATHS = "IMGRELAY_ARGUMENT_PATHS"
 STORE_SCHEMES = ("s3://", "gs://", "az://")
@@ -24,7 +24,9 @@ def local_path_allowed(what: str, address: str, folders: Iterable[str]) -> None:
     """
     if is_remote(address):
         if not address.startswith(STORE_SCHEMES):
-            raise RelayError(f"{what} {redact(address)!r} is no store; write s3://bucket/prefix or a folder")
+            raise RelayError(f"{what} {redact(address)!r} is in no store; write {_WAYS[what]}")
+        if not address.split("/")[2]:
+            raise RelayError(f"{what} {redact(address)!r} names no bucket; write {_WAYS[what]}")
         if "?" in address or "@" in address.split("/")[2]:
             raise RelayError(
                 f"{what} {redact(address)!r} holds user info or a query; credentials belong in the environment, "
@@ -42,6 +44,7 @@ def local_path_allowed(what: str, address: str, folders: Iterable[str]) -> None:
     )
 
 
+_WAYS = {"destination": "s3://bucket/prefix or a folder", "manifest": "s3://bucket/path/to/list.csv or a local path"}
 _VARIABLE = {"destination": "IMGRELAY_DESTINATION", "manifest": "IMGRELAY_MANIFESTS"}
 
 
@@ -56,10 +59,11 @@ def resolve_manifest(manifest: str) -> str:
     """A manifest's address in one spelling; a bare name is looked up in the manifest folder too.
 
     Raises:
-        RelayError: it lies where runs may not read.
+        RelayError: it lies where runs may not read, or names no object of a store.
     """
     if is_remote(manifest):
         local_path_allowed("manifest", manifest, [])
+        split_object_address(manifest)
         return manifest
     manifest = str(Path(manifest.removeprefix("file://")).expanduser())
     folders = manifest_folders()

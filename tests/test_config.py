@@ -65,7 +65,7 @@ def test_a_field_that_was_emptied_is_one_that_was_not_given():
         ({**URLS, "output": "png"}, "output: 'png' is refused"),
         ({**URLS, "dataset": "../x"}, "dataset"),
         ({**URLS, "destination": "/etc"}, "destination '/etc' lies outside what runs may use"),
-        ({**URLS, "destination": "http://host/x"}, "is no store"),
+        ({**URLS, "destination": "http://host/x"}, "is in no store"),
         ({"manifest": "/etc/passwd"}, "manifest '/etc/passwd' lies outside what runs may use"),
         ({"manifest": "../../etc/passwd"}, "lies outside what runs may use"),
     ],

@@ -184,6 +184,7 @@ def test_a_finished_runs_receipts_lie_in_one_object(tmp_path: Path):
     merge_receipts(store, PREFIX, tmp_path)
     keys = [meta["path"] for chunk in store.list() for meta in chunk]
     assert keys == [f"{PREFIX}/merged.jsonl"]
+    assert len([json.loads(line) for line in bytes(store.get(keys[0]).bytes()).splitlines()]) == 4
     assert sorted(found.line for found in read_receipts(store, PREFIX)) == [1, 2, 3, 4]
 
 

@@ -1,13 +1,16 @@
 """Opening stores, and what their errors say."""
 
+import socket
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import BaseError
 
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.stores import (
     BRIEF,
+    Patience,
     S3Settings,
     absolute,
     explain,
@@ -54,6 +57,48 @@ def test_a_full_disk_is_told_from_other_errors():
     assert is_disk_full(OSError(28, "No space left on device"))
     assert is_disk_full(RuntimeError("Generic LocalFileSystem error: No space left on device (os error 28)"))
     assert not is_disk_full(OSError(13, "Permission denied"))
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("no such bucket", "{server} answers 404 Not Found (NoSuchBucket: The specified bucket does not exist)"),
+        ("wrong secret", "{server} answers 403 Forbidden (SignatureDoesNotMatch: "),
+        ("nobody listens", "http://127.0.0.1:1 cannot be reached: Connection refused"),
+        ("no such host", "http://no-such-host.invalid cannot be reached: Name or service not known"),
+        ("plain", "https://{host} cannot be reached: it does not speak TLS; write http in place of https"),
+        ("silent", "{silent} cannot be reached: no answer in time"),
+    ],
+)
+def test_what_a_store_answers_is_told_in_words(
+    seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch, case: str, words: str
+):
+    """Not how long the request took, how often it was tried and on which line of XML it failed."""
+    host = seaweed.endpoint.removeprefix("http://")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        names = {"server": seaweed.endpoint, "host": host, "silent": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        endpoint = {
+            "nobody listens": "http://127.0.0.1:1",
+            "no such host": "http://no-such-host.invalid",
+            "plain": f"https://{host}",
+            "silent": names["silent"],
+        }.get(case, seaweed.endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        secret = "x" * 30 if case == "wrong secret" else seaweed.secret_key
+        s3 = S3Settings(endpoint_url=endpoint, access_key_id=seaweed.access_key, secret_access_key=secret)
+        store = open_store("s3://nosuchbucket/x", s3, Patience(timeout=1.0, retries=1, retry_timeout=1.0))
+        with pytest.raises((BaseError, OSError)) as refused:
+            put(store, "a/b.jpg", b"123", "image/jpeg")
+    told = explain(refused.value)
+    assert told.startswith(words.format(**names))
+    assert "<" not in told
+
+
+def test_what_a_folder_refuses_is_told_in_words(tmp_path: Path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(BaseError) as refused:
+        put(open_store(str(tmp_path)), "a/b.jpg", b"123", "image/jpeg")
+    assert explain(refused.value) == f"Unable to open file {tmp_path}/a/b.jpg#1: Not a directory (os error 20)"
 
 
 def test_errors_are_one_line_without_the_debug_dump():

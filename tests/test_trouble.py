@@ -51,9 +51,9 @@ def bucket(seaweed: SeaweedFS) -> str:
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ("no such bucket", "destination 's3://nosuchbucket' does not take objects"),
-        ("wrong secret", "destination 's3://trouble' does not take objects"),
-        ("nobody listens", "destination 's3://trouble' does not take objects"),
+        ("no such bucket", "'s3://nosuchbucket' does not take objects: http://127.0.0.1:{port} answers 404 Not Found"),
+        ("wrong secret", "'s3://trouble' does not take objects: http://127.0.0.1:{port} answers 403 Forbidden"),
+        ("nobody listens", "'s3://trouble' does not take objects: http://127.0.0.1:1 cannot be reached: Connection"),
         ("no credentials", "no S3 credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
     ],
 )
@@ -71,7 +71,7 @@ def test_a_store_that_does_not_work_fails_the_run_before_any_download(
     before, began = Counter(origin.hits), time.monotonic()
     ran = imgrelay("run", *origin.many(3), "--destination", f"s3://{name}", **environment)
     assert (ran.code, ran.out) == (1, "")
-    assert message in ran.err
+    assert message.format(port=seaweed.endpoint.rpartition(":")[2]) in ran.err
     assert len([line for line in ran.err.splitlines() if " done, " not in line]) == 1
     assert_quiet(ran.err)
     assert seaweed.secret_key not in ran.err
@@ -134,6 +134,9 @@ def test_a_destination_that_cannot_be_written_fails_the_run(in_process: InProces
     for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/imgrelay")):
         told = str(in_process(urls=origin.many(2), destination=str(place)))
         assert str(place) in told
+    assert "is a file where a folder is needed" in str(
+        in_process(urls=origin.many(2), destination=str(tmp_path / "file"))
+    )
     assert Counter(origin.hits) == before
 
 

@@ -164,9 +164,11 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
     merged = scratch / "receipts.jsonl"
     with merged.open("wb") as lines:
         for meta in found:
+            piece = b""
             for piece in _pieces(store, meta):
                 lines.write(piece)
-            lines.write(b"\n")  # the last line may have been cut off
+            if not piece.endswith(b"\n"):  # cut off by a lost machine
+                lines.write(b"\n")
     store.put(f"{prefix}/{MERGED}", merged)
     store.delete([meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])
 

@@ -18,6 +18,7 @@ from obstore.store import LocalStore, ObjectStore
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.relay.store_words import in_words
 from imgrelay_dagster.relay.url_check import check_url
 
 _REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -79,7 +80,8 @@ def is_s3(address: str) -> bool:
 def absolute(address: str) -> str:
     """The address in one spelling: a folder as an absolute path, a URL without its closing slashes."""
     if is_remote(address):
-        return address.rstrip("/")
+        scheme, place = address.split("://", 1)
+        return f"{scheme}://{place.rstrip('/')}"
     return str(Path(address.removeprefix("file://")).expanduser().resolve())
 
 
@@ -94,6 +96,8 @@ def open_store(address: str, s3: S3Settings | None = None, patience: Patience = 
     """
     try:
         if not is_remote(address):
+            if Path(absolute(address)).is_file():
+                raise RelayError(f"{address!r} is a file where a folder is needed; name another folder")
             return LocalStore(absolute(address), mkdir=True)
         options: dict[str, Any] = {
             "client_options": {
@@ -147,7 +151,7 @@ def split_object_address(address: str) -> tuple[str, str]:
     parts = urlsplit(address)
     key = address.split("://", 1)[1].partition("/")[2]
     if not parts.netloc or not key or key.endswith("/"):
-        raise RelayError(f"{address!r} names no object; write s3://bucket/path/to/object")
+        raise RelayError(f"address {address!r} names no object; write s3://bucket/path/to/object")
     return f"{parts.scheme}://{parts.netloc}", key
 
 
@@ -170,6 +174,5 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """What a store's error says, as one line of at most 300 characters, without obstore's debug dump."""
-    text = str(error).split("\n\nDebug source", 1)[0]
-    return redact_text(" ".join(text.split()))[:300] or type(error).__name__
+    """What a store's error says, in words, as one line of at most 300 characters."""
+    return redact_text(in_words(str(error)))[:300] or type(error).__name__
