@@ -1,33 +1,25 @@
-"""What the command line shows: a progress bar while the run goes on, a summary at its end."""
+"""What the command line shows: progress while the run goes on, a summary at its end."""
 
 import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, cast
 
 from obstore.exceptions import BaseError
 from rich.console import Console as RichConsole
-from rich.console import RenderableType
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.live import Live
 from rich.text import Text
 
+from imgrelay_dagster.live import Display
+from imgrelay_dagster.relay.announce import ANNOUNCE_INTERVAL, sentence
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.page.write import REPORT
 from imgrelay_dagster.relay.progress import RunProgress
 from imgrelay_dagster.relay.redact import printable
-from imgrelay_dagster.relay.report import Summary, results_prefix, summary_json
+from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix, summary_json
 
 Look = Callable[[], RunProgress | None]
 
@@ -74,9 +66,9 @@ class Console:
 
     @contextmanager
     def progress(self) -> Iterator[None]:
-        """Show how far the run is while the body runs: a bar on a terminal, else a line every ten seconds."""
+        """Show how far the run is while the body runs: live on a terminal, else a line every ten seconds."""
         over = threading.Event()
-        show = self._bar if self._err.is_terminal else self._lines
+        show = self._display if self._err.is_terminal else self._lines
 
         def follow() -> None:
             with suppress(OSError, SystemExit):  # rich leaves so when the reader of a pipe has gone
@@ -90,44 +82,18 @@ class Console:
             over.set()
             follower.join(2.0)
 
-    def _bar(self, over: threading.Event) -> None:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[counts]}"),
-            TextColumn("[red]{task.fields[failed]}"),
-            TimeElapsedColumn(),
-            _TimeLeft(),
-        )
-        with _Bar(*columns, console=self._err, transient=True) as bar:
-            images = bar.add_task("starting", total=None, counts="", failed="")
+    def _display(self, over: threading.Event) -> None:
+        display = Display()
+        with Live(display, console=self._err, transient=True, refresh_per_second=5):
             while not over.wait(0.5):
-                seen = self._quietly()
-                if self._stopping:
-                    bar.detail = "Ctrl-C once more ends at once, without a summary"
-                    bar.update(images, description="stopping")
-                if seen is None:
-                    continue
-                if seen.entries is None:
-                    bar.update(images, description="stopping" if self._stopping else "planning")
-                    continue
-                if not self._stopping:
-                    bar.detail = _stage_counts(seen)
-                bar.update(
-                    images,
-                    description="stopping" if self._stopping else _doing(seen),
-                    total=seen.entries,
-                    completed=_done(seen),
-                    counts=f"{seen.ended:,} of {seen.entries:,}",
-                    failed=f"{seen.failed:,} failed" if seen.failed else "",
-                )
+                display.stopping = self._stopping
+                display.show(self._quietly(), time.time())
 
     def _lines(self, over: threading.Event) -> None:
-        while not over.wait(10.0):
+        while not over.wait(ANNOUNCE_INTERVAL):
             seen = self._quietly()
-            if seen is not None and seen.entries is not None:
-                self.note(f"{seen.ended:,} of {seen.entries:,} done, {seen.failed:,} failed ({_stage_counts(seen)})")
+            if seen is not None and seen.entries:
+                self.note(sentence(seen, time.time()))
 
     def _quietly(self) -> RunProgress | None:
         """What there is to see. Notes come and go while they are read, and a display must never end a run."""
@@ -165,42 +131,6 @@ class Console:
         for text in texts:
             rendered.print(text, soft_wrap=True)
         _write(stream, cast(io.StringIO, rendered.file).getvalue())
-
-
-class _Bar(Progress):
-    """A bar with a line of detail beneath it."""
-
-    detail = ""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield from super().get_renderables()
-        if self.detail:
-            yield Text(f"  {self.detail}", style="dim", no_wrap=True, overflow="ellipsis")
-
-
-class _TimeLeft(ProgressColumn):
-    """The time that the rest will take, once there is something to reckon it from."""
-
-    def render(self, task: Task) -> Text:
-        if not task.time_remaining:
-            return Text("")
-        minutes, seconds = divmod(int(task.time_remaining), 60)
-        hours, minutes = divmod(minutes, 60)
-        return Text(f"{hours}:{minutes:02}:{seconds:02} left", style="progress.remaining")
-
-
-def _done(seen: RunProgress) -> float:
-    """Work done, in entries: a stage is a third of one, so that the bar moves before the first task is through."""
-    return min(seen.entries or 0, sum(seen.passed.values()) / len(Stage) + seen.failed)
-
-
-def _doing(seen: RunProgress) -> str:
-    return "reporting" if seen.ended == seen.entries else "relaying"
-
-
-def _stage_counts(seen: RunProgress) -> str:
-    downloaded, composed, uploaded = (f"{seen.passed.get(stage, 0):,}" for stage in Stage)
-    return f"{downloaded} downloaded, {composed} composed, {uploaded} uploaded"
 
 
 def _write(stream: IO[str], text: str) -> None:

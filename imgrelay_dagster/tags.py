@@ -5,7 +5,7 @@ DESTINATION_TAG = "imgrelay/destination"
 MANIFEST_TAG = "imgrelay/manifest"
 PROCESS_TAG = "imgrelay/process"
 RESULTS_TAG = "imgrelay/results"
-"""How far a run got: `<done> of <entries>`."""
+"""How far a run is, every ten seconds while it goes on; how far it got, once it is over: `<done> of <entries>`."""
 
 SETTLED_TAG = "imgrelay/settled"
 """The run's own id, once it has its results. A run that is launched again passes its tags on to the new one."""

@@ -21,13 +21,14 @@ from imgrelay_dagster.relay.page.contents import contents
 from imgrelay_dagster.relay.page.gather import EXAMPLES, SHEET, Gathered, Stored
 from imgrelay_dagster.relay.page.hosts import MOST_HOSTS
 from imgrelay_dagster.relay.page.sheet import LARGEST_SHEET, smalls
-from imgrelay_dagster.relay.page.words import MEANINGS, percent, seconds, size
-from imgrelay_dagster.relay.page.write import REPORT, render, write_page
+from imgrelay_dagster.relay.page.write import render, write_page
 from imgrelay_dagster.relay.plan import plan_run
 from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
-from imgrelay_dagster.relay.report import Summary, write_results
+from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.summary import REPORT, Summary
 from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.words import MEANINGS, percent, seconds, size
 from tests.browser import chromium, watched
 from tests.running import run_folder
 from tests.test_cli import Command

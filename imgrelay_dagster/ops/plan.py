@@ -1,5 +1,6 @@
 """Op `plan`: read the manifest, check template and destination, fan out over what is left to do."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import release, take
 from imgrelay_dagster.relay.manifest import Row, read_lines
 from imgrelay_dagster.relay.plan import check_destination, plan_run
-from imgrelay_dagster.relay.progress import Note, StepProgress
+from imgrelay_dagster.relay.progress import PLAN_NOTE, Note, StepProgress
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.sources import open_manifest
 from imgrelay_dagster.relay.tasks import Task
@@ -59,7 +60,7 @@ def plan(
             scratch=Path(scratch),
             tick=RunGuard(step).check,
         )
-        StepProgress(stores.staging(context.run_id), "plan", Note(None, made.left)).write()
+        StepProgress(stores.staging(context.run_id), PLAN_NOTE, Note(None, made.left, began=time.time())).write()
         tasks = 0
         for task in made.tasks():
             tasks += 1

@@ -12,9 +12,9 @@ from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import release
-from imgrelay_dagster.relay.page.write import REPORT
-from imgrelay_dagster.relay.report import Summary, results_prefix, write_results
+from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
 

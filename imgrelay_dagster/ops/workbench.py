@@ -14,10 +14,11 @@ from obstore.exceptions import BaseError
 
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.partitions import day_dataset
+from imgrelay_dagster.relay.announce import Announcer, headline, sentence
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import RENEW_INTERVAL, renew
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.progress import Note, StepProgress
+from imgrelay_dagster.relay.progress import Note, RunProgress, StepProgress, planned_at
 from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts, run_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages import Bench
@@ -25,6 +26,7 @@ from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import explain
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.tags import RESULTS_TAG
 
 GUARD_INTERVAL = 2.0
 """Seconds between two looks at the run's status."""
@@ -110,7 +112,13 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
     stop = threading.Event()
     with run_failures(staging):
         guard = RunGuard(step)
-        guard.check()
+        announcer = Announcer(staging, planned_at(staging), lambda seen: _announce(context, seen))
+
+        def tick() -> None:
+            guard.check()
+            announcer.check()
+
+        tick()
         settled = frozenset[int]()
         if context.retry_number:
             settled = frozenset(record.line for record in read_receipts(store, prefix))
@@ -124,12 +132,19 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
                     progress=StepProgress(staging, name, Note(stage, len(task.records))),
                     stop=stop,
                     settled=settled,
-                    tick=guard.check,
+                    tick=tick,
                 )
         finally:
             stop.set()
     if context.op.name == stage.value:
         context.add_output_metadata({"entries": len(task.records), **dict(receipts.counts)})
+
+
+def _announce(context: dg.OpExecutionContext, seen: RunProgress) -> None:
+    """Say on the run page, and in the list of runs, how far the run is."""
+    now = time.time()
+    context.log.info(sentence(seen, now))
+    context.instance.add_run_tags(context.run_id, {RESULTS_TAG: ", ".join(headline(seen, now))})
 
 
 @contextmanager

@@ -70,6 +70,13 @@ class Staging:
             return bytes(self._store.get(key).bytes())
         return None
 
+    def claim(self, name: str) -> bool:
+        """Whether this is the first to claim `name` in this run. Where the store cannot tell, nobody is."""
+        with suppress(BaseError, OSError):
+            self._store.put(f"{self._run_id}/claims/{name}", b"", mode="create", use_multipart=False)
+            return True
+        return False
+
     def notes(self) -> Iterator[bytes]:
         """What `put_note` kept, in no particular order; what vanishes meanwhile is passed over."""
         with self._troubles("notes"):

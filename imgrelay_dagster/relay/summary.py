@@ -10,6 +10,9 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.receipts import relay_prefix
 from imgrelay_dagster.relay.stores import explain
 
+REPORT = "report.html"
+"""The page beside the summary that shows the run at a glance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from imgrelay_dagster.relay.page import words
+from imgrelay_dagster.relay import words
 from imgrelay_dagster.relay.page.bins import Course, LogBins
 
 LABELS = 5

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from imgrelay_dagster.relay import words
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Stage
-from imgrelay_dagster.relay.page import words
 from imgrelay_dagster.relay.page.charts import Chart, course_chart, spread_chart
 from imgrelay_dagster.relay.page.facts import Facts, settings_facts, versions_facts
 from imgrelay_dagster.relay.page.gather import Example, Gathered

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from PIL import features
 
-from imgrelay_dagster.relay.page import words
+from imgrelay_dagster.relay import words
 from imgrelay_dagster.relay.picture.layout import Canvas, Mode
 from imgrelay_dagster.relay.picture.output import Format
 from imgrelay_dagster.relay.redact import redact, redact_text

@@ -9,16 +9,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.relay.page import words
+from imgrelay_dagster.relay import words
 from imgrelay_dagster.relay.page.contents import Page, contents
 from imgrelay_dagster.relay.page.gather import Gathered
 from imgrelay_dagster.relay.page.sheet import smalls
 from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import explain, put
-from imgrelay_dagster.relay.summary import Summary, results_prefix
+from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix
 
-REPORT = "report.html"
 _HERE = Path(__file__).parent
 
 _log = logging.getLogger(__name__)
