@@ -111,7 +111,8 @@ class Console:
         lines = [("status", summary.status, f"bold {colour}")]
         for name in ("entries", "uploaded", "unchanged", "failed", "not_attempted"):
             lines.append((name.replace("_", " "), f"{getattr(summary, name):,}", ""))
-        lines += [(f"  {reason}", f"{count:,}", "dim") for reason, count in summary.reasons.items()]
+            if name == "failed":
+                lines += [(f"  {reason}", f"{count:,}", "dim") for reason, count in summary.reasons.items()]
         lines.append(("time", f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s", ""))
         lines.append(("images", destination, ""))
         results = f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"

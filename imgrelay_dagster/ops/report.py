@@ -10,6 +10,7 @@ from imgrelay_dagster.housekeeping import counts_tag
 from imgrelay_dagster.ops.plan import Planned
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
+from imgrelay_dagster.relay.announce import most_frequent
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import release
 from imgrelay_dagster.relay.report import write_results
@@ -69,7 +70,7 @@ def summary_metadata(summary: Summary, destination: str) -> dict[str, dg.Metadat
 
     return {
         **numbers("entries", "uploaded", "unchanged", "failed", "not_attempted"),
-        "reasons": dg.MetadataValue.text(_reasons(summary) or "none failed"),
+        "reasons": dg.MetadataValue.text(most_frequent(summary.reasons, len(summary.reasons)) or "none failed"),
         "results": dg.MetadataValue.path(f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"),
         "report": dg.MetadataValue.path(f"{destination}/{results_prefix(summary.dataset, summary.run_id)}/{REPORT}"),
         **numbers("bytes_in", "bytes_out"),
@@ -86,14 +87,9 @@ def why_failed(summary: Summary, settings: Settings) -> str:
         )
     return (
         f"{summary.failed} of {summary.entries} entries failed ({summary.failed_percentage:.1f} %), more than the "
-        f"tolerated {settings.tolerated_failure_percentage:g} %: {_reasons(summary)}; what was uploaded is kept, "
+        f"tolerated {settings.tolerated_failure_percentage:g} %: {most_frequent(summary.reasons, 5)}; what was uploaded is kept, "
         "and failed.jsonl in the results lists the rest and is itself a manifest"
     )
-
-
-def _reasons(summary: Summary) -> str:
-    """Why entries failed, the commonest reason first: `3 http_status, 1 timeout`."""
-    return ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
 
 
 def _started(context: dg.OpExecutionContext) -> float:
