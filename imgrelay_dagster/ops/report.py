@@ -87,8 +87,8 @@ def why_failed(summary: Summary, settings: Settings) -> str:
         )
     return (
         f"{summary.failed} of {summary.entries} entries failed ({summary.failed_percentage:.1f} %), more than the "
-        f"tolerated {settings.tolerated_failure_percentage:g} %: {most_frequent(summary.reasons, 5)}; what was uploaded is kept, "
-        "and failed.jsonl in the results lists the rest and is itself a manifest"
+        f"tolerated {settings.tolerated_failure_percentage:g} %: {most_frequent(summary.reasons, 5)}; "
+        "what was uploaded is kept, and failed.jsonl in the results lists the rest and is itself a manifest"
     )
 
 
