@@ -6,6 +6,8 @@ from itertools import chain
 import dagster as dg
 
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
+from imgrelay_dagster.inbox import SENSOR, interval, look_into_inbox
+from imgrelay_dagster.jobs import relay
 from imgrelay_dagster.resources import StoresResource
 
 ROUND = 20.0
@@ -35,3 +37,14 @@ def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) ->
             done.append("the rest follows in the next round")
             break
     return dg.SkipReason("; ".join(done) if done else "every run is in order")
+
+
+@dg.sensor(
+    name=SENSOR,
+    job=relay,
+    minimum_interval_seconds=interval(),
+    description="Runs job relay for every manifest that lands in IMGRELAY_INBOX, once for each content. Turn it on.",
+)
+def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
+    """One look into the inbox."""
+    return look_into_inbox(context, stores)

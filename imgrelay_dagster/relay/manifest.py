@@ -14,7 +14,16 @@ from imgrelay_dagster.relay.manifest_csv import csv_rows
 from imgrelay_dagster.relay.manifest_lines import MAX_LINE, Line, physical_lines
 from imgrelay_dagster.relay.manifest_rows import BLANKS, BadRow, ManifestRow, Row, bad_row, make_row
 
-__all__ = ["BadRow", "ManifestRow", "Row", "check_dataset", "dataset_name", "read_lines", "read_manifest"]
+__all__ = [
+    "BadRow",
+    "ManifestRow",
+    "Row",
+    "check_dataset",
+    "dataset_name",
+    "is_manifest_name",
+    "read_lines",
+    "read_manifest",
+]
 
 
 def read_manifest(stream: BinaryIO, name: str) -> Iterator[Row]:
@@ -32,12 +41,21 @@ def read_manifest(stream: BinaryIO, name: str) -> Iterator[Row]:
             for what is not UTF-8, not whole gzip, or CSV without a usable header.
     """
     plain = name.lower().removesuffix(".gz")
-    rows = _FORMATS.get(plain[plain.rfind(".") :] if "." in plain else "")
+    rows = _FORMATS.get(_suffix(plain))
     if rows is None:
         raise RelayError(
             f"manifest {name!r} has no known suffix; let its name end in {', '.join(_FORMATS)}, or one of these and .gz"
         )
     return rows(physical_lines(stream, name, packed=plain != name.lower()), name)
+
+
+def is_manifest_name(name: str) -> bool:
+    """Whether the name ends as a manifest's does."""
+    return _suffix(name.lower().removesuffix(".gz")) in _FORMATS
+
+
+def _suffix(name: str) -> str:
+    return name[name.rfind(".") :] if "." in name else ""
 
 
 def read_lines(urls: Iterable[str]) -> Iterator[Row]:
