@@ -27,6 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with Served(
         folder,
         IMGRELAY_INBOX=str(inbox),
+        IMGRELAY_INBOX_INTERVAL="5",
         IMGRELAY_FIRST_DAY=day_before(60),
         IMGRELAY_DROP_AT=f"{drop_at:%H:%M}",
     ) as instance:

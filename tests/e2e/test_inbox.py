@@ -1,0 +1,132 @@
+"""Manifests that land in the inbox, under the real daemon: one run each, whatever they are and whenever they come."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from imgrelay_dagster.demo.origin import Origin
+from tests.e2e.ui import runs_tagged, sensor_ticks, start_sensor, stop_sensor
+from tests.instance import OVER, Served
+from tests.running import until
+
+
+@pytest.fixture
+def inbox(served: Served) -> Iterator[Path]:
+    start_sensor(served, "inbox")
+    yield Path(served.environment["IMGRELAY_INBOX"])
+    stop_sensor(served, "inbox")
+
+
+def lines(origin: Origin, name: str, count: int) -> str:
+    return "".join(origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") + "\n" for n in range(count))
+
+
+def put(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def runs_of(served: Served, manifest: Path) -> list[str]:
+    """The runs of a manifest, the newest first."""
+    return list(runs_tagged(served, imgrelay__manifest=str(manifest)))
+
+
+def wait_for_runs(served: Served, manifest: Path, count: int = 1) -> str:
+    """Wait for so many runs of a manifest, and for the last one to end; returns it."""
+    runs = until(lambda: found if len(found := runs_of(served, manifest)) >= count else None, 120, f"{manifest} is run")
+    assert len(runs) == count
+    served.wait_for(runs[0], *OVER)
+    return runs[0]
+
+
+def test_manifests_of_every_kind_are_run_once(served: Served, origin: Origin, inbox: Path):
+    words = put(inbox / "birds of prey.csv", "url\n" + lines(origin, "prey", 3))
+    foreign_name = put(inbox / "Vögel.txt", lines(origin, "vögel", 2))
+    twins = [put(inbox / folder / "same.txt", lines(origin, folder, 2)) for folder in ("eu", "us")]
+    broken = inbox / "broken.csv.gz"
+    broken.write_bytes(b"this is not gzip")
+    put(inbox / "notes.pdf", "no manifest")
+    gone = put(inbox / "gone.txt", lines(origin, "gone", 2))
+    growing = inbox / "growing.txt"
+    with growing.open("w") as file:
+        for n in range(14):  # longer than two looks
+            file.write(lines(origin, f"growing-{n}", 1))
+            file.flush()
+            if runs_of(served, gone):
+                gone.unlink(missing_ok=True)
+            time.sleep(1)
+    assert not runs_of(served, growing)
+    until(lambda: runs_of(served, gone), 60, "the manifest that goes is taken")
+    gone.unlink(missing_ok=True)
+
+    for manifest, dataset, entries in (
+        (words, "birds-of-prey", 3),
+        (foreign_name, "V-gel", 2),
+        (growing, "growing", 14),
+    ):
+        run_id = wait_for_runs(served, manifest)
+        assert served.status(run_id) == "SUCCESS", served.why(run_id)
+        assert served.tags(run_id)["imgrelay/dataset"] == dataset
+        assert served.summary(run_id)["uploaded"] == entries
+    for manifest in twins:  # one dataset, so one after the other
+        run_id = wait_for_runs(served, manifest)
+        assert served.status(run_id) == "SUCCESS", served.why(run_id)
+        assert served.tags(run_id)["imgrelay/dataset"] == "same"
+    assert served.failure(wait_for_runs(served, broken)).startswith(f"manifest '{broken}' is not sound gzip")
+    assert served.failure(wait_for_runs(served, gone)).startswith(f"manifest '{gone}' does not exist")
+
+    put(words, "url\n" + lines(origin, "prey", 4))
+    run_id = wait_for_runs(served, words, 2)
+    assert (served.summary(run_id)["unchanged"], served.summary(run_id)["uploaded"]) == (3, 1)
+
+    said = [tick["skipReason"] or "" for tick in sensor_ticks(served, "inbox")]
+    assert sum("notes.pdf" in words for words in said) == 1
+    assert any(words.startswith("waiting for ") and "growing.txt" in words for words in said)
+    assert said[0].startswith(f"nothing new in {inbox}; ")
+    assert [len(runs_of(served, manifest)) for manifest in (*twins, broken, gone, growing)] == [1, 1, 1, 1, 1]
+
+
+MANIFESTS = 60
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[Served]:
+    """An instance whose queue lets no run begin."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    served = Served(tmp_path, IMGRELAY_INBOX=str(inbox), IMGRELAY_INBOX_INTERVAL="5")
+    settings = yaml.safe_load((served.home / "dagster.yaml").read_text())
+    settings["concurrency"]["runs"]["max_concurrent_runs"] = 0
+    (served.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    with served:
+        yield served
+
+
+def test_a_flood_under_a_killed_daemon_is_neither_lost_nor_run_twice(idle: Served):
+    """The daemon is killed while it makes the runs of one look, and `dagster dev` ends with it."""
+    inbox = Path(idle.environment["IMGRELAY_INBOX"])
+    for n in range(MANIFESTS):
+        put(inbox / f"{n}.txt", "http://127.0.0.1:1/a.jpg\n")
+    start_sensor(idle, "inbox")
+    manifests = [str(inbox / f"{n}.txt") for n in range(MANIFESTS)]
+
+    def taken() -> Counter[str]:
+        runs = idle.dagster.get_runs()
+        return Counter(run.tags["imgrelay/manifest"] for run in runs)
+
+    until(lambda: len(taken()) > 5, 120, "the first runs are made")
+    idle.kill(idle.server("dagster._daemon"))
+    before = len(taken())
+    assert before < MANIFESTS
+    idle.stop()
+    idle.start()
+    until(lambda: len(taken()) == MANIFESTS, 120, "every manifest has its run")
+    ticks = len(sensor_ticks(idle, "inbox"))
+    until(lambda: len(sensor_ticks(idle, "inbox")) >= ticks + 2, 60, "two more looks")
+    assert taken() == Counter(manifests)
+    assert {run.status.value for run in idle.dagster.get_runs()} == {"QUEUED"}
