@@ -11,6 +11,7 @@ from typing import Any
 from imgrelay_dagster import __version__
 from imgrelay_dagster.endings import Endings
 from imgrelay_dagster.exits import CANCELED, WRONG_USAGE
+from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
 
 
@@ -44,6 +45,25 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--refresh", action="store_true", default=None, help="relay again even what is done")
     run.add_argument("--config", metavar="FILE", help="YAML file of the run config; options win over it")
     run.add_argument("--json", action="store_true", help="end standard output with summary.json on one line")
+    results = commands.add_parser(
+        "results",
+        help="what became of each line of a manifest",
+        description="What became of each line of a manifest, in the latest run or another one: a table on a terminal, "
+        "columns separated by tabs down a pipe, or the lines of results.jsonl.",
+    )
+    results.add_argument("--dataset", metavar="N", help="default: the only one there is")
+    results.add_argument("--run", metavar="ID", help="a run, by its id or the beginning of it; default: the latest")
+    results.add_argument("--failed", action="store_true", help="only what failed")
+    results.add_argument("--reason", metavar="R", choices=[*map(str, Reason)], help="only what failed for it")
+    datasets = commands.add_parser(
+        "datasets",
+        help="what there is in a destination",
+        description="The datasets of a destination, one line each, as of their latest runs.",
+    )
+    for looking in (results, datasets):
+        looking.add_argument("--destination", metavar="D", help="default: $IMGRELAY_DESTINATION, else out")
+        looking.add_argument("--json", action="store_true", help="one JSON object a line")
+        looking.epilog = "Exit codes: 0 success, 2 wrong usage, or what was asked for is not there."
     return parser
 
 
@@ -51,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
+    if arguments.command != "run":
+        return _look(arguments)
     with Endings() as endings:
         try:
             return _run(run_form(arguments), endings, as_json=arguments.json)
@@ -60,6 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             _tell("imgrelay: cancelled before the run began")
             return CANCELED
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from imgrelay_dagster.commands.datasets import datasets  # noqa: PLC0415 - as below
+    from imgrelay_dagster.commands.results import results  # noqa: PLC0415
+
+    return results(arguments) if arguments.command == "results" else datasets(arguments)
 
 
 def _tell(message: str) -> None:

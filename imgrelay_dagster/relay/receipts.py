@@ -135,7 +135,7 @@ def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
 
 def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
     rest = b""
-    for piece in _pieces(store, meta):
+    for piece in pieces(store, meta):
         *lines, rest = (rest + piece).split(b"\n")
         yield from _sound(lines)
     yield from _sound([rest])
@@ -147,7 +147,7 @@ def _sound(lines: Iterable[bytes]) -> Iterator[Record]:
             yield record_json.validate_json(line)
 
 
-def _pieces(store: ObjectStore, meta: "ObjectMeta") -> Iterator[bytes]:
+def pieces(store: ObjectStore, meta: "ObjectMeta") -> Iterator[bytes]:
     """An object in pieces: a run's merged receipts may weigh many megabytes."""
     for start in range(0, meta["size"], PIECE):
         yield bytes(store.get_range(meta["path"], start=start, end=min(start + PIECE, meta["size"])))
@@ -165,7 +165,7 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
     with merged.open("wb") as lines:
         for meta in found:
             piece = b""
-            for piece in _pieces(store, meta):
+            for piece in pieces(store, meta):
                 lines.write(piece)
             if not piece.endswith(b"\n"):  # cut off by a lost machine
                 lines.write(b"\n")

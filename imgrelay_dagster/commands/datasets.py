@@ -1,0 +1,51 @@
+"""`imgrelay datasets`: what a destination holds, one line a dataset, as of its latest run."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from obstore.store import ObjectStore
+
+from imgrelay_dagster.commands.looking import Lines, looked, say
+from imgrelay_dagster.relay.results import PastRun, dataset_names, past_runs
+from imgrelay_dagster.relay.summary import Summary, read_summary
+from imgrelay_dagster.relay.words import count
+
+
+def datasets(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    return looked(_show, arguments)
+
+
+def _show(arguments: argparse.Namespace, store: ObjectStore, address: str) -> None:
+    names = dataset_names(store)
+    if not names:
+        say(f"nothing has been relayed to {address} yet")
+        return
+    lines = None if arguments.json else _lines(names)
+    for name in names:
+        runs = past_runs(store, name)
+        summary = read_summary(store, name, runs[0].run_id) if runs else None
+        if lines is None:
+            latest = {"at": runs[0].at.isoformat(timespec="seconds"), **asdict(summary)} if summary else None
+            sys.stdout.write(json.dumps({"dataset": name, "runs": len(runs), "latest": latest}) + "\n")
+        elif summary is None:
+            lines.row(name, "", "no run has ended yet", "", "", "", "0")
+        else:
+            lines.row(name, *_row(runs[0], summary), count(len(runs)))
+
+
+def _lines(names: list[str]) -> Lines:
+    width = min(40, max(len("DATASET"), *map(len, names)))
+    return Lines(("DATASET", "LATEST RUN", "STATUS", "ENTRIES", "STORED", "FAILED", "RUNS"), (width, 16, 9, 9, 9, 9))
+
+
+def _row(run: PastRun, summary: Summary) -> tuple[str, ...]:
+    return (
+        f"{run.at.astimezone():%Y-%m-%d %H:%M}",
+        summary.status,
+        count(summary.entries),
+        count(summary.uploaded + summary.unchanged),
+        count(summary.failed),
+    )
