@@ -8,7 +8,7 @@ from dataclasses import asdict
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.commands.looking import Lines, looked, say
-from imgrelay_dagster.relay.results import PastRun, dataset_names, past_runs
+from imgrelay_dagster.relay.past import PastRun, dataset_names, past_runs
 from imgrelay_dagster.relay.summary import Summary, read_summary
 from imgrelay_dagster.relay.words import count
 
