@@ -18,7 +18,7 @@ from imgrelay_dagster.relay.download import Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.picture.decode import HIGHEST_MAX_PIXELS
 from imgrelay_dagster.relay.picture.layout import Anchor, Canvas, Fit, Layout, Mode
-from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.stores import absolute
 
 DEFAULT_DESTINATION = "out"
@@ -108,6 +108,14 @@ class DownloadConfig(dg.Config):
     )
 
 
+class ShardConfig(dg.Config):
+    """Which share of a manifest too large for one run this run relays. Written by the sensor `shards`."""
+
+    coordinator: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="The run that was cut into shards.")
+    number: int = Field(ge=1, description="Which of the shards, from 1.")
+    of: int = Field(ge=1, description="How many shards there are.")
+
+
 class RelayOptions(dg.Config):
     """What every op of a run is told."""
 
@@ -139,6 +147,13 @@ class RelayOptions(dg.Config):
         None, ge=1, le=100_000, description="Entries in one task. Default: chosen from their number."
     )
     max_concurrent: int | None = Field(None, ge=1, le=64, description="Steps at once. Default: chosen from the cores.")
+    max_entries_per_run: int | None = Field(
+        100_000,
+        ge=1,
+        description="With more entries left to do than this, the run asks for shard runs that share them, and relays "
+        "nothing itself. null: one run, whatever the number.",
+    )
+    shard: ShardConfig | None = Field(None, description="Filled in by the sensor `shards`; leave it out.")
 
     def settings(self) -> Settings:
         """The engine's settings.
@@ -174,6 +189,8 @@ class RelayOptions(dg.Config):
             verify=self.verify,
             urls_per_task=self.urls_per_task,
             max_concurrent=self.max_concurrent or default_max_concurrent(),
+            max_entries_per_run=self.max_entries_per_run,
+            shard=Shard(**self.shard.model_dump()) if self.shard else None,
         )
 
     @classmethod
@@ -215,6 +232,8 @@ class RelayConfig(RelayOptions):
     )
 
     def _settled(self) -> dict[str, Any]:
+        if self.shard is not None:  # its lines are in the coordinator's ledger
+            return {**super()._settled(), "urls": [], "url_lines": None, "manifest": None}
         # A field that was emptied in the launchpad is one that was not given.
         url_lines, manifest = self.url_lines or None, self.manifest or None
         if manifest == SAMPLE_MANIFEST and (self.urls or url_lines):

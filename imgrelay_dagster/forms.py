@@ -11,6 +11,10 @@ from imgrelay_dagster.relay.errors import RelayError
 
 Options = TypeVar("Options", bound=RelayOptions)
 
+LEFT_OUT = ("download", "shard")
+"""Fields that may be left out altogether, so that the launchpad does not open with a dozen limits before the manifest,
+nor with what only a sensor fills in."""
+
 NOT_OF_A_DAY = {"dataset", "max_concurrent"}
 """Fields that the form of a daily drop does not have: its dataset follows from the day, and the number of steps at
 once stands in the launchpad's own `execution` section, which a form of a graph-backed asset cannot fill in."""
@@ -42,7 +46,7 @@ def day_run_config(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(kind: type[Options], form: dict[str, Any]) -> Options:
-    given = {name: value for name, value in form.items() if not (name == "download" and value is None)}
+    given = {name: value for name, value in form.items() if not (name in LEFT_OUT and value is None)}
     try:
         return kind.checked(given)
     except RelayError as error:
@@ -64,15 +68,12 @@ def _refusal(sentence: str) -> DagsterUserCodeProcessError:
 
 
 def _form_fields(kind: type[RelayOptions]) -> dict[str, dg.Field]:
-    """The form as the launchpad gets it.
-
-    `download` may be left out there, so that the launchpad does not open with a dozen limits before the manifest.
-    """
+    """The form as the launchpad gets it."""
     fields = {name: _plain_field(field) for name, field in kind.to_fields_dict().items()}
-    download = fields["download"]
-    fields["download"] = dg.Field(
-        dg.Noneable(download.config_type), is_required=False, description=download.description
-    )
+    for name in LEFT_OUT:
+        given = fields[name].config_type
+        optional = given if isinstance(given, dg.Noneable) else dg.Noneable(given)
+        fields[name] = dg.Field(optional, is_required=False, description=fields[name].description)
     return fields
 
 

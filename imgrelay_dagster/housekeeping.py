@@ -15,12 +15,13 @@ from multiprocessing import parent_process
 import dagster as dg
 import psutil
 from dagster._core.events import EngineEventData
+from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, release
-from imgrelay_dagster.relay.report import Summary, write_results
+from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, SETTLED_TAG
+from imgrelay_dagster.tags import COORDINATOR_TAG, DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, SETTLED_TAG
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still be putting receipts."""
@@ -63,6 +64,18 @@ def counts_tag(summary: Summary) -> dict[str, str]:
     return {RESULTS_TAG: counts, SETTLED_TAG: summary.run_id}
 
 
+def joined_summary(instance: dg.DagsterInstance, store: ObjectStore, dataset: str, coordinator: str) -> Summary | None:
+    """What has become so far of all shards of a run together, shown on that run; None when its records are gone.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
+    summary = read_summary(store, dataset, coordinator)
+    if summary is not None and instance.has_run(coordinator):
+        instance.add_run_tags(coordinator, counts_tag(summary))
+    return summary
+
+
 def is_settled(run: dg.DagsterRun) -> bool:
     """Whether the run has its results."""
     return run.tags.get(SETTLED_TAG) == run.run_id
@@ -89,6 +102,8 @@ def settle(
     dataset, store = run.tags[DATASET_TAG], stores.open_brief(run.tags[DESTINATION_TAG])
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
     release(store, dataset, run.run_id)
+    if COORDINATOR_TAG in run.tags:
+        joined_summary(instance, store, dataset, run.tags[COORDINATOR_TAG])
     if summary is not None and not is_settled(run):
         instance.add_run_tags(run.run_id, counts_tag(summary))
         message = (

@@ -60,7 +60,8 @@ def launch(form: dict[str, Any], home: Path, endings: Endings, console: Console)
         RelayError: the form, or the Dagster instance in `home`, cannot be used; nothing was run.
         KeyboardInterrupt: a signal came before the run began.
     """
-    config = RelayConfig.checked(form)
+    # One run, whatever the number of entries: shard runs would wait for a daemon that may not be there.
+    config = RelayConfig.checked({**form, "max_entries_per_run": None})
     _check_inputs(config, form)
     with _open_instance(home) as instance:
         return _Launched(instance, config, endings, console).to_the_end()

@@ -7,8 +7,9 @@ import dagster as dg
 
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
 from imgrelay_dagster.inbox import SENSOR, interval, look_into_inbox
-from imgrelay_dagster.jobs import relay
+from imgrelay_dagster.jobs import relay, relay_day
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.shard_runs import shard_requests
 
 ROUND = 20.0
 """Seconds after which a round ends with the run at hand: Dagster gives up on a sensor after 60."""
@@ -48,3 +49,21 @@ def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) ->
 def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
     """One look into the inbox."""
     return look_into_inbox(context, stores)
+
+
+@dg.sensor(
+    name="shards",
+    jobs=[relay, relay_day],
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Launches the shard runs that a run with more than max_entries_per_run entries asks for, and nothing else; "
+        "leave it on."
+    ),
+)
+def shards(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
+    """One round of launching shards."""
+    requests, cursor, troubles = shard_requests(context.instance, stores, context.cursor)
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=cursor)
+    return dg.SensorResult(skip_reason="; ".join(troubles) or "no run asks for shards", cursor=cursor)

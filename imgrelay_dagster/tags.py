@@ -10,6 +10,21 @@ RESULTS_TAG = "imgrelay/results"
 SETTLED_TAG = "imgrelay/settled"
 """The run's own id, once it has its results. A run that is launched again passes its tags on to the new one."""
 
+VERSION_TAG = "imgrelay/manifest_version"
+"""What tells the content of the manifest that the run read from another content at the same address."""
+
+KIND_TAG = "imgrelay/kind"
+COORDINATOR, SHARD = "coordinator", "shard"
+"""A run that was cut into shards, and one of those."""
+
+SHARD_TAG = "imgrelay/shard"
+"""Which shard a run relays: `2 of 3`."""
+
+COORDINATOR_TAG = "imgrelay/coordinator"
+"""The run that a shard belongs to."""
+
+PARTITION_TAG = "dagster/partition"
+
 RETRY_TAGS = {"dagster/retry_strategy": "ALL_STEPS"}
 """Re-execution "from failure" drops tasks of an interrupted dynamic run (dagster issues 30248, 30972); all steps again
 is cheap, because receipts say what is done."""

@@ -1,5 +1,6 @@
 """The run config: what it accepts, what it refuses and in which words."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -28,8 +29,9 @@ URLS = {"urls": ["http://h/a.jpg"]}
 
 def test_the_defaults_are_those_of_the_engine(tmp_path: Path):
     settings = RelayConfig.checked(URLS).settings()
-    engine = Settings(dataset="adhoc", destination=str(tmp_path / "out"), max_concurrent=settings.max_concurrent)
-    assert settings == engine
+    engine = Settings(dataset="adhoc", destination=str(tmp_path / "out"))
+    machine = {"max_concurrent": settings.max_concurrent, "max_entries_per_run": 100_000}
+    assert settings == replace(engine, **machine)
 
 
 def test_the_dataset_is_named_after_the_manifest(tmp_path: Path):

@@ -39,7 +39,7 @@ def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path:
         "jobs": ["relay", "relay_day"],
         "assets": ["daily_manifests", "relayed_images"],
         "schedules": [],
-        "sensors": ["housekeeping", "inbox"],
+        "sensors": ["housekeeping", "inbox", "shards"],
         "resources": ["http", "io_manager", "stores", "templates"],
         "ops": ["compose", "download", "plan", "report", "upload"],
         "executor": "multiprocess",

@@ -11,26 +11,29 @@ import dagster as dg
 
 from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.housekeeping import is_over, run_process
+from imgrelay_dagster.ops.sources import source_of
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
-from imgrelay_dagster.partitions import find_day, where
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.lock import release, take
-from imgrelay_dagster.relay.manifest import Row, read_lines
+from imgrelay_dagster.relay.lock import DatasetHeld, release, take
 from imgrelay_dagster.relay.plan import check_destination, plan_run
 from imgrelay_dagster.relay.progress import PLAN_NOTE, Note, StepProgress
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.sources import open_manifest
+from imgrelay_dagster.relay.shards import Cut, write_cut
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
-from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, MANIFEST_TAG, PROCESS_TAG, RETRY_TAGS
+from imgrelay_dagster.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
+
+WAIT = 2.0
+"""Seconds between two tries of a shard run to get hold of its dataset."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What `report` is told of the plan."""
+    """What `report` is told of the plan. `shards`: into how many runs this one was cut, 0 if it does everything."""
 
     entries: int
     tasks: int
+    shards: int = 0
 
 
 @dg.op(
@@ -45,81 +48,75 @@ def plan(
     stores: StoresResource,
     templates: TemplatesResource,
 ) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[Task]]:
-    """Check template and destination, plan the run, and yield one task for each chain of steps."""
+    """Check template and destination, plan the run, and yield one task for each chain of steps.
+
+    With too much left to do for one run, ask for shard runs and yield no task.
+    """
+    began = time.time()
     step = Step(context, config, stores)
     with run_failures():
-        settings, manifest = step.settings, _manifest(step, config)
-        context.instance.add_run_tags(context.run_id, _run_tags(manifest, settings))
-    with run_failures(), _dataset_held(context, stores, settings), TemporaryDirectory(prefix="imgrelay-") as scratch:
+        settings, source = step.settings, source_of(step, config)
+        context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
+    with run_failures(), _dataset_held(step), TemporaryDirectory(prefix="imgrelay-") as scratch:
+        store = stores.open(settings.destination)
         made = plan_run(
-            _rows(config, manifest, stores),
+            source.rows(),
             settings,
             run_id=context.run_id,
-            store=stores.open(settings.destination),
+            store=store,
             templates=templates.open(),
             scratch=Path(scratch),
             tick=RunGuard(step).check,
         )
+        if made.shards:
+            write_cut(store, settings.dataset, context.run_id, Cut(made.shards, time.time() - began))
+            context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
         StepProgress(stores.staging(context.run_id), PLAN_NOTE, Note(None, made.left, began=time.time())).write()
         tasks = 0
         for task in made.tasks():
             tasks += 1
             yield dg.DynamicOutput(task, mapping_key=task.name, output_name="tasks")
         yield dg.Output(
-            Planned(made.entries, tasks),
+            Planned(made.entries, tasks, made.shards),
             output_name="planned",
             metadata={
                 "entries": made.entries,
                 "left to do": made.left,
-                "tasks": tasks,
-                "entries per task": made.task_size if tasks else 0,
+                **({"shards": made.shards} if made.shards else {"tasks": tasks}),
+                **({"entries per task": made.task_size} if tasks else {}),
                 **{f"already {outcome}": count for outcome, count in made.decided.items()},
             },
         )
 
 
-def _manifest(step: Step, config: RelayConfig) -> str | None:
-    """The address of the run's manifest; None when it was given its URLs."""
-    if step.day is None:
-        return config.manifest
-    found = find_day(step.day, step.stores.open_brief)
-    if found is None:
-        raise RelayError(
-            f"there is no manifest of day {step.day}; looked for {where(step.day)}; put it there and launch again"
-        )
-    return found.address
-
-
-def _run_tags(manifest: str | None, settings: Settings) -> dict[str, str]:
+def _run_tags(settings: Settings) -> dict[str, str]:
     """What whoever looks after the run needs to know of it."""
-    tags = {
+    return {
         DATASET_TAG: settings.dataset,
         DESTINATION_TAG: settings.destination,
         PROCESS_TAG: run_process(),
         **RETRY_TAGS,
     }
-    return {**tags, MANIFEST_TAG: manifest} if manifest else tags
 
 
 @contextmanager
-def _dataset_held(context: dg.OpExecutionContext, stores: StoresResource, settings: Settings) -> Iterator[None]:
+def _dataset_held(step: Step) -> Iterator[None]:
     """Hold the dataset for this run from here on; let go of it when it cannot be planned."""
-    store = stores.open_brief(settings.destination)
+    context, settings = step.context, step.settings
+    store = step.stores.open_brief(settings.destination)
     check_destination(store, settings, context.run_id)
-    take(store, settings.dataset, context.run_id, is_over=lambda run_id: is_over(context.instance, run_id))
+    while True:
+        try:
+            take(store, settings.dataset, context.run_id, is_over=lambda run_id: is_over(context.instance, run_id))
+            break
+        except DatasetHeld:
+            if settings.shard is None:
+                raise
+        # The run queue holds shards back; one that slips past it, or past a run launched by hand, waits here.
+        RunGuard(step).check()  # a new one each time, for one that is kept would renew the other run's hold
+        time.sleep(WAIT)
     try:
         yield
     except RelayError:
         release(store, settings.dataset, context.run_id)
         raise
-
-
-def _rows(config: RelayConfig, manifest: str | None, stores: StoresResource) -> Iterator[Row]:
-    if manifest is not None:
-        yield from open_manifest(manifest, stores.open)
-    elif config.url_lines is not None:
-        yield from read_lines(config.url_lines)
-    elif config.urls:
-        yield from read_lines(config.urls)
-    else:
-        raise RelayError("this run was given no day; launch asset relayed_images with a partition")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
-from imgrelay_dagster.housekeeping import counts_tag
+from imgrelay_dagster.housekeeping import counts_tag, joined_summary
 from imgrelay_dagster.ops.plan import Planned
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
@@ -49,15 +49,22 @@ def report(
         if summary is None:
             raise RelayError(f"run {context.run_id} has neither ledger nor results in {settings.destination!r}")
         release(store, settings.dataset, context.run_id)
-    context.instance.add_run_tags(context.run_id, counts_tag(summary))
+        context.instance.add_run_tags(context.run_id, counts_tag(summary))
+        shard = settings.shard
+        joined = joined_summary(context.instance, store, settings.dataset, shard.coordinator) if shard else None
     stores.staging(context.run_id).clear()
+    metadata = summary_metadata(summary, settings.destination)
+    if planned.shards:
+        context.log.info(f"{planned.entries} entries are cut into {planned.shards} shard runs, which follow")
+        yield dg.Output(None, metadata={"shards": dg.MetadataValue.int(planned.shards), **metadata})
+        return
     context.log.info(
         f"{summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "
         f"{summary.not_attempted} not attempted of {planned.entries} entries in {len(tallies)} tasks"
         + (f", {sum(len(tally.late) for tally in tallies)} of them after the others" if late else "")
     )
-    metadata = summary_metadata(summary, settings.destination)
-    yield dg.Output(None, metadata=metadata)
+    # A day's partition shows what became of its whole manifest.
+    yield dg.Output(None, metadata=summary_metadata(joined, settings.destination) if step.day and joined else metadata)
     if summary.status != "success":
         raise dg.Failure(description=why_failed(summary, settings), metadata=metadata, allow_retries=False)
 

@@ -7,7 +7,7 @@ written, so that a run that never reaches its report can still account for every
 
 import gzip
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Self
 
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.receipts import run_receipts
+from imgrelay_dagster.relay.receipts import relay_prefix, run_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import explain
 
@@ -39,14 +39,24 @@ def ledger_key(dataset: str, run_id: str) -> str:
     return f"{run_receipts(dataset, run_id)}/ledger.jsonl.gz"
 
 
-def read_ledger(store: ObjectStore, dataset: str, run_id: str) -> "Ledger | None":
+def shards_ledger_key(dataset: str, run_id: str) -> str:
+    """Where the ledger of a run that was cut into shards lies, for them to share and to be joined by. It stays."""
+    return f"{relay_prefix(dataset)}/runs/{run_id}/shards/ledger.jsonl.gz"
+
+
+def read_ledger(
+    store: ObjectStore, dataset: str, run_id: str, key: Callable[[str, str], str] = ledger_key
+) -> "Ledger | None":
     """A run's ledger, or None when the run has its results or ended before it was planned.
+
+    Args:
+        key: where it lies.
 
     Raises:
         RelayError: the destination cannot be read.
     """
     try:
-        compressed = store.get(ledger_key(dataset, run_id)).bytes()
+        compressed = store.get(key(dataset, run_id)).bytes()
     except FileNotFoundError:
         return None
     except (BaseError, OSError) as error:

@@ -50,6 +50,10 @@ def holder(store: ObjectStore, dataset: str) -> Holder | None:
         return None
 
 
+class DatasetHeld(RelayError):
+    """Another run holds the dataset."""
+
+
 def take(
     store: ObjectStore,
     dataset: str,
@@ -64,7 +68,8 @@ def take(
         is_over: whether a run is known to have ended.
 
     Raises:
-        RelayError: another run holds it; or the store cannot say.
+        DatasetHeld: another run holds it.
+        RelayError: the store cannot say.
     """
     key = lock_key(dataset)
     mine = _holder_json.dump_json(Holder(run_id, clock()))
@@ -77,7 +82,7 @@ def take(
             silent = clock() - held.at
             if silent < SILENCE_LIMIT and not is_over(held.run_id):
                 since = datetime.fromtimestamp(held.at, UTC).strftime("%H:%M:%S UTC")
-                raise RelayError(
+                raise DatasetHeld(
                     f"dataset {dataset!r} is being relayed by run {held.run_id} (last heard of at {since}); wait for "
                     "it to end or cancel it, or give this run a dataset of its own"
                 )

@@ -4,6 +4,7 @@ import gzip
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 from obstore.exceptions import BaseError
@@ -11,7 +12,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.keys import check_key
-from imgrelay_dagster.relay.ledger import Planned, ledger_key, planned_json, settings_json
+from imgrelay_dagster.relay.ledger import Planned, ledger_key, planned_json, settings_json, shards_ledger_key
 from imgrelay_dagster.relay.manifest import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
 from imgrelay_dagster.relay.receipts import ReceiptIndex, read_receipts, relay_prefix, run_receipts
@@ -59,6 +60,14 @@ class Plan:
             self.left += 1
 
     @property
+    def shards(self) -> int:
+        """Into how many shard runs this one is to be cut; 0 when it does everything itself."""
+        most = self._settings.max_entries_per_run
+        if most is None or self._settings.shard is not None or self.left <= most:
+            return 0
+        return ceil(self.left / most)
+
+    @property
     def task_size(self) -> int:
         """Entries in one task."""
         return entries_per_task(
@@ -66,7 +75,9 @@ class Plan:
         )
 
     def tasks(self) -> Iterator[Task]:
-        """The tasks, in manifest order."""
+        """The tasks, in manifest order; none for a run that is to be cut into shards."""
+        if self.shards:
+            return
         with gzip.open(self._ledger) as lines:
             next(lines)
             planned = map(planned_json.validate_json, lines)
@@ -179,8 +190,9 @@ def plan_run(
                 ledger.write(planned_json.dump_json(planned) + b"\n")
                 if number % 500 == 0:
                     tick()
+    key = (shards_ledger_key if plan.shards else ledger_key)(settings.dataset, run_id)
     try:
-        store.put(ledger_key(settings.dataset, run_id), scratch / "ledger.jsonl.gz")
+        store.put(key, scratch / "ledger.jsonl.gz")
     except (BaseError, OSError) as error:
         raise RelayError(f"the ledger cannot be written to {settings.destination!r}: {explain(error)}") from error
     return plan

@@ -9,6 +9,15 @@ from imgrelay_dagster.relay.picture.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard run's place: it relays share `number` (from 1) `of` so many, into which run `coordinator` was cut."""
+
+    coordinator: str
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run's settings. `template` is a file name inside the template folder."""
 
@@ -27,6 +36,8 @@ class Settings:
     verify: bool = False
     urls_per_task: int | None = None
     max_concurrent: int = 2
+    max_entries_per_run: int | None = None
+    shard: Shard | None = None
 
     def default_key(self, url: str) -> str:
         """The key of an entry that names none."""
