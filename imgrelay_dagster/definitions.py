@@ -6,12 +6,14 @@ from imgrelay_dagster.assets import daily_manifests, relayed_images
 from imgrelay_dagster.executors import relay_executor
 from imgrelay_dagster.jobs import relay, relay_day
 from imgrelay_dagster.resources import build_resources
-from imgrelay_dagster.sensors import housekeeping, inbox, shards
+from imgrelay_dagster.schedules import daily_drop
+from imgrelay_dagster.sensors import housekeeping, inbox, late_manifests, shards
 
 defs = dg.Definitions(
     assets=[daily_manifests, relayed_images],
     jobs=[relay, relay_day],
-    sensors=[housekeeping, inbox, shards],
+    schedules=[daily_drop],
+    sensors=[housekeeping, inbox, late_manifests, shards],
     resources=build_resources(),
     executor=relay_executor,
 )

@@ -1,11 +1,32 @@
-"""A day's manifest as Dagster knows it: looked for, and recorded as a partition of asset `daily_manifests`."""
+"""A day's manifest as Dagster knows it: looked for, recorded as a partition of asset `daily_manifests`, asked for."""
+
+import json
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from imgrelay_dagster.partitions import find_day
+from imgrelay_dagster.partitions import day_dataset, due_days, find_day
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.sources import Found
+from imgrelay_dagster.relay.stores import is_remote
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.tags import DATASET_TAG, MANIFEST_TAG, PARTITION_TAG, VERSION_TAG
+
+ASKED_FOR = timedelta(minutes=10)
+"""How long the schedule is given to ask for a day before it counts as late."""
+
+STILL = timedelta(seconds=10)
+"""A local manifest written to within this time may not be whole yet; an object in a store always is."""
+
+REQUESTS = 5
+"""Late days asked for in one round."""
+
+RUNS = 500
+"""Runs of the days in question that are looked at, the newest first."""
 
 MANIFESTS = dg.AssetKey("daily_manifests")
 
@@ -17,9 +38,15 @@ def see_day(instance: dg.DagsterInstance, day: str, stores: StoresResource) -> F
         RelayError: there is more than one; or the place cannot be asked.
     """
     found = find_day(day, stores.open_brief)
-    if found is not None and _seen_version(instance, day) != found.version:
-        instance.report_runless_asset_event(_materialization(day, found))
+    if found is not None:
+        record(instance, day, found)
     return found
+
+
+def record(instance: dg.DagsterInstance, day: str, found: Found) -> None:
+    """Record a day's manifest, if this content was not seen before."""
+    if _seen_version(instance, day) != found.version:
+        instance.report_runless_asset_event(_materialization(day, found))
 
 
 def _seen_version(instance: dg.DagsterInstance, day: str) -> str | None:
@@ -40,3 +67,83 @@ def _materialization(day: str, found: Found) -> dg.AssetMaterialization:
         },
         tags={DATA_VERSION_TAG: found.version},
     )
+
+
+def day_request(day: str, found: Found) -> dg.RunRequest:
+    """The run that relays a day's manifest in the version that was found; never asked for twice by the same asker."""
+    return dg.RunRequest(
+        run_key=f"{day}/{found.version}",
+        partition_key=day,
+        tags={DATASET_TAG: day_dataset(day), MANIFEST_TAG: found.address, VERSION_TAG: found.version},
+    )
+
+
+@dataclass
+class Late:
+    """What is to be done about days whose manifest came late or was rewritten.
+
+    `known` is the version of each day's manifest that runs have been given already: the sensor's cursor.
+    """
+
+    known: dict[str, str]
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def cursor(self) -> str:
+        return json.dumps(self.known)
+
+
+def late_days() -> int:
+    """How many days back late manifests are looked for: `$IMGRELAY_LATE_DAYS`, else 31.
+
+    Raises:
+        RelayError: it is no number from 1 to 366.
+    """
+    given = os.environ.get("IMGRELAY_LATE_DAYS") or "31"
+    if not given.isdecimal() or not 1 <= int(given) <= 366:
+        raise RelayError(f"IMGRELAY_LATE_DAYS {given!r} is no number of days from 1 to 366")
+    return int(given)
+
+
+def find_late(instance: dg.DagsterInstance, stores: StoresResource, cursor: str | None, now: datetime) -> Late:
+    """Look for manifests of the last days that no run has been given in their present version.
+
+    A day that a run is working on, or waits for, is left for a later round, and so is a manifest that is being written.
+    """
+    wanted = due_days(now - ASKED_FOR, late_days())
+    before: dict[str, str] = json.loads(cursor) if cursor else {}
+    late = Late({day: before[day] for day in wanted if day in before})
+    runs: dict[str, list[dg.DagsterRun]] | None = None
+    for day in wanted:
+        try:
+            found = find_day(day, stores.open_brief)
+        except RelayError as error:
+            late.notes += [str(error)] if str(error) not in late.notes else []
+            continue
+        if found is None or late.known.get(day) == found.version:
+            continue
+        if runs is None:
+            runs = _runs_of(instance, wanted)
+        _judge(late, day, found, runs[day], now)
+        record(instance, day, found)
+    return late
+
+
+def _judge(late: Late, day: str, found: Found, runs: list[dg.DagsterRun], now: datetime) -> None:
+    if any(not run.is_finished for run in runs):
+        late.notes.append(f"a run of day {day} is going on")
+    elif any(run.tags.get(VERSION_TAG) == found.version for run in runs):
+        late.known[day] = found.version
+    elif not is_remote(found.address) and now - found.modified < STILL:
+        late.notes.append(f"{found.address} is being written")
+    elif len(late.requests) < REQUESTS:
+        late.requests.append(day_request(day, found))
+
+
+def _runs_of(instance: dg.DagsterInstance, wanted: list[str]) -> dict[str, list[dg.DagsterRun]]:
+    """The runs of asset `relayed_images` for these days."""
+    found = defaultdict(list)
+    for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: wanted}), limit=RUNS):
+        found[run.tags[PARTITION_TAG]].append(run)
+    return found

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 from obstore.store import ObjectStore
@@ -14,6 +14,7 @@ from imgrelay_dagster.relay.sources import Found, find_manifest
 from imgrelay_dagster.relay.stores import absolute
 
 DEFAULT_FIRST_DAY = "2026-01-01"
+DEFAULT_DROP_AT = "06:00"
 DEFAULT_PATTERN = "{day}"
 
 SUFFIXES = tuple(f".{name}{packed}" for name in ("txt", "csv", "jsonl", "ndjson") for packed in ("", ".gz"))
@@ -33,8 +34,45 @@ def first_day() -> str:
         raise RelayError(f"IMGRELAY_FIRST_DAY {given!r} is no date; write it as {DEFAULT_FIRST_DAY}") from error
 
 
-days = dg.DailyPartitionsDefinition(start_date=first_day())
-"""One partition a day, from the first one to yesterday (UTC)."""
+def drop_time() -> time:
+    """When a day's manifest is asked for, in UTC: `$IMGRELAY_DROP_AT`, as 06:00.
+
+    Raises:
+        RelayError: it is no time of day.
+    """
+    given = os.environ.get("IMGRELAY_DROP_AT") or DEFAULT_DROP_AT
+    try:
+        return datetime.strptime(given, "%H:%M").time()
+    except ValueError as error:
+        raise RelayError(f"IMGRELAY_DROP_AT {given!r} is no time of day; write it as {DEFAULT_DROP_AT}") from error
+
+
+def days_back() -> int:
+    """Which day is asked for then: 1 for yesterday, 0 for today; `$IMGRELAY_DROP_DAY`, `yesterday` or `today`.
+
+    Raises:
+        RelayError: it is neither.
+    """
+    given = os.environ.get("IMGRELAY_DROP_DAY") or "yesterday"
+    if given not in ("yesterday", "today"):
+        raise RelayError(f"IMGRELAY_DROP_DAY {given!r} is neither yesterday nor today")
+    return int(given == "yesterday")
+
+
+days = dg.DailyPartitionsDefinition(start_date=first_day(), end_offset=1 - days_back())
+"""One partition a day, from the first one to yesterday (UTC), or to today where that is asked for."""
+
+
+def drop_day(at: datetime) -> str:
+    """The day that is asked for at this moment (UTC)."""
+    return (at.date() - timedelta(days=days_back())).isoformat()
+
+
+def due_days(now: datetime, most: int) -> list[str]:
+    """The latest days whose manifest has been asked for by now (UTC), at most so many, the latest first."""
+    latest = now.date() if now.time() >= drop_time() else now.date() - timedelta(days=1)
+    asked = [latest - timedelta(days=days_back() + number) for number in range(most)]
+    return [day.isoformat() for day in asked if day.isoformat() >= first_day()]
 
 
 def day_dataset(day: str) -> str:
@@ -45,18 +83,29 @@ def day_dataset(day: str) -> str:
 def day_manifests(day: str) -> list[str]:
     """The addresses at which the day's manifest may lie.
 
-    `$IMGRELAY_MANIFEST_PATTERN` is a name below `$IMGRELAY_MANIFESTS` with `{day}` (2026-11-23) or a part of it
-    (`{day:%Y/%m/%d}`). One that ends in a manifest's suffix is a single address; one that leaves the suffix open stands
-    for all of them.
+    `$IMGRELAY_MANIFEST_PATTERN` is a name below `$IMGRELAY_MANIFESTS` with the day in it: `{day}` for 2026-11-23, or
+    its parts as in `{day:%Y/%m/%d}`. One that ends in a manifest's suffix is a single address; one that leaves the
+    suffix open stands for all of them.
+
+    Raises:
+        RelayError: the pattern names no day, or leads out of the manifest folder.
     """
     pattern = os.environ.get("IMGRELAY_MANIFEST_PATTERN") or DEFAULT_PATTERN
-    name = pattern.format(day=date.fromisoformat(day))
+    try:
+        name, other = (pattern.format(day=date.fromisoformat(given)) for given in (day, "0001-01-01"))
+    except (LookupError, ValueError, AttributeError) as error:
+        raise RelayError(f"IMGRELAY_MANIFEST_PATTERN {pattern!r} cannot be read: {error}; {_PATTERNS}") from error
+    if name == other:
+        raise RelayError(f"IMGRELAY_MANIFEST_PATTERN {pattern!r} is the same for every day; {_PATTERNS}")
     place = absolute(manifest_folders()[0])
     names = [name] if name.lower().endswith(SUFFIXES) else [name + suffix for suffix in SUFFIXES]
     addresses = [f"{place}/{name}" for name in names]
     for address in addresses:
-        local_path_allowed("manifest", address, manifest_folders())
+        local_path_allowed("manifest", address, [place])
     return addresses
+
+
+_PATTERNS = "write a name with {day} in it, such as {day}.csv or {day:%Y/%m/%d}/images.jsonl.gz"
 
 
 def find_day(day: str, open_place: Callable[[str], ObjectStore]) -> Found | None:

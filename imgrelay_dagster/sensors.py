@@ -1,10 +1,12 @@
 """What watches over runs and launches them."""
 
 import time
+from datetime import UTC, datetime
 from itertools import chain
 
 import dagster as dg
 
+from imgrelay_dagster.drops import find_late
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
 from imgrelay_dagster.inbox import SENSOR, interval, look_into_inbox
 from imgrelay_dagster.jobs import relay, relay_day
@@ -67,3 +69,20 @@ def shards(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.Se
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=cursor)
     return dg.SensorResult(skip_reason="; ".join(troubles) or "no run asks for shards", cursor=cursor)
+
+
+@dg.sensor(
+    name="late_manifests",
+    job=relay_day,
+    minimum_interval_seconds=60,
+    description=(
+        "Relays days whose manifest came after the schedule had asked for it, or was rewritten since; looks 31 days "
+        "back (IMGRELAY_LATE_DAYS)."
+    ),
+)
+def late_manifests(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
+    """One round of looking for late manifests."""
+    late = find_late(context.instance, stores, context.cursor, datetime.now(UTC))
+    if late.requests:
+        return dg.SensorResult(run_requests=late.requests, cursor=late.cursor)
+    return dg.SensorResult(skip_reason="; ".join(late.notes) or "no manifest is late", cursor=late.cursor)

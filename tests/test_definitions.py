@@ -38,8 +38,8 @@ def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path:
     assert json.loads(shown) == {
         "jobs": ["relay", "relay_day"],
         "assets": ["daily_manifests", "relayed_images"],
-        "schedules": [],
-        "sensors": ["housekeeping", "inbox", "shards"],
+        "schedules": ["daily_drop"],
+        "sensors": ["housekeeping", "inbox", "late_manifests", "shards"],
         "resources": ["http", "io_manager", "stores", "templates"],
         "ops": ["compose", "download", "plan", "report", "upload"],
         "executor": "multiprocess",

@@ -1,6 +1,9 @@
 """A manifest too large for one run, under the real daemon: shard runs follow by themselves and read as one."""
 
 from collections import Counter
+from itertools import pairwise
+
+import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.e2e.conftest import day_before
@@ -9,7 +12,7 @@ from tests.instance import Served
 from tests.running import until
 
 ENTRIES = 60
-LIMIT = 25
+FORM = {"max_entries_per_run": 25, "urls_per_task": 30}
 
 
 def wait_for_shards(served: Served, coordinator: str) -> dict[str, dict[str, str]]:
@@ -35,18 +38,19 @@ def check_joined(served: Served, coordinator: str, shards: list[str]) -> None:
     assert [row["line"] for row in results] == list(range(1, ENTRIES + 1))
     assert Counter(row["outcome"] for row in results) == {"uploaded": ENTRIES}
     times = sorted((record.start_time, record.end_time) for record in map(served.dagster.get_run_record_by_id, shards))
-    assert all(end <= following for (_, end), (following, _) in zip(times, times[1:], strict=False))
+    assert all(end <= following for (_, end), (following, _) in pairwise(times))
     assert served.tags(coordinator)["imgrelay/results"] == f"{ENTRIES} of {ENTRIES}"
 
 
+@pytest.mark.timeout(900)
 def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(served: Served, origin: Origin):
     day = day_before(31)
     urls = {name: [origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") for n in range(ENTRIES)] for name in ("many", day)}
     for name, lines in urls.items():
         served.write_manifest(f"{name}.txt", lines)
     origin.hits.clear()
-    launched = served.launch({"manifest": "many.txt", "max_entries_per_run": LIMIT, "output": {"quality": 50}})
-    of_day = materialize(served, day, {"max_entries_per_run": LIMIT, "output": {"quality": 50}})
+    launched = served.launch({"manifest": "many.txt", **FORM})
+    of_day = materialize(served, day, FORM)
 
     shards = wait_for_shards(served, launched)
     check_joined(served, launched, list(shards))
@@ -59,6 +63,6 @@ def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(s
     assert {run["dagster/partition"] for run in shards.values()} == {day}
     assert sorted(map(origin.url, origin.hits.elements())) == sorted(urls["many"] + urls[day])
 
-    again = served.launch({"manifest": "many.txt", "max_entries_per_run": LIMIT, "output": {"quality": 50}})
+    again = served.launch({"manifest": "many.txt", **FORM})
     assert served.wait_for(again) == "SUCCESS"
     assert (served.summary(again)["unchanged"], served.summary(again)["status"]) == (ENTRIES, "success")
