@@ -137,11 +137,12 @@ def test_a_day_is_due_once_it_has_been_asked_for(monkeypatch: pytest.MonkeyPatch
     assert due_days(NOW, 31) == ["2026-11-23", "2026-11-22"]
 
 
-def test_the_schedule_asks_for_yesterday_or_says_why_not(
-    manifests: Path, stores: StoresResource, instance: dg.DagsterInstance
-):
+def test_the_schedule_asks_for_yesterday_or_says_why_not(manifests: Path, stores: StoresResource):
     def tick() -> dg.RunRequest | dg.SkipReason:
-        with dg.build_schedule_context(instance, scheduled_execution_time=NOW, resources={"stores": stores}) as context:
+        with (
+            dg.instance_for_test() as instance,  # a schedule's context opens its instance itself
+            dg.build_schedule_context(instance, scheduled_execution_time=NOW, resources={"stores": stores}) as context,
+        ):
             return daily_drop(context)
 
     skipped = tick()
