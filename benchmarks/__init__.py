@@ -1,0 +1,1 @@
+"""What imgrelay costs, measured: `make bench`, or `python -m benchmarks --help`."""

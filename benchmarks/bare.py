@@ -1,0 +1,99 @@
+"""The bare engine: what `imgrelay run` does, by the same code in as many processes and threads, without Dagster.
+
+python -m benchmarks.bare MANIFEST DESTINATION SCRATCH [--processes 2] [--format jpeg]
+"""
+
+import argparse
+import multiprocessing
+import os
+import tempfile
+import threading
+import time
+import uuid
+from functools import cache
+from pathlib import Path
+
+from imgrelay_dagster.relay import stages
+from imgrelay_dagster.relay.compose import Format, Output
+from imgrelay_dagster.relay.download import Downloader
+from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.plan import plan_run
+from imgrelay_dagster.relay.progress import Note, StepProgress
+from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.report import summary_json, write_results
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.sources import open_manifest
+from imgrelay_dagster.relay.stages import Bench
+from imgrelay_dagster.relay.staging import Staging
+from imgrelay_dagster.relay.stores import S3Settings, open_store
+from imgrelay_dagster.relay.tasks import Task
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.web.addresses import AddressGuard
+
+RUN_ID = "bare-" + uuid.uuid4().hex
+_templates = cache(TemplateFolder.shipped)
+
+
+def main() -> None:
+    """Plan, work through the tasks, write the results, print the summary."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("manifest")
+    parser.add_argument("destination")
+    parser.add_argument("scratch")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--format", default="jpeg", choices=[str(name) for name in Format])
+    given = parser.parse_args()
+    began = time.time()
+    settings = Settings(
+        dataset="bare",
+        destination=given.destination,
+        output=Output(format=Format(given.format)),
+        max_concurrent=given.processes,
+    )
+    # Forked before the first store is opened: its threads do not survive a fork.
+    with multiprocessing.get_context("fork").Pool(given.processes) as pool, tempfile.TemporaryDirectory() as folder:
+        store = open_store(settings.destination, _s3())
+        rows = open_manifest(given.manifest, open_store)
+        plan = plan_run(rows, settings, run_id=RUN_ID, store=store, templates=_templates(), scratch=Path(folder))
+        for _ in pool.imap_unordered(relay, ((task, settings, given.scratch) for task in plan.tasks())):
+            pass
+    summary = write_results(store, settings.dataset, run_id=RUN_ID, seconds=time.time() - began)
+    _staging(given.scratch).clear()
+    assert summary is not None
+    print(summary_json.dump_json(summary).decode())
+
+
+def relay(work: tuple[Task, Settings, str]) -> None:
+    """All three stages of one task."""
+    task, settings, scratch = work
+    store, stop = open_store(settings.destination, _s3()), threading.Event()
+    for stage in Stage:
+        name = f"{stage.value}-{task.name}"
+        staging = _staging(scratch)
+        with ReceiptWriter(store, run_receipts(settings.dataset, RUN_ID), f"{name}-{os.getpid()}") as receipts:
+            progress = StepProgress(staging, name, Note(stage, len(task.records)))
+            bench = Bench(settings, staging, receipts, progress, stop)
+            if stage is Stage.DOWNLOAD:
+                with Downloader(settings.limits, AddressGuard(["127.0.0.1"]), stop=stop) as downloader:
+                    task = stages.download(task, bench, downloader, last_chance=True)
+            elif stage is Stage.COMPOSE:
+                task = stages.compose_task(task, bench, _templates())
+            else:
+                task = stages.upload(task, bench, store)
+
+
+def _staging(scratch: str) -> Staging:
+    return Staging(open_store(scratch), RUN_ID)
+
+
+def _s3() -> S3Settings:
+    return S3Settings(
+        endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"],
+        region=os.environ["AWS_REGION"],
+        access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
+        secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What is measured."""
+
+from dataclasses import dataclass
+
+from benchmarks.corpus import PHOTO, SMALL
+
+OURS, BARE, GO, NAIVE = "imgrelay", "bare engine", "Go program", "naive Dagster"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: so many entries of one kind of picture, by imgrelay and by whom it is compared with.
+
+    `slow` puts latency in front of the origin. `then` is what is measured in place of the whole run: `redrive`, the
+    same manifest once more; `cancel`, Ctrl-C once a fifth is done.
+    """
+
+    name: str
+    kind: str
+    entries: int
+    rivals: tuple[str, ...] = ()
+    slow: bool = False
+    format: str = "jpeg"
+    then: str = ""
+    quick: bool = False
+
+
+CASES = (
+    Case("small-1", SMALL, 1, quick=True),
+    Case("small-100", SMALL, 100, (BARE,), quick=True),
+    Case("small-1000", SMALL, 1_000, (BARE, GO), quick=True),
+    Case("small-5000", SMALL, 5_000),
+    Case("small-10000", SMALL, 10_000, (BARE, GO)),
+    Case("small-50000", SMALL, 50_000, (BARE,)),
+    Case("small-1000-far", SMALL, 1_000, (BARE, GO), slow=True),
+    Case("small-10000-far", SMALL, 10_000, (BARE, GO), slow=True),
+    Case("small-10000-redrive", SMALL, 10_000, then="redrive"),
+    Case("small-10000-cancel", SMALL, 10_000, then="cancel"),
+    Case("photo-100", PHOTO, 100, (BARE, GO), quick=True),
+    Case("photo-1000", PHOTO, 1_000, (BARE, GO)),
+    Case("photo-1000-far", PHOTO, 1_000, (BARE, GO), slow=True),
+    Case("photo-200-png", PHOTO, 200, (BARE,), format="png"),
+    Case("photo-200-webp", PHOTO, 200, (BARE,), format="webp"),
+    Case("small-100-naive", SMALL, 100, (NAIVE,)),
+)

@@ -1,0 +1,77 @@
+"""What a measurement says, and where a run under Dagster spends its time."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+STAGES = ("download", "compose", "upload")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One command, measured. Seconds, bytes and counts; `split` are parts of `wall` (see `split_of`)."""
+
+    case: str
+    by: str
+    round: int
+    entries: int
+    uploaded: int
+    wall: float
+    cpu: float
+    memory: int
+    scratch: int
+    scratch_files: int
+    requests: int
+    rows: int | None = None
+    stopping: float | None = None
+    split: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.uploaded / self.wall
+
+    @property
+    def cpu_each(self) -> float:
+        """CPU milliseconds an image."""
+        return 1000 * self.cpu / max(1, self.uploaded)
+
+
+def event_rows(home: Path) -> int:
+    """Rows in the event logs of all runs of an instance."""
+    return sum(1 for _ in _events(home, "1"))
+
+
+def split_of(home: Path, *, began: float, ended: float, slots: int) -> dict[str, float]:
+    """Wall seconds of the newest run of an instance: `planning`, `stages`, `report`, and `dagster`, which is the rest.
+
+    `stages` is what the download, compose and upload steps took inside their ops, shared over the `slots` they run in;
+    so starting, process by process, and idle slots count as Dagster's.
+    """
+    starts: dict[str, float] = {}
+    inside: dict[str, float] = {}
+    for kind, step, text in _events(home, "dagster_event_type, step_key, timestamp"):
+        when = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+        if kind == "STEP_START":
+            starts[step] = when
+        elif kind in ("STEP_SUCCESS", "STEP_FAILURE") and step in starts:
+            inside[step] = when - starts[step]
+    parts = {
+        "planning": inside.get("plan", 0.0),
+        "stages": sum(took for step, took in inside.items() if step.startswith(STAGES)) / slots,
+        "report": inside.get("report", 0.0),
+    }
+    return {**parts, "dagster": max(0.0, ended - began - sum(parts.values()))}
+
+
+def _events(home: Path, columns: str) -> Iterator[tuple[Any, ...]]:
+    runs = [path for path in (home / "history" / "runs").glob("*.db") if path.stem != "index"]
+    newest = max(runs, key=lambda path: path.stat().st_mtime, default=None)
+    if newest is None:
+        return
+    with closing(sqlite3.connect(newest)) as database:
+        yield from database.execute(f"SELECT {columns} FROM event_logs ORDER BY id")
