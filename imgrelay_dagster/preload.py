@@ -5,16 +5,15 @@ only: no store is opened and no request made here, for neither survives a fork. 
 cannot import without a word, so `LOADED` is what a test looks for in a child.
 """
 
-import functools
 import importlib
 import logging
 import os
 import sys
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.storage.sql import ALEMBIC_SCRIPTS_LOCATION
+
+from imgrelay_dagster.step_storage import make_cheaper
+from imgrelay_dagster.warmup import warm_up
 
 MODULES = (
     "boto3.session",
@@ -61,23 +60,8 @@ for _name in MODULES + (POSTGRES if os.environ.get("IMGRELAY_PRELOAD_POSTGRES") 
     importlib.import_module(_name)
 
 
-@functools.cache
-def _migrations(location: str) -> ScriptDirectory:
-    config = Config()
-    config.set_main_option("script_location", location)
-    scripts = _from_config(config)
-    scripts.as_revision_number("head")
-    return scripts
-
-
-# In every step, and for each of its storages, Dagster compares the database's schema with its own, for which Alembic
-# reads and runs some sixty migration scripts: half of what a short step costs. They do not change while we run, so
-# they are read once, before the fork.
-_from_config = ScriptDirectory.from_config
-ScriptDirectory.from_config = staticmethod(  # type: ignore[method-assign]
-    lambda config: _migrations(config.get_main_option("script_location"))
-)
-_migrations(ALEMBIC_SCRIPTS_LOCATION)
+make_cheaper()
+warm_up()
 
 
 def _unraisable(trouble: "sys.UnraisableHookArgs") -> None:

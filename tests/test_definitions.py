@@ -86,6 +86,17 @@ def looking_job() -> None:
     look_around()
 
 
+def test_nothing_that_a_fork_would_lose_is_left_by_the_preload(home: Path):
+    """A forked step has one thread: a store or a client opened before would wait in it for ever for the others."""
+    from tests.conftest import command_environment  # not above: a step process of the next test imports this module
+
+    counting = "import os, imgrelay_dagster.preload; print(len(os.listdir('/proc/self/task')), os.listdir(os.getcwd()))"
+    command = [sys.executable, "-c", counting]
+    done = subprocess.run(command, cwd=home, env=command_environment(home), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1 ['dagster.yaml']"
+    assert done.stderr == ""
+
+
 def test_a_step_process_finds_everything_loaded(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     assert PRELOAD == ["imgrelay_dagster.preload"]
