@@ -4,6 +4,8 @@
 # make check    linters, types, the engine's independence, known vulnerabilities, insecure patterns
 # make fuzz     damage pictures, manifests and URLs for SECONDS=60, and see that each ends in a result or a reason
 # make mutants  break the address guard and the outcome code in small ways, and list what no test notices
+# make bench    what a run costs (CASES="small-1000 photo-100", ALL=1 for all, ROUNDS=3); wants nginx and, for the Go
+#               program, golang-go and golang-golang-x-image-dev
 # make dev      the Dagster UI with the demo origin running and its manifest ready to launch
 # make lock     resolve the dependencies again
 # make pictures take the README's pictures again (wants playwright and Chromium)
@@ -11,7 +13,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo dev test torture check lock clean pictures fuzz mutants
+.PHONY: install demo dev test torture check lock clean pictures fuzz mutants bench
 
 install: .venv/installed
 
@@ -41,6 +43,11 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml imgrelay_dagster
 	$(BIN)/python tools/audit.py
+
+ROUNDS ?= 1
+
+bench: install
+	$(BIN)/python -m benchmarks $(CASES) $(if $(ALL),--all) --rounds $(ROUNDS)
 
 SECONDS ?= 60
 
