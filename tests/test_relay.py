@@ -1,11 +1,14 @@
 """The whole way, with the real command, the real executor, a real origin and a real S3 server."""
 
+import gzip
+import hashlib
 import io
 import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -16,7 +19,7 @@ from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.tasks import PER_URL_LIMIT
 from tests.conftest import ROOT, Ran
-from tests.expected import difference, framed
+from tests.expected import Difference, difference, framed
 
 Command = Callable[..., Ran]
 TEMPLATE = (ROOT / "imgrelay_dagster" / "templates" / "frame.png").read_bytes()
@@ -40,6 +43,10 @@ class Bucket:
             for item in page.get("Contents", []):
                 found[item["Key"]] = self.client.get_object(Bucket=self.name, Key=item["Key"])["Body"].read()
         return found
+
+    def content_type(self, key: str) -> str:
+        """What the store tells browsers of an object."""
+        return self.client.head_object(Bucket=self.name, Key=key)["ContentType"]
 
 
 @pytest.fixture
@@ -83,42 +90,16 @@ def check_accounts(stored: dict[str, bytes], summary: dict[str, Any], entries: i
 
 
 def step_keys(home: Path, run_id: str) -> Counter[str]:
-    """How many steps of each op the run has."""
+    """How many steps of each op, under keys of their own, the run has."""
     instance = dg.DagsterInstance.from_config(str(home))
     with instance:
         events = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
-    return Counter((event.step_key or "").partition("[")[0] for event in events)
+    return Counter(key.partition("[")[0] for key in {event.step_key or "" for event in events})
 
 
 def event_rows(home: Path, run_id: str) -> int:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         return len(instance.all_logs(run_id))
-
-
-@pytest.mark.parametrize("count", [1, 12, 200, 2_000])
-def test_every_image_arrives_in_s3(
-    imgrelay: Command, origin: Origin, bucket: Bucket, home: Path, tmp_path: Path, count: int
-):
-    manifest = write_manifest(tmp_path, origin.many(count))
-    ran = imgrelay(
-        "run", "--manifest", manifest, "--destination", f"s3://{bucket.name}", "--json", **bucket.environment
-    )
-    assert ran.code == 0, ran.err
-    assert ran.summary["uploaded"] == count
-    stored = bucket.objects()
-    rows = check_accounts(stored, ran.summary, count)
-    steps = step_keys(home, ran.summary["run_id"])
-    if count <= PER_URL_LIMIT:
-        assert (steps["download"], steps["compose"], steps["upload"]) == (count, count, count)
-    else:
-        assert steps["download"] == steps["compose"] == steps["upload"] <= max(4, count // 500 + 1)
-        assert event_rows(home, ran.summary["run_id"]) < 2 * count
-    for row in rows:
-        with Image.open(io.BytesIO(stored[row["key"]])) as image:
-            image.load()
-            assert image.size == (row["width"], row["height"])
-            assert (image.format, len(stored[row["key"]])) == ("JPEG", row["bytes_out"])
-    assert not list((home / "staging").iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +122,61 @@ def pictures(origin: Origin) -> dict[str, bytes]:
     return {url: fetch(url) for url in good}
 
 
+@pytest.fixture(scope="module")
+def looks(pictures: dict[str, bytes]) -> "Looks":
+    return Looks({urlsplit(url).path: data for url, data in pictures.items()})
+
+
+class Looks:
+    """How far stored images are from what they should look like, each picture's bytes looked at once."""
+
+    def __init__(self, sources: dict[str, bytes]) -> None:
+        self._sources = sources
+        self._known: dict[tuple[str, str], Difference] = {}
+
+    def check(self, row: dict[str, Any], stored: bytes) -> None:
+        """Size, pixels, absent metadata, and what the results say of the stored object."""
+        path, sha256 = urlsplit(row["url"]).path, hashlib.sha256(stored).hexdigest()
+        source = self._sources[path]
+        assert (row["sha256"], row["bytes_out"], row["bytes_in"]) == (sha256, len(stored), len(source))
+        with Image.open(io.BytesIO(stored)) as image:
+            assert (image.format, image.size) == ("JPEG", (row["width"], row["height"])), path
+            if (path, sha256) not in self._known:
+                wanted = framed(source, TEMPLATE)
+                assert image.size == wanted.size, path
+                assert not image.getexif(), path
+                assert "icc_profile" not in image.info, path
+                self._known[path, sha256] = difference(image, wanted)
+        assert self._known[path, sha256].mean <= MEAN_TOLERANCE, path
+
+
+@pytest.mark.parametrize("count", [1, 12, 200, 2_000])
+def test_every_image_arrives_in_s3(
+    imgrelay: Command, origin: Origin, bucket: Bucket, home: Path, tmp_path: Path, looks: Looks, count: int
+):
+    manifest = write_manifest(tmp_path, origin.many(count))
+    ran = imgrelay(
+        "run", "--manifest", manifest, "--destination", f"s3://{bucket.name}", "--json", **bucket.environment
+    )
+    assert ran.code == 0, ran.err
+    assert ran.summary["uploaded"] == count
+    stored = bucket.objects()
+    rows = check_accounts(stored, ran.summary, count)
+    steps = step_keys(home, ran.summary["run_id"])
+    if count <= PER_URL_LIMIT:
+        assert (steps["download"], steps["compose"], steps["upload"]) == (count, count, count)
+    else:
+        assert steps["download"] == steps["compose"] == steps["upload"] <= max(4, count // 500 + 1)
+        assert event_rows(home, ran.summary["run_id"]) < 2 * count
+    for row in rows:
+        looks.check(row, stored[row["key"]])
+    assert len(images(stored)) == count
+    assert bucket.content_type(rows[-1]["key"]) == "image/jpeg"
+    assert not list((home / "staging").iterdir())
+
+
 def test_every_kind_of_picture_looks_as_it_should_and_every_bad_url_has_its_reason(
-    imgrelay: Command, origin: Origin, bucket: Bucket, tmp_path: Path, pictures: dict[str, bytes]
+    imgrelay: Command, origin: Origin, bucket: Bucket, tmp_path: Path, pictures: dict[str, bytes], looks: Looks
 ):
     urls = origin.manifest()
     expected = manifests.expected(urls)
@@ -157,15 +191,8 @@ def test_every_kind_of_picture_looks_as_it_should_and_every_bad_url_has_its_reas
     rows = {row["url"]: row for row in check_accounts(stored, ran.summary, len(urls))}
     assert {url: rows[url]["reason"] for url in bad} == {url: reason.value for url, reason in bad.items()}
     assert ran.summary["reasons"] == dict(Counter(reason.value for reason in bad.values()).most_common())
-    off = {}
-    for url, source in pictures.items():
-        wanted = framed(source, TEMPLATE)
-        with Image.open(io.BytesIO(stored[rows[url]["key"]])) as image:
-            assert image.size == wanted.size, url
-            assert not image.getexif(), url
-            assert "icc_profile" not in image.info, url
-            off[url] = difference(image, wanted)
-    assert {url: apart for url, apart in off.items() if apart.mean > MEAN_TOLERANCE} == {}
+    for url in pictures:
+        looks.check(rows[url], stored[rows[url]["key"]])
 
     again = imgrelay("run", *options, "--destination", tmp_path / "out")
     assert again.code == 0, again.err
@@ -226,6 +253,23 @@ def test_strange_urls_and_manifests_are_all_right(imgrelay: Command, origin: Ori
     assert keys[0] == keys[6]
     assert all(len(key.encode()) <= 200 and ".." not in key for key in keys)
     assert set(images(files(out))) == {row["key"] for row in rows if row["outcome"] == "uploaded"}
+
+
+def test_a_hundred_thousand_lines_are_all_accounted_for(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """As a spreadsheet on Windows writes them, packed; each URL stands there five thousand times."""
+    small = [origin.url(f"jpeg/small-dawn.jpg?{number}") for number in range(20)]
+    manifest, out = tmp_path / "birds.txt.gz", tmp_path / "out"
+    lines = "".join(f"{small[number % 20]}\r\n" for number in range(100_000))
+    manifest.write_bytes(gzip.compress(b"\xef\xbb\xbf" + lines.encode(), 1))
+    before = origin.hits.total()
+    ran = imgrelay("run", "--manifest", manifest, "--destination", out, "--urls-per-task", "20", "--json")
+    assert ran.code == 0, ran.err
+    assert (ran.summary["uploaded"], origin.hits.total() - before) == (100_000, 20)
+    stored = files(out)
+    rows = check_accounts(stored, ran.summary, 100_000)
+    assert len(images(stored)) == 20
+    assert ran.summary["bytes_out"] == sum(map(len, images(stored).values()))
+    assert [rows[number]["url"] for number in (0, 21, 99_999)] == [small[0], small[1], small[19]]
 
 
 def test_a_manifests_own_keys_and_templates_are_taken(imgrelay: Command, origin: Origin, tmp_path: Path):
