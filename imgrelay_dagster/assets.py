@@ -3,6 +3,7 @@
 import dagster as dg
 
 from imgrelay_dagster.graph import day_graph
+from imgrelay_dagster.ops.showing import RELAYED_IMAGES, check_specs
 from imgrelay_dagster.partitions import days
 
 GROUP = "daily"
@@ -17,9 +18,10 @@ daily_manifests = dg.AssetSpec(
 relayed_images = dg.AssetsDefinition.from_graph(
     day_graph,
     keys_by_input_name={"day_manifest": daily_manifests.key},
-    keys_by_output_name={"result": dg.AssetKey("relayed_images")},
+    keys_by_output_name={"result": RELAYED_IMAGES},
     partitions_def=days,
     group_name=GROUP,
+    check_specs=check_specs(days),
     descriptions_by_output_name={
         "result": "The images of each day's manifest with the template laid over them, in the destination. "
         "Materializing a day again does only what is left of it."

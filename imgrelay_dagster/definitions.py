@@ -1,5 +1,7 @@
 """The front door: everything that Dagster is shown."""
 
+import warnings
+
 import dagster as dg
 
 from imgrelay_dagster.assets import daily_manifests, relayed_images
@@ -8,6 +10,9 @@ from imgrelay_dagster.jobs import relay, relay_day
 from imgrelay_dagster.resources import build_resources
 from imgrelay_dagster.schedules import daily_drop
 from imgrelay_dagster.sensors import housekeeping, inbox, late_manifests, shards
+
+# Dagster attaches sensors to their jobs by a parameter that it calls beta itself; a terminal need not show that.
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 defs = dg.Definitions(
     assets=[daily_manifests, relayed_images],

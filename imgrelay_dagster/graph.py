@@ -11,6 +11,7 @@ import dagster as dg
 from imgrelay_dagster.forms import day_config_mapping
 from imgrelay_dagster.ops.plan import plan
 from imgrelay_dagster.ops.report import report
+from imgrelay_dagster.ops.showing import CHECK_OUTPUTS
 from imgrelay_dagster.ops.stages import compose, download, upload
 
 
@@ -23,10 +24,15 @@ def _relay(planned: Any, tasks: Any) -> Any:
 @dg.graph(description="Download images, lay a template over each, store the results.")
 def relay_graph() -> Any:
     """What job `relay` is made of."""
-    return _relay(*plan())
+    return _relay(*plan()).result
 
 
-@dg.graph(name="relayed_images", config=day_config_mapping)
+@dg.graph(
+    name="relayed_images",
+    config=day_config_mapping,
+    out={"result": dg.GraphOut(), **{name: dg.GraphOut() for name in CHECK_OUTPUTS}},
+)
 def day_graph(day_manifest: Any) -> Any:
     """What asset `relayed_images` is made of: the same, once the day's manifest is there."""
-    return _relay(*plan(day_manifest))
+    reported = _relay(*plan(day_manifest))
+    return {"result": reported.result, **{name: getattr(reported, check) for name, check in CHECK_OUTPUTS.items()}}

@@ -25,6 +25,7 @@ print(json.dumps({
     "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
     "resources": sorted(repository.get_top_level_resources()),
     "ops": sorted(node.name for node in job.graph.nodes),
+    "asset checks": sorted(key.name for key in repository.asset_graph.asset_check_keys),
     "executor": job.executor_def.name,
     "retry strategy": job.tags["dagster/retry_strategy"],
 }))
@@ -42,6 +43,7 @@ def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path:
         "sensors": ["housekeeping", "inbox", "late_manifests", "shards"],
         "resources": ["http", "io_manager", "stores", "templates"],
         "ops": ["compose", "download", "plan", "report", "upload"],
+        "asset checks": ["destination_holds_results", "failed_entries"],
         "executor": "multiprocess",
         "retry strategy": "ALL_STEPS",
     }

@@ -25,7 +25,7 @@ from imgrelay_dagster.console import Console
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.ops.report import summary_metadata
+from imgrelay_dagster.ops.showing import summary_metadata
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text

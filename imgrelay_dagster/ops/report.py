@@ -8,6 +8,7 @@ import dagster as dg
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.housekeeping import counts_tag, joined_summary
 from imgrelay_dagster.ops.plan import Planned
+from imgrelay_dagster.ops.showing import CHECKS, check_results, inspected, pictured, summary_metadata
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
 from imgrelay_dagster.relay.announce import most_frequent
@@ -15,12 +16,15 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import release
 from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix
+from imgrelay_dagster.relay.summary import Summary
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
 
 @dg.op(
-    out=dg.Out(dg.Nothing),
+    out={
+        "result": dg.Out(dg.Nothing),
+        **{name: dg.Out(dg.Nothing, is_required=False, description="Asset check.") for name in CHECKS},
+    },
     tags={"dagster/priority": "4"},
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
 )
@@ -32,7 +36,7 @@ def report(
     templates: TemplatesResource,
     planned: Planned,
     tallies: list[TaskTally],
-) -> Iterator[dg.Output[None]]:
+) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
     """Finish what was set aside, write results and summary, then fail the run if too many entries failed.
 
     Always the run's last step: a failure raised here leaves nothing undone.
@@ -64,26 +68,13 @@ def report(
         + (f", {sum(len(tally.late) for tally in tallies)} of them after the others" if late else "")
     )
     # A day's partition shows what became of its whole manifest.
-    yield dg.Output(None, metadata=summary_metadata(joined, settings.destination) if step.day and joined else metadata)
+    told = joined if step.day and joined else summary
+    seen = inspected(stores.open_brief(settings.destination), told)
+    yield dg.Output(None, metadata={**summary_metadata(told, settings.destination), **pictured(told, seen)})
+    if step.day is not None:
+        yield from check_results(told, seen)
     if summary.status != "success":
         raise dg.Failure(description=why_failed(summary, settings), metadata=metadata, allow_retries=False)
-
-
-def summary_metadata(summary: Summary, destination: str) -> dict[str, dg.MetadataValue]:
-    """The counts as numbers, so that they plot. What matters most comes first: a row of the log shows seven."""
-
-    def numbers(*names: str) -> dict[str, dg.MetadataValue]:
-        return {name: dg.MetadataValue.int(getattr(summary, name)) for name in names}
-
-    return {
-        **numbers("entries", "uploaded", "unchanged", "failed", "not_attempted"),
-        "reasons": dg.MetadataValue.text(most_frequent(summary.reasons, len(summary.reasons)) or "none failed"),
-        "results": dg.MetadataValue.path(f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"),
-        "report": dg.MetadataValue.path(f"{destination}/{results_prefix(summary.dataset, summary.run_id)}/{REPORT}"),
-        **numbers("bytes_in", "bytes_out"),
-        "seconds": dg.MetadataValue.float(summary.seconds),
-        "images_per_second": dg.MetadataValue.float(summary.images_per_second),
-    }
 
 
 def why_failed(summary: Summary, settings: Settings) -> str:

@@ -17,6 +17,7 @@ from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.page.gather import Stored
 from imgrelay_dagster.relay.picture.decode import HIGHEST_MAX_PIXELS, Source
 from imgrelay_dagster.relay.picture.image_header import SourceFormat
+from imgrelay_dagster.relay.picture.layout import Size
 
 SIDES = (240, 180)
 """Largest width and height of a picture on the sheet, in pixels: sharp at half of it on a phone."""
@@ -67,7 +68,7 @@ def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Small]:
             found = store.get(stored.key)
             if found.meta["size"] > LARGEST_OBJECT:
                 continue
-            image = _shrunk(bytes(found.bytes()))
+            image = shrunk(bytes(found.bytes()), SIDES)
         except (FileNotFoundError, EntryFailure):
             continue
         except (BaseError, OSError, ValueError):
@@ -78,17 +79,21 @@ def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Small]:
         yield Small(stored, image, data_uri(image, "webp", QUALITY))
 
 
-def _shrunk(data: bytes) -> Image.Image:
+def shrunk(data: bytes, sides: Size) -> Image.Image:
+    """The picture in `data`, at most as wide and high as `sides`; a grey one for what would take long to decode.
+
+    Raises EntryFailure: it is no picture.
+    """
     source = Source.inspect(data, HIGHEST_MAX_PIXELS)
     if source.format is not SourceFormat.JPEG and source.pixels > LARGEST_DECODED:
-        return Image.new("RGB", SIDES, "#888888")
-    image = source.decode(_within).image
-    return image.resize(_within(image.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        return Image.new("RGB", sides, "#888888")
+    image = source.decode(lambda size: _within(size, sides)).image
+    return image.resize(_within(image.size, sides), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _within(size: tuple[int, int]) -> tuple[int, int]:
-    """The size cut down to `SIDES`, its shape kept."""
-    ratio = min(1.0, SIDES[0] / size[0], SIDES[1] / size[1])
+def _within(size: Size, sides: Size) -> Size:
+    """The size cut down to `sides`, its shape kept."""
+    ratio = min(1.0, sides[0] / size[0], sides[1] / size[1])
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 

@@ -1,0 +1,167 @@
+"""What Dagster's pages show of a run, and the checks that a run makes of itself."""
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from obstore.store import LocalStore
+from PIL import Image
+
+from imgrelay_dagster.assets import daily_manifests, relayed_images
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.jobs import relay_day
+from imgrelay_dagster.ops.showing import (
+    CHECKS,
+    DESTINATION_HOLDS,
+    FAILED_ENTRIES,
+    INLINE,
+    check_results,
+    failure_table,
+    inspected,
+    pictured,
+    summary_metadata,
+)
+from imgrelay_dagster.relay.inspection import SAMPLE, Inspection, inspect_destination
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
+from imgrelay_dagster.relay.receipts import record_json
+from imgrelay_dagster.relay.summary import Summary
+from imgrelay_dagster.resources import build_resources
+
+LARGEST_URI = 200_000
+"""Bytes of an embedded image that Dagster's pages still bear."""
+
+
+def summary(**more: object) -> Summary:
+    values = {"run_id": "run1", "dataset": "birds", "status": "success", "entries": 5, "uploaded": 5, "unchanged": 0}
+    values |= {"failed": 0, "not_attempted": 0, "reasons": {}, "bytes_in": 0, "bytes_out": 0, "seconds": 1.0}
+    return Summary(**{**values, "images_per_second": 5.0, **more})
+
+
+ALL_REASONS = {reason.value: 10_000 - number for number, reason in enumerate(Reason)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """A destination with the results of a run that stored `SAMPLE` noisy images."""
+    store = LocalStore(tmp_path)
+    lines = []
+    for line in range(1, SAMPLE + 1):
+        buffer = io.BytesIO()
+        Image.effect_noise((320, 240), 90 + line).save(buffer, "jpeg")
+        data = buffer.getvalue()
+        store.put(f"h/{line}.jpg", data)
+        digest = hashlib.sha256(data).hexdigest()
+        stored = {"outcome": Outcome.UPLOADED, "bytes_out": len(data), "sha256": digest}
+        lines.append(record_json.dump_json(Record(line, "http://h/a", key=f"h/{line}.jpg", **stored)))
+    lines.append(record_json.dump_json(Record(99, "http://h/b", outcome=Outcome.FAILED, reason=Reason.TIMEOUT)))
+    store.put("_relay/birds/runs/run1/results.jsonl", b"\n".join(lines) + b"\n")
+    return store
+
+
+def test_a_destination_that_holds_everything_is_told_so(store: LocalStore):
+    seen = inspect_destination(store, "birds", "run1")
+    assert (seen.checked, seen.wrong, len(seen.images)) == (SAMPLE, [], SAMPLE)
+
+
+def test_images_that_are_gone_changed_or_cut_are_named(store: LocalStore, tmp_path: Path):
+    (tmp_path / "h" / "1.jpg").unlink()
+    (tmp_path / "h" / "2.jpg").write_bytes(b"short")
+    changed = bytearray((tmp_path / "h" / "3.jpg").read_bytes())
+    changed[-10] ^= 1
+    (tmp_path / "h" / "3.jpg").write_bytes(changed)
+    seen = inspect_destination(store, "birds", "run1")
+    assert seen.wrong[0] == "h/1.jpg: gone"
+    assert seen.wrong[1].startswith("h/2.jpg: 5 bytes, ")
+    assert seen.wrong[2] == "h/3.jpg: not the bytes that were stored"
+    assert (len(seen.wrong), len(seen.images)) == (3, SAMPLE - 3)
+
+
+def test_the_look_into_the_destination_stops_when_its_time_is_over(store: LocalStore):
+    ticks = iter(range(0, 1000, 6))
+    assert inspect_destination(store, "birds", "run1", clock=lambda: float(next(ticks))).checked == 2
+
+
+def test_the_contact_sheet_is_one_small_image(store: LocalStore):
+    shown = pictured(summary(), inspect_destination(store, "birds", "run1"))
+    assert list(shown) == ["contact_sheet"]
+    uri = str(shown["contact_sheet"].value).removeprefix("![stored images](").removesuffix(")")
+    assert len(uri) < LARGEST_URI
+    with Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")))) as sheet:
+        assert sheet.width > 3 * sheet.height > 600
+
+
+def test_a_run_that_stored_nothing_has_no_sheet():
+    assert pictured(summary(), Inspection()) == {}
+    assert pictured(summary(), None) == {}
+
+
+def test_failures_stand_in_a_table_that_shows_at_once():
+    few = failure_table(summary(failed=3, reasons={"timeout": 2, "http_status": 1}))
+    assert few.splitlines()[2].startswith("| `timeout` | 2 | Too slow")
+    assert len(few.splitlines()) == 4
+    many = failure_table(summary(failed=1, reasons=ALL_REASONS))
+    assert len(many) < INLINE
+    named = sum(f"`{reason}`" in many for reason in ALL_REASONS)
+    assert f"and {len(ALL_REASONS) - named} more reasons" in many
+
+
+def test_the_report_is_a_link_where_the_destination_is_served(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("IMGRELAY_DESTINATION_URL", raising=False)
+    assert summary_metadata(summary(), "/out")["report"] == dg.MetadataValue.path(
+        "/out/_relay/birds/runs/run1/report.html"
+    )
+    monkeypatch.setenv("IMGRELAY_DESTINATION_URL", "https://images.example.org/framed/")
+    assert summary_metadata(summary(), "/out")["report"] == dg.MetadataValue.url(
+        "https://images.example.org/framed/_relay/birds/runs/run1/report.html"
+    )
+    monkeypatch.setenv("IMGRELAY_DESTINATION_URL", "javascript:alert(1)//")
+    assert isinstance(summary_metadata(summary(), "/out")["report"], dg.PathMetadataValue)
+
+
+def test_the_checks_say_what_is_wrong():
+    failing = summary(failed=3, uploaded=2, reasons={"timeout": 2, "http_status": 1})
+    entries, holds = check_results(failing, Inspection(checked=9, wrong=["a.jpg: gone"]))
+    assert (entries.passed, entries.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert entries.description == "3 of 5 entries failed: 2 timeout, 1 http_status"
+    assert (holds.passed, holds.description) == (False, "a.jpg: gone")
+    entries, holds = check_results(summary(), Inspection(checked=5))
+    assert (entries.passed, holds.passed) == (True, True)
+    _, holds = check_results(summary(), None)
+    assert (holds.passed, holds.severity) == (False, dg.AssetCheckSeverity.WARN)
+
+
+def test_results_that_cannot_be_read_are_no_trouble_of_the_runs(tmp_path: Path):
+    results = tmp_path / "_relay" / "birds" / "runs" / "run1" / "results.jsonl"
+    results.parent.mkdir(parents=True)
+    results.write_text('no "outcome":"uploaded"\n')
+    assert inspected(LocalStore(tmp_path), summary()) is None
+
+
+def test_a_day_is_checked_by_its_own_run(origin: Origin, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Twice: then an image that was stored before is gone. The checks belong to the day's partition."""
+    day, drops = "2026-01-05", tmp_path / "drops"
+    drops.mkdir()
+    (drops / f"{day}.txt").write_text("\n".join(map(origin.url, ("jpeg/dawn.jpg", "bad/gone.jpg"))))
+    monkeypatch.setenv("IMGRELAY_MANIFESTS", str(drops))
+    monkeypatch.setenv("IMGRELAY_DESTINATION", str(tmp_path / "out"))
+    config = {"ops": {"relayed_images": {"config": {"tolerated_failure_percentage": 50}}}}
+    monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1")
+    monkeypatch.setenv("IMGRELAY_STAGING", str(tmp_path / "staging"))
+    definitions = dg.Definitions([daily_manifests, relayed_images], jobs=[relay_day], resources=build_resources())
+    job = definitions.resolve_job_def("relay_day")
+
+    def checks(instance: dg.DagsterInstance) -> dict[str, tuple[bool, str | None, str | None]]:
+        told = job.execute_in_process(config, instance, partition_key=day).get_asset_check_evaluations()
+        return {check.check_name: (check.passed, check.description, check.partition) for check in told}
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        first = checks(instance)
+        assert set(first) == set(CHECKS)
+        assert first[FAILED_ENTRIES] == (False, "1 of 2 entries failed: 1 http_status", day)
+        assert first[DESTINATION_HOLDS] == (True, "1 stored images are as recorded", day)
+        (image,) = (tmp_path / "out" / "127.0.0.1").iterdir()
+        image.unlink()
+        assert checks(instance)[DESTINATION_HOLDS] == (False, f"127.0.0.1/{image.name}: gone", day)
