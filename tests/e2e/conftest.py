@@ -19,7 +19,10 @@ def day_before(days: int) -> str:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """`dagster dev` as a user starts it. Every test uses days, datasets and file names of its own."""
+    """`dagster dev` as a user starts it. Every test uses days, datasets and file names of its own.
+
+    Days of the last month belong to the test of sensor `late_manifests`, which would relay anything that lies there.
+    """
     folder = tmp_path_factory.mktemp("e2e")
     inbox = folder / "inbox"
     inbox.mkdir()

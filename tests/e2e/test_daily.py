@@ -1,34 +1,116 @@
-"""Daily drops under the real daemon and webserver: backfills, missing days."""
+"""Daily drops under the real daemon and webserver: schedule, late days, backfills, missing days."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
 
 from imgrelay_dagster.demo.origin import Origin
+from tests.conftest import ROOT
 from tests.e2e.conftest import day_before
-from tests.e2e.ui import backfill, runs_tagged, wait_for_backfill
+from tests.e2e.ui import (
+    backfill,
+    runs_tagged,
+    schedule_ticks,
+    sensor_ticks,
+    start_schedule,
+    start_sensor,
+    stop_schedule,
+    stop_sensor,
+    wait_for_backfill,
+)
 from tests.instance import Served
+from tests.running import until
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def urls(origin: Origin, day: str, count: int) -> list[str]:
     return [origin.url(f"jpeg/small-dawn.jpg?{day}-{number}") for number in range(count)]
 
 
+def drop(served: Served, origin: Origin, day: str, count: int) -> None:
+    """A manifest that came a minute ago: a younger one might still be being written."""
+    path = served.manifests / served.write_manifest(f"{day}.txt", urls(origin, day, count))
+    written = time.time() - 60
+    os.utime(path, (written, written))
+
+
+def runs_of(served: Served, day: str) -> list[str]:
+    """The runs of a day, the latest first."""
+    return list(runs_tagged(served, dagster__partition=day))
+
+
 def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one_does_only_what_is_left(
     served: Served, origin: Origin
 ):
-    first, missing, last = days = [day_before(number) for number in (23, 22, 21)]
+    start_schedule(served, "daily_drop")  # its hour comes while this test goes on
+    first, missing, last = days = [day_before(number) for number in (43, 42, 41)]
     for day in (first, last):
-        served.write_manifest(f"{day}.txt", urls(origin, day, 3))
+        drop(served, origin, day, 3)
     origin.hits.clear()
     assert wait_for_backfill(served, backfill(served, days)) == "COMPLETED_FAILED"
-    by_day = {day: list(runs_tagged(served, dagster__partition=day)) for day in days}
-    assert [len(found) for found in by_day.values()] == [1, 1, 1]
-    assert served.failure(by_day[missing][0]).startswith(f"there is no manifest of day {missing}; looked for ")
+    assert [len(runs_of(served, day)) for day in days] == [1, 1, 1]
+    assert served.failure(runs_of(served, missing)[0]).startswith(f"there is no manifest of day {missing}; looked for ")
     for day in (first, last):
-        assert served.summary(by_day[day][0])["dataset"] == f"daily-{day}"
-        assert served.summary(by_day[day][0])["uploaded"] == 3
+        summary = served.summary(runs_of(served, day)[0])
+        assert (summary["dataset"], summary["uploaded"]) == (f"daily-{day}", 3)
     assert origin.hits.total() == 6
 
-    served.write_manifest(f"{missing}.txt", urls(origin, missing, 2))
-    assert wait_for_backfill(served, backfill(served, days)) == "COMPLETED_SUCCESS"
-    latest = {day: next(iter(runs_tagged(served, dagster__partition=day))) for day in days}
-    assert [served.summary(latest[day])["uploaded"] for day in days] == [0, 2, 0]
-    assert [served.summary(latest[day])["unchanged"] for day in days] == [3, 0, 3]
+    drop(served, origin, missing, 2)
+    assert wait_for_backfill(served, backfill_by_command(served, first, last)) == "COMPLETED_SUCCESS"
+    latest = [served.summary(runs_of(served, day)[0]) for day in days]
+    assert [summary["uploaded"] for summary in latest] == [0, 2, 0]
+    assert [summary["unchanged"] for summary in latest] == [3, 0, 3]
     assert origin.hits.total() == 8
+
+
+def backfill_by_command(served: Served, first: str, last: str) -> str:
+    """Ask for a backfill on the command line, beside the running servers; returns its id."""
+    before = {found.backfill_id for found in served.dagster.get_backfills()}
+    command = ["job", "backfill", "-w", ROOT / "workspace.yaml", "-j", "relay_day", "--from", first, "--to", last]
+    done = subprocess.run(
+        [Path(sys.executable).parent / "dagster", *command, "--noprompt"],
+        env=served.environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (asked,) = {found.backfill_id for found in served.dagster.get_backfills()} - before
+    return asked
+
+
+def test_a_day_without_a_manifest_is_a_skipped_tick_and_is_relayed_once_when_it_comes_and_again_when_it_is_rewritten(
+    served: Served, origin: Origin
+):
+    ticks = until(lambda: schedule_ticks(served, "daily_drop"), 240, "the schedule's hour has come")
+    stop_schedule(served, "daily_drop")
+    (tick,) = ticks
+    assert (tick["status"], tick["runIds"]) == ("SKIPPED", [])
+    assert tick["skipReason"].startswith("there is no manifest of day ")
+    assert str(served.manifests) in tick["skipReason"]
+
+    day = day_before(3)
+    drop(served, origin, day, 3)
+    start_sensor(served, "late_manifests")
+    (run_id,) = until(lambda: runs_of(served, day), 120, "the late day is asked for")
+    tags = served.tags(run_id)
+    assert (tags["imgrelay/dataset"], tags["imgrelay/manifest"]) == (
+        f"daily-{day}",
+        str(served.manifests / f"{day}.txt"),
+    )
+    assert served.wait_for(run_id) == "SUCCESS"
+    drop(served, origin, day, 5)
+    again, _ = until(
+        lambda: runs if len(runs := runs_of(served, day)) > 1 else None, 180, "the new version is asked for"
+    )
+    assert served.wait_for(again) == "SUCCESS"
+    assert (served.summary(again)["unchanged"], served.summary(again)["uploaded"]) == (3, 2)
+    until(lambda: sensor_ticks(served, "late_manifests")[0]["status"] == "SKIPPED", 120, "nothing is late any more")
+    assert runs_of(served, day) == [again, run_id]
+    stop_sensor(served, "late_manifests")
