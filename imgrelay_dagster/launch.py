@@ -268,7 +268,8 @@ def why(instance: dg.DagsterInstance, run_id: str) -> str:
             if failure.user_failure_data and failure.user_failure_data.description:
                 return failure.user_failure_data.description
             return f"step {event.step_key} failed: {_first_line(failure.error)}"
-        return _first_line(event.job_failure_data.error) or event.message or "the run failed"
+        told: Any = event.event_specific_data  # None where the run monitor ended it
+        return _first_line(told and told.error) or event.message or "the run failed"
     return "the run failed; its page in the Dagster UI says more"
 
 
