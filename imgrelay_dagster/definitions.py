@@ -7,7 +7,7 @@ import dagster as dg
 from imgrelay_dagster.assets import daily_manifests, relayed_images
 from imgrelay_dagster.executors import relay_executor
 from imgrelay_dagster.jobs import relay, relay_day
-from imgrelay_dagster.resources import build_resources
+from imgrelay_dagster.resources import build_resources, fixed
 from imgrelay_dagster.schedules import daily_drop
 from imgrelay_dagster.sensors import housekeeping, inbox, late_manifests, shards
 
@@ -19,7 +19,7 @@ defs = dg.Definitions(
     jobs=[relay, relay_day],
     schedules=[daily_drop],
     sensors=[housekeeping, inbox, late_manifests, shards],
-    resources=build_resources(),
+    resources=fixed(build_resources()),
     executor=relay_executor,
 )
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def _forget_empty_settings() -> None:
     """Let an empty AWS_* variable, as an .env file leaves it, count as not set: obstore's client panics on some."""
     for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
         del os.environ[name]
+
+
+def fixed(resources: Mapping[str, object]) -> dict[str, dg.ResourceDefinition]:
+    """The resources without their config, which the launchpad of an asset would otherwise let anybody change.
+
+    Whoever can launch a run must not thereby lift the address guard, nor read or write the host's files.
+    """
+    return {name: _fixed(resource) for name, resource in resources.items()}
+
+
+def _fixed(resource: object) -> dg.ResourceDefinition:
+    if isinstance(resource, dg.ConfigurableIOManagerFactory):
+        return dg.IOManagerDefinition(resource.create_io_manager, config_schema={})
+    return dg.ResourceDefinition(lambda _: resource, config_schema={})
 
 
 def _record_io_manager(s3: S3Resource) -> dg.ConfigurableIOManagerFactory:  # type: ignore[type-arg]

@@ -9,7 +9,7 @@ import yaml
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_graphql.schema.run_config import default_values_yaml_from_type_snap
 
-from imgrelay_dagster.config import RelayConfig
+from imgrelay_dagster.config import RelayConfig, RelayOptions
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.forms import relay_run_config
 from imgrelay_dagster.paths import allow_arguments
@@ -158,3 +158,27 @@ def test_a_wrong_form_is_refused_before_anything_starts():
     with pytest.raises(dg.DagsterInvalidConfigError, match="quality"):
         dg.validate_run_config(job, {"urls": ["http://h/a"], "output": {"quality": "high"}})
     assert dg.validate_run_config(job, URLS)
+
+
+def test_whoever_launches_a_day_changes_no_resource():
+    job = defs.resolve_job_def("relay_day")
+    for name, value in (
+        ("http", {"allowed_hosts": ["0.0.0.0/0"]}),
+        ("stores", {"staging_address": "/etc"}),
+        ("templates", {"folder": "/etc"}),
+        ("io_manager", {"base_dir": "/etc"}),
+    ):
+        with pytest.raises(dg.DagsterInvalidConfigError, match="unexpected config entry"):
+            dg.validate_run_config(job, {"resources": {name: {"config": value}}})
+
+
+def test_the_form_of_a_day_has_what_its_day_leaves_open():
+    job = defs.resolve_job_def("relay_day")
+    form = job.run_config_schema.config_type.fields["ops"].config_type.fields["relayed_images"].config_type
+    fields = form.fields["config"].config_type.fields
+    assert set(RelayOptions.model_fields) - set(fields) == {"dataset", "max_concurrent"}
+    assert all(field.description for field in fields.values())
+    given = {"ops": {"relayed_images": {"config": {"output": {"quality": 500}}}}}
+    with pytest.raises(dg.DagsterError) as refused:
+        dg.validate_run_config(job, given)
+    assert str(refused.value) == "output.quality: 500 is refused: input should be less than or equal to 100"
