@@ -9,7 +9,7 @@ from imgrelay_dagster.executors import relay_executor
 from imgrelay_dagster.jobs import relay, relay_day
 from imgrelay_dagster.resources import build_resources, fixed
 from imgrelay_dagster.schedules import daily_drop
-from imgrelay_dagster.sensors import housekeeping, inbox, late_manifests, shards
+from imgrelay_dagster.sensors import canceled_runs, failed_runs, housekeeping, inbox, late_manifests, shards
 
 # Dagster attaches sensors to their jobs by a parameter that it calls beta itself; a terminal need not show that.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
@@ -18,7 +18,7 @@ defs = dg.Definitions(
     assets=[daily_manifests, relayed_images],
     jobs=[relay, relay_day],
     schedules=[daily_drop],
-    sensors=[housekeeping, inbox, late_manifests, shards],
+    sensors=[housekeeping, inbox, late_manifests, shards, failed_runs, canceled_runs],
     resources=fixed(build_resources()),
     executor=relay_executor,
 )

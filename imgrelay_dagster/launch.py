@@ -32,6 +32,7 @@ from imgrelay_dagster.relay.report import Summary
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import is_remote
 from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.why import why
 
 INVOCATION_TAG = "imgrelay/invocation"
 """Marks the run of one command, so that its progress can be followed while it is being executed."""
@@ -254,29 +255,6 @@ def _canceled(summary: Summary | None) -> str:
     if summary is None:
         return "cancelled while the run was being planned; nothing was relayed"
     return f"cancelled; launch again to do the {summary.not_attempted:,} entries that were not attempted"
-
-
-def why(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The sentence of the step or run that failed first."""
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
-    for entry in instance.all_logs(run_id, of_type=kinds):
-        event = entry.dagster_event
-        if event is None:
-            continue
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            if failure.user_failure_data and failure.user_failure_data.description:
-                return failure.user_failure_data.description
-            return f"step {event.step_key} failed: {_first_line(failure.error)}"
-        told: Any = event.event_specific_data  # None where the run monitor ended it
-        return _first_line(told and told.error) or event.message or "the run failed"
-    return "the run failed; its page in the Dagster UI says more"
-
-
-def _first_line(error: Any) -> str:
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return "" if error is None else error.message.strip().splitlines()[0]
 
 
 def _short(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from imgrelay_dagster.drops import find_late
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
 from imgrelay_dagster.inbox import SENSOR, interval, look_into_inbox
 from imgrelay_dagster.jobs import relay, relay_day
+from imgrelay_dagster.notify import tell
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.shard_runs import shard_requests
 
@@ -86,3 +87,33 @@ def late_manifests(context: dg.SensorEvaluationContext, stores: StoresResource) 
     if late.requests:
         return dg.SensorResult(run_requests=late.requests, cursor=late.cursor)
     return dg.SensorResult(skip_reason="; ".join(late.notes) or "no manifest is late", cursor=late.cursor)
+
+
+TELLING = (
+    "Tells of every run that {}: a line in the log IMGRELAY_FAILURES_LOG, and a POST to IMGRELAY_WEBHOOK_URL, "
+    "each where it is set. Launches nothing; leave it on."
+)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.FAILURE,
+    name="failed_runs",
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=TELLING.format("fails"),
+)
+def failed_runs(context: dg.RunStatusSensorContext) -> None:
+    """Tell of a run that failed."""
+    tell(context)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.CANCELED,
+    name="canceled_runs",
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=TELLING.format("is cancelled"),
+)
+def canceled_runs(context: dg.RunStatusSensorContext) -> None:
+    """Tell of a run that was cancelled."""
+    tell(context)

@@ -40,7 +40,7 @@ def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path:
         "jobs": ["relay", "relay_day"],
         "assets": ["daily_manifests", "relayed_images"],
         "schedules": ["daily_drop"],
-        "sensors": ["housekeeping", "inbox", "late_manifests", "shards"],
+        "sensors": ["canceled_runs", "failed_runs", "housekeeping", "inbox", "late_manifests", "shards"],
         "resources": ["http", "io_manager", "stores", "templates"],
         "ops": ["compose", "download", "plan", "report", "upload"],
         "asset checks": ["destination_holds_results", "failed_entries"],

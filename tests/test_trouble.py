@@ -18,8 +18,8 @@ from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.launch import why
 from imgrelay_dagster.paths import ARGUMENT_PATHS
+from imgrelay_dagster.why import why
 from tests.conftest import Ran
 from tests.hostile import HostileOrigin
 from tests.running import Running, assert_quiet, until
