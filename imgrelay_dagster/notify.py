@@ -69,7 +69,7 @@ def describe(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Note:
     """What there is to tell of a run that has ended."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     canceled = run.status is dg.DagsterRunStatus.CANCELED
-    reason = "it was cancelled" if canceled else redact_text(why(instance, run.run_id))
+    reason = "it was cancelled" if canceled else redact_text(why(instance, run.run_id).splitlines()[0])
     again = run.tags.get("dagster/will_retry") == "true"
     status = run.status.value
     about = f", dataset {run.tags[DATASET_TAG]}" if DATASET_TAG in run.tags else ""

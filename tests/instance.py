@@ -105,6 +105,11 @@ class Served:
         folders = {"IMGRELAY_DESTINATION": str(self.out), "IMGRELAY_MANIFESTS": str(self.manifests)}
         return command_environment(self.home, DAGSTER_DISABLE_TELEMETRY="yes", **folders, **self._environment)
 
+    @property
+    def url(self) -> str:
+        """Where its UI is."""
+        return f"http://127.0.0.1:{self._port}"
+
     def start(self) -> None:
         """Start `dagster dev` in a session of its own and wait until it knows job `relay`."""
         (self._port,) = free_ports(1)
@@ -215,7 +220,7 @@ class Served:
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """A GraphQL query or mutation."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}/graphql",
+            f"{self.url}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json"},
         )

@@ -23,8 +23,8 @@ from imgrelay_dagster.demo.ports import HOST, free_ports
 
 BIN = "pginstall/bin"
 START_LIMIT, STOP_LIMIT = 60.0, 20.0
-UNPRIVILEGED = "nobody"
-"""Who PostgreSQL runs as where the tests are run by root: it refuses to be root itself."""
+UNPRIVILEGED = 65534
+"""Whom (nobody, by number) PostgreSQL runs as where the tests are run by root: it refuses to be root itself."""
 
 
 class Postgres:
@@ -117,4 +117,4 @@ def _demoted() -> list[str]:
         return []
     setpriv = shutil.which("setpriv")
     assert setpriv, "setpriv (of util-linux) is missing, without which root cannot start PostgreSQL"
-    return [setpriv, f"--reuid={UNPRIVILEGED}", "--regid=nogroup", "--clear-groups", "--pdeathsig=INT", "--"]
+    return [setpriv, f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups", "--pdeathsig=INT", "--"]

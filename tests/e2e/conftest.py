@@ -2,10 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.browser import start_browser
+from tests.hooks import Webhook
 from tests.instance import Served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 def utc_now() -> datetime:
@@ -18,7 +24,14 @@ def day_before(days: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def webhook() -> Iterator[Webhook]:
+    """Is told of runs that fail or are cancelled."""
+    with Webhook() as hook:
+        yield hook
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Served]:
     """`dagster dev` as a user starts it. Every test uses days, datasets and file names of its own.
 
     Days of the last month belong to the test of sensor `late_manifests`, which would relay anything that lies there.
@@ -31,7 +44,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         folder,
         IMGRELAY_INBOX=str(inbox),
         IMGRELAY_INBOX_INTERVAL="5",
+        IMGRELAY_WEBHOOK_URL=webhook.url,
+        IMGRELAY_FAILURES_LOG=str(folder / "failures.log"),
         IMGRELAY_FIRST_DAY=day_before(60),
         IMGRELAY_DROP_AT=f"{drop_at:%H:%M}",
     ) as instance:
         yield instance
+
+
+@pytest.fixture
+def page() -> Iterator["Page"]:
+    """A page of a headless Chromium; the test is skipped where none can be started."""
+    with start_browser() as browser:
+        yield browser.new_page(viewport={"width": 1400, "height": 900})

@@ -1,0 +1,91 @@
+"""What people do with the mouse: launch from the launchpad, follow the run, backfill, look at asset and report."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgrelay_dagster.demo.origin import Origin
+from tests.e2e.conftest import day_before
+from tests.e2e.ui import runs_tagged, sensor_ticks, stop_sensor, wait_for_backfill
+from tests.instance import Served
+from tests.running import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PATIENCE = 120_000
+"""Milliseconds until something shows, on a machine that is busy with other things."""
+
+
+def urls(origin: Origin, name: str, count: int) -> list[str]:
+    return [origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") for n in range(count)]
+
+
+def test_a_run_is_launched_from_the_launchpad_and_followed_to_its_end(served: Served, origin: Origin, page: "Page"):
+    page.set_default_timeout(PATIENCE)
+    manifest = served.write_manifest("clicked.txt", [*urls(origin, "clicked", 3), origin.url("missing.jpg")])
+    page.goto(f"{served.url}/locations/imgrelay/jobs/relay/playground")
+    page.get_by_text("No errors").wait_for()
+    page.locator(".CodeMirror").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(f"manifest: {manifest}\ntolerated_failure_percentge: 50\n")
+    page.get_by_text("Received unexpected config entry").first.wait_for()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(f"manifest: {manifest}\ntolerated_failure_percentage: 50\n")
+    page.get_by_text("No errors").wait_for()
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url("**/runs/*")
+    run_id = page.url.rpartition("/")[2]
+    page.get_by_text("RUN_SUCCESS").wait_for()
+    page.get_by_text("3 uploaded, 0 unchanged, 1 failed, 0 not attempted of 4 entries").wait_for()
+    page.get_by_text("Succeeded (14)").wait_for()  # plan, a chain of three for each of four URLs, report
+    assert served.status(run_id) == "SUCCESS"
+    assert served.summary(run_id)["reasons"] == {"http_status": 1}
+
+
+def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(served: Served, origin: Origin, page: "Page"):
+    page.set_default_timeout(PATIENCE)
+    first, last = days = [day_before(number) for number in (41, 40)]
+    for day, count in zip(days, (2, 3), strict=True):
+        served.write_manifest(f"{day}.txt", urls(origin, day, count))
+    page.goto(f"{served.url}/assets/relayed_images")
+    page.get_by_role("button", name="Materialize").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("input:not([type=checkbox])").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(f"[{first}...{last}]")
+    page.keyboard.press("Enter")
+    dialog.get_by_text("2 partitions").wait_for()
+    dialog.get_by_role("button", name="Launch backfill").click()
+    toast = page.get_by_text(re.compile(r"Created backfill [a-z]+"))
+    toast.wait_for()
+    backfill_id = toast.inner_text().split()[2]
+    assert wait_for_backfill(served, backfill_id) == "COMPLETED_SUCCESS"
+
+    page.goto(f"{served.url}/assets/relayed_images?view=partitions&partition={last}")
+    page.get_by_text("uploaded", exact=True).wait_for()
+    report = page.get_by_text(re.compile(r"/runs/[0-9a-f-]+/report\.html$")).first.inner_text()
+    (run_id,) = runs_tagged(served, dagster__partition=last)
+    assert Path(report) == served.results_folder(run_id) / "report.html"
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.goto(f"file://{report}")
+    seen = page.locator("body").inner_text()
+    assert f"daily-{last}" in seen
+    assert run_id in seen
+    assert troubles == []
+
+
+def test_the_inbox_is_turned_on_by_its_switch_and_says_what_it_sees(served: Served, page: "Page"):
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{served.url}/locations/imgrelay/sensors/inbox")
+    page.get_by_text("once for each content").wait_for()
+    page.locator("label:has(input[type=checkbox])").first.click()
+    try:
+        until(lambda: sensor_ticks(served, "inbox"), 60, "the first tick")
+        page.reload()
+        page.get_by_role("button", name="runs requested").first.click()
+        page.get_by_text("Skip reason: nothing new in").wait_for()
+    finally:
+        stop_sensor(served, "inbox")
