@@ -8,9 +8,9 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from imgrelay_dagster.paths import resolve_manifest
 from imgrelay_dagster.relay.datasets import dataset_name
-from imgrelay_dagster.relay.drops import Dropped, list_inbox
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.inbox import Look, Memory, look
+from imgrelay_dagster.relay.inbox_files import Dropped, list_inbox
 from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.stores import absolute, is_remote
 from imgrelay_dagster.resources import StoresResource

@@ -18,10 +18,10 @@ from imgrelay_dagster import inbox as imgrelay_inbox
 from imgrelay_dagster import sensors
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.relay import drops
-from imgrelay_dagster.relay.drops import Dropped, list_inbox
+from imgrelay_dagster.relay import inbox_files
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.inbox import Look, Memory, look
+from imgrelay_dagster.relay.inbox_files import Dropped, list_inbox
 from imgrelay_dagster.resources import StoresResource
 
 MOST = 3
@@ -203,7 +203,7 @@ def test_an_inbox_that_is_not_there_or_too_full_is_told(tmp_path: Path, monkeypa
         list_inbox(str(tmp_path / "none"), no_store)
     for n in range(4):
         (tmp_path / f"{n}.csv").touch()
-    monkeypatch.setattr(drops, "MOST_FILES", 3)
+    monkeypatch.setattr(inbox_files, "MOST_FILES", 3)
     with pytest.raises(RelayError, match="holds more than 3 files; move away"):
         list_inbox(str(tmp_path), no_store)
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from imgrelay_dagster.relay.drops import MARK_SIZE, Dropped
+from imgrelay_dagster.relay.inbox_files import MARK_SIZE, Dropped
 
 
 @dataclass(frozen=True, slots=True)
