@@ -15,11 +15,14 @@ from multiprocessing import parent_process
 import dagster as dg
 import psutil
 from dagster._core.events import EngineEventData
+from dagster._core.execution.stats import StepEventStatus
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, release
 from imgrelay_dagster.relay.report import Summary, read_summary, write_results
+from imgrelay_dagster.relay.stores import explain
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.tags import COORDINATOR_TAG, DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, SETTLED_TAG
 
@@ -94,12 +97,15 @@ def settle(
         The run's summary; None for one that ended before it was planned.
 
     Raises:
-        RelayError: the destination or the staging space cannot be reached now.
+        RelayError: the destination cannot be reached now.
     """
-    stores.staging(run.run_id).clear()
+    with suppress(RelayError):  # what is left there is cleared in a later round
+        stores.brief_staging(run.run_id).clear()
     if DATASET_TAG not in run.tags:
         return None
-    dataset, store = run.tags[DATASET_TAG], stores.open_brief(run.tags[DESTINATION_TAG])
+    dataset, destination = run.tags[DATASET_TAG], run.tags[DESTINATION_TAG]
+    _see_that_it_answers(stores, destination, dataset)
+    store = stores.open(destination)
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
     release(store, dataset, run.run_id)
     if COORDINATOR_TAG in run.tags:
@@ -113,8 +119,23 @@ def settle(
         )
         instance.report_engine_event(message, run, EngineEventData({"status": dg.MetadataValue.text(summary.status)}))
     elif summary is None:
-        instance.add_run_tags(run.run_id, {RESULTS_TAG: "none: ended before it was planned", SETTLED_TAG: run.run_id})
+        without = "its records are gone" if was_planned(instance, run.run_id) else "ended before it was planned"
+        instance.add_run_tags(run.run_id, {RESULTS_TAG: f"none: {without}", SETTLED_TAG: run.run_id})
     return summary
+
+
+def was_planned(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run came as far as to have a ledger."""
+    steps = instance.get_run_step_stats(run_id, ["plan"])
+    return any(step.status is StepEventStatus.SUCCESS for step in steps)
+
+
+def _see_that_it_answers(stores: StoresResource, destination: str, dataset: str) -> None:
+    """Ask a destination something small: what follows would wait for a minute for one that is away."""
+    try:
+        holder(stores.open_brief(destination), dataset)
+    except (BaseError, OSError) as error:
+        raise RelayError(f"destination {destination!r} cannot be read: {explain(error)}") from error
 
 
 def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
@@ -156,11 +177,20 @@ def end_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Itera
 
 def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
     """Clear the scratch space of runs that are over; yields a line for each."""
-    for run_id in stores.staged_runs():
+    try:
+        staged = stores.staged_runs()
+    except RelayError as error:
+        yield str(error)
+        return
+    for run_id in staged:
         run = instance.get_run_by_id(run_id)
         if run is not None and run.is_finished and _has_been_over(instance, run_id):
-            stores.staging(run_id).clear()
-            yield f"scratch space of run {run_id} is cleared"
+            try:
+                stores.brief_staging(run_id).clear()
+            except RelayError as error:
+                yield str(error)
+            else:
+                yield f"scratch space of run {run_id} is cleared"
 
 
 def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.stats import StepEventStatus
 from dagster._core.instance.ref import InstanceRef
 
 from imgrelay_dagster import exits
@@ -23,7 +22,7 @@ from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.console import Console
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.endings import Endings
-from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle, settle_ended_runs
+from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle, settle_ended_runs, was_planned
 from imgrelay_dagster.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import read_manifest
@@ -134,15 +133,17 @@ class _Launched:
         try:
             summary = settle(self._instance, run, self._stores, seconds=time.time() - began, status=status)
         except RelayError as error:
+            later = f"{error}; its results are written once that works again: by the next launch, or the Dagster daemon"
             if canceled:
-                errors.append(f"cancelled; {error}")
-            elif self._was_planned(run.run_id):  # otherwise the same trouble has been told of already
-                errors.append(str(error))
+                errors.append(f"cancelled; {later}")
+            elif was_planned(self._instance, run.run_id):  # otherwise the same trouble has been told of already
+                errors.append(later)
         else:
             errors += [_canceled(summary)] if canceled else []
+            if not canceled:
+                self._tidy()
         if canceled and run.status is not dg.DagsterRunStatus.CANCELED:
             self._instance.report_run_canceled(run)
-        self._tidy()
         code = exits.CANCELED if canceled else exits.SUCCESS if success else exits.FAILED
         return End(code, tuple(errors), summary, self._destination)
 
@@ -192,10 +193,6 @@ class _Launched:
     def _run(self) -> dg.DagsterRun | None:
         runs = self._instance.get_runs(dg.RunsFilter(tags={INVOCATION_TAG: self._invocation}), limit=1)
         return runs[0] if runs else None
-
-    def _was_planned(self, run_id: str) -> bool:
-        steps = self._instance.get_run_step_stats(run_id, ["plan"])
-        return any(step.status is StepEventStatus.SUCCESS for step in steps)
 
     def _progress(self) -> Callable[[], RunProgress | None]:
         """A look at the run's progress, once there is a run."""

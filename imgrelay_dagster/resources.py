@@ -10,6 +10,7 @@ import boto3.session
 import dagster as dg
 from dagster_aws.s3 import S3PickleIOManager, S3Resource
 from obstore.auth.boto3 import Boto3CredentialProvider
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from pydantic import Field
 
@@ -17,11 +18,13 @@ from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import (
+    ASKING,
     BRIEF,
     PATIENT,
     Patience,
     S3Settings,
     absolute,
+    explain,
     is_remote,
     is_s3,
     open_store,
@@ -41,16 +44,32 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._open(address, PATIENT)
 
     def open_brief(self, address: str) -> ObjectStore:
-        """The same store with short limits, for first questions and for receipts."""
+        """The same store with short limits, for what is done on the side, or once a run is over."""
         return self._open(address, BRIEF)
+
+    def open_at_first(self, address: str) -> ObjectStore:
+        """The same store for the first question, which soon tells that nobody is there."""
+        return self._open(address, ASKING)
 
     def staging(self, run_id: str) -> Staging:
         """The scratch space of one run."""
-        return Staging(self._open(self.staging_address, PATIENT), run_id)
+        address = self.staging_address
+        return Staging(self._open(address, PATIENT), run_id, self._open(address, BRIEF))
+
+    def brief_staging(self, run_id: str) -> Staging:
+        """The same with short limits, for a run that is over."""
+        return Staging(self._open(self.staging_address, BRIEF), run_id)
 
     def staged_runs(self) -> list[str]:
-        """The runs that have scratch files."""
-        found = self._open(self.staging_address, BRIEF).list_with_delimiter()
+        """The runs that have scratch files.
+
+        Raises:
+            RelayError: the staging space cannot be reached.
+        """
+        try:
+            found = self._open(self.staging_address, BRIEF).list_with_delimiter()
+        except (BaseError, OSError) as error:
+            raise RelayError(f"staging {self.staging_address!r} cannot be listed: {explain(error)}") from error
         return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
 
     def _open(self, address: str, patience: Patience) -> ObjectStore:

@@ -31,7 +31,8 @@ from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, take
 from imgrelay_dagster.relay.manifest_rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Stage
 from imgrelay_dagster.relay.plan import plan_run
-from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import open_store
 from imgrelay_dagster.relay.template_folder import TemplateFolder

@@ -14,7 +14,8 @@ from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.picture.output import Format, Output
 from imgrelay_dagster.relay.plan import Plan, check_destination, plan_run
-from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.tasks import LARGEST_TASK, PER_URL_LIMIT, cut, entries_per_task

@@ -10,7 +10,8 @@ from obstore.store import MemoryStore
 from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds
 from imgrelay_dagster.relay.plan import plan_run
-from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.template_folder import TemplateFolder

@@ -16,7 +16,8 @@ from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.progress import Note, StepProgress, read_progress
-from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages import Bench
 from imgrelay_dagster.relay.staging import Staging

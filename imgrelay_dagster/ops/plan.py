@@ -1,9 +1,10 @@
 """Op `plan`: read the manifest, check template and destination, fan out over what is left to do."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,7 @@ from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.housekeeping import is_over, run_process
 from imgrelay_dagster.ops.sources import source_of
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
+from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import DatasetHeld, release, take
 from imgrelay_dagster.relay.plan import check_destination, plan_run
@@ -59,14 +61,17 @@ def plan(
         context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
     with run_failures(), _dataset_held(step), TemporaryDirectory(prefix="imgrelay-") as scratch:
         store = stores.open(settings.destination)
-        made = plan_run(
-            source.rows(),
-            settings,
-            run_id=context.run_id,
-            store=store,
-            templates=templates.open(),
-            scratch=Path(scratch),
-            tick=RunGuard(step).check,
+        made = in_background(
+            lambda check: plan_run(
+                source.rows(),
+                settings,
+                run_id=context.run_id,
+                store=store,
+                templates=templates.open(),
+                scratch=Path(scratch),
+                tick=check,
+            ),
+            RunGuard(step).check,
         )
         if made.shards:
             write_cut(store, settings.dataset, context.run_id, Cut(made.shards, time.time() - began))
@@ -103,17 +108,20 @@ def _run_tags(settings: Settings) -> dict[str, str]:
 def _dataset_held(step: Step) -> Iterator[None]:
     """Hold the dataset for this run from here on; let go of it when it cannot be planned."""
     context, settings = step.context, step.settings
-    store = step.stores.open_brief(settings.destination)
-    check_destination(store, settings, context.run_id)
+    store, first = step.stores.open_brief(settings.destination), step.stores.open_at_first(settings.destination)
+    over = partial(is_over, context.instance)
+    in_background(lambda _: check_destination(first, settings, context.run_id), RunGuard(step).check)
     while True:
+        # A new guard each time, for one that is kept would renew the other run's hold.
+        tick = RunGuard(step).check
         try:
-            take(store, settings.dataset, context.run_id, is_over=lambda run_id: is_over(context.instance, run_id))
+            in_background(lambda _: take(first, settings.dataset, context.run_id, is_over=over), tick)
             break
         except DatasetHeld:
             if settings.shard is None:
                 raise
         # The run queue holds shards back; one that slips past it, or past a run launched by hand, waits here.
-        RunGuard(step).check()  # a new one each time, for one that is kept would renew the other run's hold
+        tick()
         time.sleep(WAIT)
     try:
         yield

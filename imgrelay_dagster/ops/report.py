@@ -12,6 +12,7 @@ from imgrelay_dagster.ops.showing import CHECKS, check_results, inspected, pictu
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
 from imgrelay_dagster.relay.announce import most_frequent
+from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import release
 from imgrelay_dagster.relay.report import write_results
@@ -43,13 +44,17 @@ def report(
     """
     step = Step(context, config, stores)
     with run_failures():
-        RunGuard(step).check()
+        guard = RunGuard(step)
+        guard.check()
     late = list(relay_late(step, http, templates, tallies))
     with run_failures():
         settings = step.settings
         store = stores.open(settings.destination)
         seconds = time.time() - _started(context)
-        summary = write_results(store, settings.dataset, run_id=context.run_id, seconds=seconds)
+        dataset, run_id = settings.dataset, context.run_id
+        summary = in_background(
+            lambda check: write_results(store, dataset, run_id=run_id, seconds=seconds, tick=check), guard.check
+        )
         if summary is None:
             raise RelayError(f"run {context.run_id} has neither ledger nor results in {settings.destination!r}")
         release(store, settings.dataset, context.run_id)

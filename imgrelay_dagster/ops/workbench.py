@@ -11,15 +11,18 @@ from multiprocessing import parent_process
 
 import dagster as dg
 from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
 
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.partitions import day_dataset
 from imgrelay_dagster.relay.announce import Announcer, headline, sentence
+from imgrelay_dagster.relay.background import Background, in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import RENEW_INTERVAL, renew
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import Note, RunProgress, StepProgress, planned_at
-from imgrelay_dagster.relay.receipts import ReceiptWriter, read_receipts, run_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import read_receipts, run_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages import Bench
 from imgrelay_dagster.relay.staging import Staging
@@ -74,6 +77,7 @@ class RunGuard:
         self._staging = step.stores.staging(self._run_id)
         self._due = 0.0
         self._renewal = time.monotonic() + RENEW_INTERVAL
+        self._renewing: Background[None] | None = None
 
     def check(self) -> None:
         """Look at the run's process every time, at the run every `GUARD_INTERVAL` seconds.
@@ -91,12 +95,17 @@ class RunGuard:
         run = self._instance.get_run_by_id(self._run_id)
         if run is not None and run.status in _ENDING:
             raise dg.DagsterExecutionInterruptedError(f"the run is {run.status.value.lower()}")
-        halted = self._staging.note(HALT_NOTE)
+        halted = self._halted()
         if halted is not None:
             raise RelayError(halted.decode())
-        if time.monotonic() >= self._renewal:
+        if time.monotonic() >= self._renewal and (self._renewing is None or self._renewing.over):
             self._renewal = time.monotonic() + RENEW_INTERVAL
-            renew(self._store, self._dataset, self._run_id)
+            self._renewing = Background(lambda: renew(self._store, self._dataset, self._run_id))
+
+    def _halted(self) -> bytes | None:
+        with suppress(RelayError):  # staging that is away for a moment; if for longer, the images meet it too
+            return self._staging.note(HALT_NOTE)
+        return None
 
 
 @contextmanager
@@ -107,7 +116,7 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
     """
     context, settings = step.context, step.settings
     prefix = run_receipts(settings.dataset, context.run_id)
-    store = step.stores.open_brief(settings.destination)
+    store = step.stores.open(settings.destination)
     staging = step.stores.staging(context.run_id)
     stop = threading.Event()
     with run_failures(staging):
@@ -121,7 +130,7 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
         tick()
         settled = frozenset[int]()
         if context.retry_number:
-            settled = frozenset(record.line for record in read_receipts(store, prefix))
+            settled = in_background(lambda _: _lines(store, prefix), guard.check)
         name = f"{stage.value}-{task.name}"
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{os.getpid()}") as receipts:
@@ -134,6 +143,7 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
                     settled=settled,
                     tick=tick,
                 )
+                receipts.flush(tick=guard.check)
         finally:
             stop.set()
     if context.op.name == stage.value:
@@ -145,6 +155,11 @@ def _announce(context: dg.OpExecutionContext, seen: RunProgress) -> None:
     now = time.time()
     context.log.info(sentence(seen, now))
     context.instance.add_run_tags(context.run_id, {RESULTS_TAG: ", ".join(headline(seen, now))})
+
+
+def _lines(store: ObjectStore, prefix: str) -> frozenset[int]:
+    """The lines that have their receipts."""
+    return frozenset(record.line for record in read_receipts(store, prefix))
 
 
 @contextmanager

@@ -7,19 +7,21 @@ written, so that a run that never reaches its report can still account for every
 
 import gzip
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Self
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.receipts import relay_prefix, run_receipts
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stores import explain
+from imgrelay_dagster.relay.stores import explain, is_missing_bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +47,59 @@ def shards_ledger_key(dataset: str, run_id: str) -> str:
 
 
 def read_ledger(
-    store: ObjectStore, dataset: str, run_id: str, key: Callable[[str, str], str] = ledger_key
+    store: ObjectStore,
+    dataset: str,
+    run_id: str,
+    key: Callable[[str, str], str] = ledger_key,
+    tick: Callable[[], None] = lambda: None,
 ) -> "Ledger | None":
     """A run's ledger, or None when the run has its results or ended before it was planned.
 
     Args:
         key: where it lies.
+        tick: called now and then while the ledger is gone through.
 
     Raises:
+        BrokenLedger: it is not whole.
         RelayError: the destination cannot be read.
     """
     try:
         compressed = store.get(key(dataset, run_id)).bytes()
-    except FileNotFoundError:
-        return None
     except (BaseError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
+            return None
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
     scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
     scratch.write(compressed)
     scratch.seek(0)
-    return Ledger(scratch)
+    return Ledger(scratch, tick)
+
+
+class BrokenLedger(RelayError):
+    """The ledger is not whole: a machine lost its power while it was written."""
 
 
 class Ledger:
-    """A run's ledger, unpacked line by line from scratch disk. Read once, as a context manager."""
+    """A run's ledger, unpacked line by line from scratch disk. Read once, as a context manager.
 
-    def __init__(self, packed: IO[bytes]) -> None:
+    Raises:
+        BrokenLedger: when it is opened, or at any line.
+    """
+
+    def __init__(self, packed: IO[bytes], tick: Callable[[], None] = lambda: None) -> None:
         self._packed = packed
+        self._tick = tick
         self._lines = gzip.open(packed)  # noqa: SIM115 - closed on the way out
-        self.settings = settings_json.validate_json(next(self._lines))
+        with _whole():
+            self.settings = settings_json.validate_json(self._lines.readline())
 
     def __iter__(self) -> Iterator[Planned]:
         """Every line, in manifest order."""
-        return map(planned_json.validate_json, self._lines)
+        with _whole():
+            for number, line in enumerate(self._lines):
+                if number % 500 == 0:
+                    self._tick()
+                yield planned_json.validate_json(line)
 
     def __enter__(self) -> Self:
         return self
@@ -85,3 +107,11 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._lines.close()
         self._packed.close()
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError, zlib.error, ValidationError) as error:
+        raise BrokenLedger(f"ledger is not whole: {type(error).__name__}") from error

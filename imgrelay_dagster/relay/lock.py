@@ -11,19 +11,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.receipts import relay_prefix
-from imgrelay_dagster.relay.stores import explain, put
+from imgrelay_dagster.relay.stores import explain, put, remove
 
 RENEW_INTERVAL = 20.0
 """Seconds between two renewals by one step."""
 
 SILENCE_LIMIT = 300.0
 """Seconds without a renewal after which the holder is taken for lost."""
+
+TRIES = 5
+"""How often a lock is tried to be made: what must not be done twice, no client repeats by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def take(
     *,
     is_over: Callable[[str], bool],
     clock: Callable[[], float] = time.time,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
     """Hold the dataset for this run.
 
@@ -74,8 +78,7 @@ def take(
     key = lock_key(dataset)
     mine = _holder_json.dump_json(Holder(run_id, clock()))
     try:
-        with suppress(AlreadyExistsError):
-            store.put(key, mine, mode="create", use_multipart=False)
+        if _create(store, key, mine, pause):
             return
         held = holder(store, dataset)
         if held is not None and held.run_id != run_id:
@@ -91,6 +94,24 @@ def take(
         raise RelayError(f"dataset {dataset!r} cannot be locked at {key!r}: {explain(error)}") from error
 
 
+def _create(store: ObjectStore, key: str, mine: bytes, pause: Callable[[float], None]) -> bool:
+    """Make the lock; False when there is one. It may be this run's, made by a request whose answer was lost."""
+    for left in reversed(range(TRIES)):
+        try:
+            store.put(key, mine, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        except PermissionDeniedError:
+            raise
+        except BaseError:
+            if not left:
+                raise
+            pause(0.2 * 2 ** (TRIES - left))
+        else:
+            return True
+    raise AssertionError("the last try returns or raises")
+
+
 def renew(store: ObjectStore, dataset: str, run_id: str, clock: Callable[[], float] = time.time) -> None:
     """Say that this run still holds the dataset. A store that is away is no trouble here."""
     with suppress(BaseError, OSError):
@@ -102,4 +123,4 @@ def release(store: ObjectStore, dataset: str, run_id: str) -> None:
     with suppress(BaseError, OSError):
         held = holder(store, dataset)
         if held is not None and held.run_id == run_id:
-            store.delete(lock_key(dataset))
+            remove(store, [lock_key(dataset)])

@@ -17,7 +17,7 @@ from imgrelay_dagster.relay.manifest import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
 from imgrelay_dagster.relay.receipts import ReceiptIndex, read_receipts, relay_prefix, run_receipts
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stores import explain, put
+from imgrelay_dagster.relay.stores import explain, put, remove
 from imgrelay_dagster.relay.tasks import Task, cut, entries_per_task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.url_check import check_url
@@ -32,7 +32,7 @@ def check_destination(store: ObjectStore, settings: Settings, run_id: str) -> No
     probe = f"{run_receipts(settings.dataset, run_id)}/probe"
     try:
         put(store, probe, b"imgrelay", "text/plain")
-        store.delete(probe)
+        remove(store, [probe])
     except (BaseError, OSError) as error:
         raise RelayError(
             f"destination {settings.destination!r} does not take objects: {explain(error)}; check that the bucket "
@@ -190,9 +190,10 @@ def plan_run(
                 ledger.write(planned_json.dump_json(planned) + b"\n")
                 if number % 500 == 0:
                     tick()
+    tick()
     key = (shards_ledger_key if plan.shards else ledger_key)(settings.dataset, run_id)
     try:
-        store.put(key, scratch / "ledger.jsonl.gz")
+        put(store, key, scratch / "ledger.jsonl.gz", "application/gzip")
     except (BaseError, OSError) as error:
         raise RelayError(f"the ledger cannot be written to {settings.destination!r}: {explain(error)}") from error
     return plan

@@ -7,10 +7,12 @@ What people are shown of it is one set of figures, on the terminal and on the ru
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
 from imgrelay_dagster.relay.staging import Staging
 
@@ -66,9 +68,10 @@ class StepProgress:
             self.write()
 
     def write(self) -> None:
-        """Leave a note now."""
+        """Leave a note now. What keeps it from being kept, the images in the same place will meet too."""
+        with suppress(RelayError):
+            self._staging.put_note(self._name, _note_json.dump_json(self._note))
         self._due = self._clock() + INTERVAL
-        self._staging.put_note(self._name, _note_json.dump_json(self._note))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,28 +7,22 @@ run's knowledge of what is left are all folded from these objects.
 """
 
 import sqlite3
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
-from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.interrupts import shielded
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full, put
+from imgrelay_dagster.relay.stores import put, remove
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
-FLUSH_INTERVAL = 2.0
-"""Seconds that a receipt waits at most before it is put."""
+RECEIPTS_TYPE = "application/x-ndjson"
 
 PIECE = 1024 * 1024
 """Bytes of receipts held in memory at once."""
@@ -48,70 +42,6 @@ def relay_prefix(dataset: str) -> str:
 def run_receipts(dataset: str, run_id: str) -> str:
     """Prefix of one run's receipts."""
     return f"{relay_prefix(dataset)}/receipts/{run_id}"
-
-
-class ReceiptWriter:
-    """Gathers one step's receipts and puts them every `FLUSH_INTERVAL` seconds. Used from one thread.
-
-    As a context manager it puts what is left on the way out, also when interrupted.
-    """
-
-    def __init__(
-        self, store: ObjectStore, prefix: str, writer: str, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._store = store
-        self._base = f"{prefix}/{writer}"
-        self._clock = clock
-        self._lines: list[bytes] = []
-        self._part = 0
-        self._due = clock() + FLUSH_INTERVAL
-        self.counts: Counter[str] = Counter()
-
-    def add(self, record: Record) -> None:
-        """Take one ended record and count its outcome."""
-        self.counts[record.outcome.value if record.outcome else ""] += 1
-        self._lines.append(record_json.dump_json(record))
-
-    def flush_if_due(self) -> None:
-        """Put what was gathered if its time has come. A store that is away is asked again at the next turn."""
-        if self._clock() < self._due:
-            return
-        self._due = self._clock() + FLUSH_INTERVAL
-        try:
-            self.flush()
-        except RelayError:
-            return
-
-    def flush(self) -> None:
-        """Put what was gathered.
-
-        Raises:
-            RelayError: the store does not take it; the receipts are kept for another try.
-        """
-        if not self._lines:
-            return
-        key = f"{self._base}-{self._part}.jsonl"
-        try:
-            put(self._store, key, b"\n".join(self._lines) + b"\n", "application/x-ndjson")
-        except (BaseError, OSError) as error:
-            if is_disk_full(error):
-                place = folder_of(self._store) or "its store"
-                raise RelayError(
-                    f"disk full: no space left for receipts in destination '{place}'; free some"
-                ) from error
-            raise RelayError(f"receipts cannot be written to {key!r}: {explain(error)}") from error
-        self._lines.clear()
-        self._part += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # What ended the step is what its user is told of, not that its receipts cannot be put either.
-        with shielded(), suppress(*(() if error is None else (RelayError,))):
-            self.flush()
 
 
 def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
@@ -169,8 +99,8 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
                 lines.write(piece)
             if not piece.endswith(b"\n"):  # cut off by a lost machine
                 lines.write(b"\n")
-    store.put(f"{prefix}/{MERGED}", merged)
-    store.delete([meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])
+    put(store, f"{prefix}/{MERGED}", merged, RECEIPTS_TYPE)
+    remove(store, [meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])
 
 
 class ReceiptIndex:

@@ -5,7 +5,7 @@ Works the same for a run that ended as it should and for one that was cancelled 
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,43 +13,62 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.ledger import Ledger, Planned, ledger_key, read_ledger
+from imgrelay_dagster.relay.ledger import BrokenLedger, Ledger, Planned, ledger_key, read_ledger
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
 from imgrelay_dagster.relay.receipts import ReceiptIndex, merge_receipts, read_receipts, run_receipts
 from imgrelay_dagster.relay.results import Told, store_results, tell
 from imgrelay_dagster.relay.shards import Part, add_part
-from imgrelay_dagster.relay.stores import explain
+from imgrelay_dagster.relay.stores import explain, remove
 from imgrelay_dagster.relay.summary import Summary, read_summary, results_prefix, summary_json
 
 __all__ = ["Summary", "read_summary", "results_prefix", "summary_json", "write_results"]
 
 
 def write_results(
-    store: ObjectStore, dataset: str, *, run_id: str, seconds: float, status: str | None = None
+    store: ObjectStore,
+    dataset: str,
+    *,
+    run_id: str,
+    seconds: float,
+    status: str | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Summary | None:
     """Write `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`, drop the ledger, and return the summary.
 
     A shard's results are joined to those of its coordinator. A run that has its results already gets the summary of
-    them; one that was never planned has none.
+    them; one that was never planned has none, nor has one whose ledger did not survive the loss of its machine.
 
     Args:
         seconds: wall time of the run so far.
         status: how the run ended, where that is known; otherwise it follows from the outcomes.
+        tick: called now and then; what it raises ends the work, which may be done again.
 
     Raises:
         RelayError: the destination cannot be read or written.
     """
-    ledger = read_ledger(store, dataset, run_id)
-    if ledger is None:
-        return read_summary(store, dataset, run_id)
+    try:
+        ledger = read_ledger(store, dataset, run_id, tick=tick)
+        if ledger is not None:
+            return _write(store, ledger, run_id, seconds, status, tick)
+    except BrokenLedger:
+        remove(store, [ledger_key(dataset, run_id)])
+    return read_summary(store, dataset, run_id)
+
+
+def _write(
+    store: ObjectStore, ledger: Ledger, run_id: str, seconds: float, status: str | None, tick: Callable[[], None]
+) -> Summary:
+    dataset = ledger.settings.dataset
     try:
         with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
             told = _fold(store, ledger, Path(scratch), run_id)
+            tick()
             summary = store_results(store, told, Path(scratch), seconds=seconds, status=status)
             if ledger.settings.shard is not None:
                 add_part(store, dataset, ledger.settings.shard, Part.of(summary))
             merge_receipts(store, run_receipts(dataset, run_id), Path(scratch))
-        store.delete(ledger_key(dataset, run_id))
+        tick()
+        remove(store, [ledger_key(dataset, run_id)])
     except (BaseError, OSError) as error:
         raise RelayError(f"results cannot be written to {ledger.settings.destination!r}: {explain(error)}") from error
     return summary

@@ -15,8 +15,9 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.page.gather import Gathered
 from imgrelay_dagster.relay.page.write import write_page
-from imgrelay_dagster.relay.receipts import record_json
+from imgrelay_dagster.relay.receipts import RECEIPTS_TYPE, record_json
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import put
 from imgrelay_dagster.relay.summary import Summary, results_prefix, summary_json
 
 NOT_IN_RESULTS = {"template", "at"}
@@ -92,7 +93,8 @@ def store_results(
     prefix = results_prefix(summary.dataset, summary.run_id)
     (scratch / "summary.json").write_bytes(summary_json.dump_json(summary, indent=2) + b"\n")
     for name in ("results.jsonl", "failed.jsonl", "summary.json"):
-        store.put(f"{prefix}/{name}", scratch / name)
+        kind = RECEIPTS_TYPE if name.endswith(".jsonl") else "application/json"
+        put(store, f"{prefix}/{name}", scratch / name, kind)
     write_page(store, summary, told.settings, told.gathered)
     return summary
 

@@ -15,13 +15,14 @@ from typing import BinaryIO
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.compose import compose
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, SetAside
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.picture.budget import PixelBudget
 from imgrelay_dagster.relay.progress import StepProgress
-from imgrelay_dagster.relay.receipts import ReceiptWriter
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import explain, is_disk_full, put
@@ -40,6 +41,9 @@ LATE_THREADS = 64
 
 OUTAGE = 32
 """Uploads of one step that fail in a row before the store counts as gone: two for each of its threads."""
+
+ANSWER_LIMIT = 5.0
+"""Seconds in which a store that is there takes a receipt."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
 
 def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
     """Store every composed picture under its key; the returned task is empty. Removes the task's scratch files."""
-    bench.staging.clear_stage(task.name, Stage.DOWNLOAD)
+    in_background(lambda _: bench.staging.clear_stage(task.name, Stage.DOWNLOAD), bench.tick)
     content_type = bench.settings.output.content_type
 
     outage = Outage(bench.settings.destination)
@@ -146,8 +150,8 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
     watching = replace(bench, tick=tick)
     finished = _through(task, watching, Stage.UPLOAD, store_one, bench.settings.upload_threads)
     outage.check(bench.receipts)
-    bench.receipts.flush()
-    bench.staging.clear_stage(task.name, Stage.COMPOSE)
+    bench.receipts.flush(tick=bench.tick)
+    in_background(lambda _: bench.staging.clear_stage(task.name, Stage.COMPOSE), bench.tick)
     return finished
 
 
@@ -173,7 +177,7 @@ class Outage:
         if self._in_a_row < OUTAGE or self._error is None:
             return
         try:
-            receipts.flush()
+            receipts.flush(limit=ANSWER_LIMIT)
         except RelayError:
             raise RelayError(
                 f"destination {self._destination!r} took none of the last {self._in_a_row} images, nor a receipt: "

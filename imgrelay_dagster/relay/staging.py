@@ -15,7 +15,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full
+from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full, put, remove
 
 BUFFER = 5 * 1024 * 1024
 """Bytes of a body kept in memory before the store is given them: S3's smallest part of a multipart upload."""
@@ -28,8 +28,10 @@ class Staging:
         RelayError: from any call, when the store fails: without scratch space no entry can go on.
     """
 
-    def __init__(self, store: ObjectStore, run_id: str) -> None:
+    def __init__(self, store: ObjectStore, run_id: str, notes: ObjectStore | None = None) -> None:
+        """`notes` is the same store with short limits: for what is written and read on the side."""
         self._store = store
+        self._notes = notes or store
         self._run_id = run_id
 
     def _key(self, task: str, stage: Stage, line: int) -> str:
@@ -49,7 +51,7 @@ class Staging:
         """Keep an entry's bytes."""
         key = self._key(task, stage, line)
         with self._troubles(key):
-            self._store.put(key, data, use_multipart=False)
+            put(self._store, key, data, "application/octet-stream", lasting=False)
 
     def get(self, task: str, stage: Stage, line: int) -> bytes:
         """An entry's bytes."""
@@ -61,13 +63,13 @@ class Staging:
         """Keep a small object for whoever watches the run; a later one of the same name replaces it."""
         key = f"{self._run_id}/notes/{name}"
         with self._troubles(key):
-            self._store.put(key, data, use_multipart=False)
+            self._notes.put(key, data, use_multipart=False)
 
     def note(self, name: str) -> bytes | None:
         """What `put_note` kept under this name."""
         key = f"{self._run_id}/notes/{name}"
         with self._troubles(key), suppress(FileNotFoundError):
-            return bytes(self._store.get(key).bytes())
+            return bytes(self._notes.get(key).bytes())
         return None
 
     def claim(self, name: str) -> bool:
@@ -80,10 +82,10 @@ class Staging:
     def notes(self) -> Iterator[bytes]:
         """What `put_note` kept, in no particular order; what vanishes meanwhile is passed over."""
         with self._troubles("notes"):
-            for chunk in self._store.list(f"{self._run_id}/notes"):
+            for chunk in self._notes.list(f"{self._run_id}/notes"):
                 for meta in chunk:
                     with suppress(FileNotFoundError):
-                        yield bytes(self._store.get(meta["path"]).bytes())
+                        yield bytes(self._notes.get(meta["path"]).bytes())
 
     def clear_stage(self, task: str, stage: Stage) -> None:
         """Remove what a stage left of a task."""
@@ -100,7 +102,7 @@ class Staging:
             return
         with self._troubles(prefix):
             for chunk in self._store.list(prefix):
-                self._store.delete([meta["path"] for meta in chunk])
+                remove(self._store, [meta["path"] for meta in chunk])
 
     @contextmanager
     def _troubles(self, key: str) -> Iterator[None]:

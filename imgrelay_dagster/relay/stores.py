@@ -5,8 +5,11 @@ every wait, and puts what goes wrong into words; it holds no store of its own.
 """
 
 import functools
+import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -46,25 +49,42 @@ class S3Settings:
             "secret_access_key": self.secret_access_key,
             "session_token": self.session_token,
             "skip_signature": self.unsigned or None,
+            "checksum_algorithm": "SHA256",  # the store refuses what did not arrive as it was sent
         }
         return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a store call may take, in seconds, and how often it is tried again."""
+    """How long a store call may take, and for how long it is tried again, in seconds.
+
+    Pauses between tries are drawn between `BACKOFF` and thrice the last one (below thrice they would not grow at all).
+    """
 
     timeout: float = 30.0
     connect_timeout: float = 5.0
-    retries: int = 8
+    retries: int = 10_000
     retry_timeout: float = 60.0
 
+
+BACKOFF = {"init_backoff": timedelta(seconds=0.1), "base": 3, "max_backoff": timedelta(seconds=5)}
 
 PATIENT = Patience()
 """For images: rides out a store that is away for a minute."""
 
-BRIEF = Patience(timeout=5.0, connect_timeout=2.0, retries=2, retry_timeout=3.0)
-"""For questions asked before work begins and for receipts written while a run is being cancelled."""
+BRIEF = Patience(timeout=4.0, connect_timeout=2.0, retries=2, retry_timeout=3.0)
+"""For what is done on the side, or while a run is being cancelled."""
+
+ASKING = Patience(timeout=10.0, connect_timeout=3.0, retry_timeout=8.0)
+"""For the first question, before work begins: rides out a hiccup, and soon tells that nobody is there."""
+
+TRIES = 3
+"""How often is tried what no client repeats by itself: an object that did not arrive as it was sent, a deletion."""
+
+_GARBLED = re.compile(
+    "<Code>(?:BadDigest|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch|IncompleteBody|RequestTimeout"
+    "|ClientDisconnected)</Code>"
+)
 
 
 def is_remote(address: str) -> bool:
@@ -108,7 +128,7 @@ def open_store(address: str, s3: S3Settings | None = None, patience: Patience = 
             "retry_config": {
                 "max_retries": patience.retries,
                 "retry_timeout": timedelta(seconds=patience.retry_timeout),
-                "backoff": {"max_backoff": timedelta(seconds=5)},
+                "backoff": BACKOFF,
             },
         }
         if is_s3(address):
@@ -160,12 +180,57 @@ def folder_of(store: ObjectStore) -> Path | None:
     return Path(str(store.prefix)) if isinstance(store, LocalStore) and store.prefix else None
 
 
-def put(store: ObjectStore, key: str, data: bytes, content_type: str) -> None:
-    """Store one object whole or not at all: by a single PUT, or by a temporary file and a rename."""
+def put(store: ObjectStore, key: str, data: bytes | Path, content_type: str, *, lasting: bool = True) -> None:
+    """Store one object whole or not at all: by a single checked PUT, or by a temporary file and a rename.
+
+    Only a file may go in several parts, which become the object together.
+
+    Args:
+        lasting: the object is to survive a loss of power once this returns, as what a receipt speaks of must.
+    """
+    options: dict[str, Any] = {} if isinstance(data, Path) else {"use_multipart": False}
+    if not isinstance(store, LocalStore):
+        options["attributes"] = {"Content-Type": content_type}
+    for left in reversed(range(TRIES)):
+        try:
+            store.put(key, data, **options)
+            break
+        except obstore.exceptions.BaseError as error:
+            if not left or not _GARBLED.search(str(error)):
+                raise
+    folder = folder_of(store) if lasting else None
+    if folder is not None:
+        with (folder / key).open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def remove(store: ObjectStore, keys: Sequence[str]) -> None:
+    """Delete objects; those that are gone already are no trouble.
+
+    S3 is asked by POST, which no client repeats by itself when the connection breaks.
+    """
     if isinstance(store, LocalStore):
-        store.put(key, data, use_multipart=False)
-    else:
-        store.put(key, data, use_multipart=False, attributes={"Content-Type": content_type})
+        for key in keys:
+            with suppress(FileNotFoundError):
+                store.delete(key)
+        return
+    for left in reversed(range(TRIES)):
+        try:
+            store.delete(keys)
+            return
+        except FileNotFoundError:
+            return
+        except obstore.exceptions.PermissionDeniedError:
+            raise
+        except obstore.exceptions.BaseError:
+            if not left:
+                raise
+            time.sleep(0.2 * (TRIES - left))
+
+
+def is_missing_bucket(error: BaseException) -> bool:
+    """Whether what was not found is the bucket itself."""
+    return "<Code>NoSuchBucket</Code>" in str(error)
 
 
 def is_disk_full(error: BaseException) -> bool:

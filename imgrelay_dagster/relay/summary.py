@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.receipts import relay_prefix
-from imgrelay_dagster.relay.stores import explain
+from imgrelay_dagster.relay.stores import explain, is_missing_bucket
 
 REPORT = "report.html"
 """The page beside the summary that shows the run at a glance."""
@@ -58,7 +58,9 @@ def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | Non
     """
     try:
         return summary_json.validate_json(bytes(store.get(f"{results_prefix(dataset, run_id)}/summary.json").bytes()))
-    except FileNotFoundError:
+    except ValidationError:  # a machine lost its power while it was written
         return None
     except (BaseError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
+            return None
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error

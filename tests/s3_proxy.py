@@ -1,0 +1,218 @@
+"""A proxy on 127.0.0.1 in front of a real S3 server, which brings trouble upon what passes.
+
+    with TroubledS3(seaweed) as store:
+        store.trouble = lambda request: SLOW_DOWN if request.is_image else None
+
+What is asked goes on byte by byte, with its `Host`, so that signatures hold. `seen` counts what was asked and `struck`
+what trouble there was.
+"""
+
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from imgrelay_dagster.demo.ports import HOST
+from imgrelay_dagster.demo.seaweed import SeaweedFS
+
+_ANSWER = """\
+HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\r\n"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked: `key` is the object's, without its bucket."""
+
+    method: str
+    key: str
+    body: bytes
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this stores an image."""
+        return self.method == "PUT" and self.key != "" and not self.key.startswith("_relay/")
+
+    @property
+    def is_receipt(self) -> bool:
+        """Whether this stores receipts."""
+        return self.method == "PUT" and "/receipts/" in self.key and self.key.endswith(".jsonl")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What befalls one request.
+
+    Attributes:
+        delay: seconds before it goes on.
+        answer: status and code that are answered in the server's place.
+        damage: what is made of the body before it goes on.
+        hang: nothing is ever answered.
+        lose: the request goes on and is done, and its answer is lost with the connection.
+        refuse: the connection is reset, and nothing goes on.
+    """
+
+    delay: float = 0.0
+    answer: tuple[int, str] | None = None
+    damage: Callable[[bytes], bytes] | None = None
+    hang: bool = False
+    lose: bool = False
+    refuse: bool = False
+
+
+def _flip(body: bytes) -> bytes:
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
+
+
+SLOW_DOWN = Trouble(answer=(503, "SlowDown"))
+REVOKED = Trouble(answer=(403, "InvalidAccessKeyId"))
+HANG = Trouble(hang=True)
+LOST = Trouble(lose=True)
+RESET = Trouble(refuse=True)
+DAMAGED = Trouble(damage=_flip)
+CUT = Trouble(damage=lambda body: body[: len(body) // 2])
+
+
+@dataclass
+class TroubledS3:
+    """The proxy. `trouble` says what befalls a request; None where it passes as it is."""
+
+    server: SeaweedFS
+    trouble: Callable[[Request], Trouble | None] = lambda _: None
+    seen: Counter[str] = field(default_factory=Counter)
+    struck: Counter[Trouble] = field(default_factory=Counter)
+
+    def __enter__(self) -> Self:
+        self._over = threading.Event()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server((HOST, 0), backlog=512)
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, name="s3-proxy", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for sock in self._open:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def environment(self) -> dict[str, str]:
+        """The `AWS_*` variables that lead a client here."""
+        return {**self.server.environment(), "AWS_ENDPOINT_URL_S3": f"http://{HOST}:{self.port}"}
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._serve, args=(sock,), name="s3-proxy", daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server: socket.socket | None = None
+        with self._lock:
+            self._open.add(client)
+        try:
+            with client, client.makefile("rb") as asked:
+                while not self._over.is_set() and (message := _read(asked, client)) is not None:
+                    request = _request(*message)
+                    trouble = self._befalls(request)
+                    if trouble.answer is not None:
+                        client.sendall(_error(*trouble.answer))
+                        continue
+                    if trouble.refuse:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                        return
+                    if trouble.hang:
+                        self._over.wait()
+                        return
+                    if server is None:
+                        server = socket.create_connection(urlsplit(self.server.endpoint).netloc.split(":"), timeout=30)
+                    if not self._pass_on(client, server, message, trouble):
+                        return
+        except OSError:
+            pass
+        finally:
+            with self._lock:
+                self._open.discard(client)
+            if server is not None:
+                server.close()
+
+    def _befalls(self, request: Request) -> Trouble:
+        with self._lock:
+            self.seen[f"{request.method} {request.key}"] += 1
+            trouble = self.trouble(request) or Trouble()
+            self.struck[trouble] += 1
+        if trouble.delay:
+            self._over.wait(trouble.delay)
+        return trouble
+
+    def _pass_on(
+        self, client: socket.socket, server: socket.socket, message: tuple[bytes, bytes], trouble: Trouble
+    ) -> bool:
+        """Whether both connections can be used again."""
+        head, body = message
+        sent = trouble.damage(body) if trouble.damage else body
+        server.sendall(head + sent)
+        if len(sent) < len(body):
+            server.shutdown(socket.SHUT_WR)
+        with server.makefile("rb") as answers:
+            method = head.split(b" ", 1)[0]
+            answer = _read(answers, None, bodiless=method == b"HEAD")
+        if answer is None or trouble.lose:
+            return False
+        client.sendall(answer[0] + answer[1])
+        return b"connection: close" not in answer[0].lower() and len(sent) == len(body)
+
+
+def _read(stream, asking: socket.socket | None, *, bodiless: bool = False) -> tuple[bytes, bytes] | None:
+    """Head and body of one message; None when the connection has ended."""
+    lines = []
+    while (line := stream.readline()) not in (b"\r\n", b""):
+        lines.append(line)
+    if not lines or line == b"":
+        return None
+    named = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines[1:])}
+    if asking is not None and b"expect" in named:
+        asking.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        lines = [line for line in lines if not line.lower().startswith(b"expect:")]
+    status = lines[0].split()[1]
+    if bodiless or (asking is None and status in (b"204", b"304")):
+        return b"".join(lines) + b"\r\n", b""
+    if named.get(b"transfer-encoding", b"").lower() == b"chunked":
+        return b"".join(lines) + b"\r\n", _chunks(stream)
+    return b"".join(lines) + b"\r\n", stream.read(int(named.get(b"content-length", 0)))
+
+
+def _chunks(stream) -> bytes:
+    """A chunked body as it was sent."""
+    found = []
+    while True:
+        size = stream.readline()
+        piece = stream.read(int(size.partition(b";")[0], 16) + 2)
+        found += [size, piece]
+        if piece == b"\r\n" or not size:
+            return b"".join(found)
+
+
+def _request(head: bytes, body: bytes) -> Request:
+    method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+    return Request(method, unquote(urlsplit(target).path).lstrip("/").partition("/")[2], body)
+
+
+def _error(status: int, code: str) -> bytes:
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>no</Message></Error>'.encode()
+    return _ANSWER.format(status=status, code=code, length=len(body)).encode() + body
