@@ -133,7 +133,7 @@ class _Launched:
         try:
             summary = settle(self._instance, run, self._stores, seconds=time.time() - began, status=status)
         except RelayError as error:
-            later = f"{error}; its results are written once that works again: by the next launch, or the Dagster daemon"
+            later = f"{error}; the results are written once it can be: by the next launch, or the Dagster daemon"
             if canceled:
                 errors.append(f"cancelled; {later}")
             elif was_planned(self._instance, run.run_id):  # otherwise the same trouble has been told of already

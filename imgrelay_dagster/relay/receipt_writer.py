@@ -103,7 +103,10 @@ class ReceiptWriter:
         if is_disk_full(error):
             place = folder_of(self._store) or "its store"
             return RelayError(f"disk full: no space left for receipts in destination '{place}'; free some")
-        return RelayError(f"receipts cannot be written to {self._base!r}: {explain(error)}")
+        return RelayError(
+            f"receipts cannot be written to {self._base!r}: {explain(error)}; the run ends here; launch it again when "
+            "the store is back"
+        )
 
     def __enter__(self) -> Self:
         return self
