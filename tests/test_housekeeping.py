@@ -33,6 +33,7 @@ from imgrelay_dagster.relay.outcomes import Outcome, Stage
 from imgrelay_dagster.relay.plan import plan_run
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.receipts import run_receipts
+from imgrelay_dagster.relay.report import read_summary
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import open_store
 from imgrelay_dagster.relay.template_folder import TemplateFolder
@@ -184,6 +185,55 @@ def test_an_ended_run_gets_its_results_once(house: House, tmp_path: Path, clock:
     assert house.settle() == []
     assert house.messages(run_id) == [said]
     assert house.summary(run_id) == summary
+
+
+@pytest.mark.parametrize("left", ["", "half", "zeros"])
+def test_records_that_a_loss_of_power_left_broken_hold_up_no_other_run(
+    house: House, tmp_path: Path, clock: Clock, left: str
+):
+    runs = []
+    for number, broken in enumerate((False, True, False)):
+        run_id = house.run(Status.FAILURE)
+        (tmp_path / str(number)).mkdir()
+        house.plan(run_id, tmp_path / str(number), uploaded=1)
+        runs.append(run_id)
+        if broken:
+            for name in ("ledger.jsonl.gz", "upload-1-0.jsonl"):
+                path = house.out / "_relay" / "birds" / "receipts" / run_id / name
+                data = path.read_bytes()
+                path.write_bytes({"": b"", "half": data[: len(data) // 2], "zeros": bytes(len(data))}[left])
+    clock(LATER)
+    assert sorted(house.settle()) == sorted(f"run {run_id} has its results" for run_id in runs)
+    assert house.settle() == []
+    assert [house.tags(run_id)[RESULTS_TAG] for run_id in (runs[0], runs[2])] == ["1 of 3", "2 of 3"]
+    assert house.tags(runs[1])[RESULTS_TAG].startswith("none")
+    assert house.staged() == set()
+    assert not list(house.out.rglob("ledger*"))
+
+
+def test_a_summary_that_is_not_whole_counts_as_none(house: House, tmp_path: Path, clock: Clock):
+    run_id = house.run(Status.FAILURE)
+    house.plan(run_id, tmp_path, uploaded=1)
+    clock(LATER)
+    house.settle()
+    path = house.out / "_relay" / "birds" / "runs" / run_id / "summary.json"
+    path.write_bytes(bytes(100))
+    assert read_summary(house.store, "birds", run_id) is None
+
+
+def test_staging_that_is_away_keeps_no_run_from_its_results(
+    house: House, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    run_id = house.run(Status.FAILURE)
+    house.plan(run_id, tmp_path, uploaded=1)
+    s3 = S3Resource(endpoint_url="http://127.0.0.1:1")
+    away = StoresResource(s3=s3, staging_address="s3://nosuch")
+    clock(LATER)
+    assert list(settle_ended_runs(house.instance, away)) == [f"run {run_id} has its results"]
+    (said,) = clear_leftover_staging(house.instance, away)
+    assert said.startswith("staging 's3://nosuch' cannot be listed: http://127.0.0.1:1")
 
 
 def test_a_run_that_ended_before_it_was_planned_is_looked_at_once(house: House, clock: Clock):

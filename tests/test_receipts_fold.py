@@ -1,0 +1,114 @@
+"""Properties of receipts and results: whatever was lost, or is there twice, each line counts once."""
+
+import json
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from obstore.store import MemoryStore
+
+from imgrelay_dagster.relay.manifest_rows import ManifestRow
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
+from imgrelay_dagster.relay.plan import Plan, plan_run
+from imgrelay_dagster.relay.receipts import merge_receipts, record_json, run_receipts
+from imgrelay_dagster.relay.report import Summary, write_results
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+
+SETTINGS = Settings(dataset="birds", destination="memory")
+LINES = 6
+
+ends = st.tuples(st.integers(1, LINES), st.sampled_from([Outcome.UPLOADED, Outcome.FAILED]), st.integers(0, 50))
+"""A receipt: its line, its outcome, and when."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One writer's object: its receipts, and how many of its bytes survived."""
+
+    ends: list[tuple[int, Outcome, int]]
+    kept: float
+
+    def whole(self, data: bytes) -> list[tuple[int, Outcome, int]]:
+        """The receipts that survived whole."""
+        lines = data[: self.size(data)].split(b"\n")
+        full = data.split(b"\n")
+        return [end for end, line, wanted in zip(self.ends, lines, full, strict=False) if line == wanted]
+
+    def size(self, data: bytes) -> int:
+        return round(self.kept * len(data))
+
+
+objects = st.lists(st.builds(Written, st.lists(ends, max_size=5), st.one_of(st.just(1.0), st.floats(0, 1))), max_size=5)
+
+
+def plan(store: MemoryStore, run_id: str, folder: Path, urls: list[int]) -> Plan:
+    (folder / run_id).mkdir()
+    rows = [ManifestRow(line, f"http://h/{url}.jpg") for line, url in enumerate(urls, 1)]
+    templates = TemplateFolder.shipped()
+    return plan_run(rows, SETTINGS, run_id=run_id, store=store, templates=templates, scratch=folder / run_id)
+
+
+def records_of(made: Plan) -> dict[int, Record]:
+    return {record.line: record for task in made.tasks() for record in task.records}
+
+
+def ended(record: Record, outcome: Outcome, at: int) -> Record:
+    reason = Reason.TIMEOUT if outcome is Outcome.FAILED else None
+    return replace(record, outcome=outcome, reason=reason, at=float(at), sha256=f"{record.line} {at}")
+
+
+def fold(store: MemoryStore) -> tuple[Summary, list[dict[str, object]]]:
+    summary = write_results(store, "birds", run_id="run1", seconds=1.0)
+    assert summary is not None
+    rows = bytes(store.get("_relay/birds/runs/run1/results.jsonl").bytes()).splitlines()
+    return summary, [json.loads(row) for row in rows]
+
+
+@settings(deadline=None, max_examples=80)
+@given(objects, st.lists(st.integers(1, 4), min_size=LINES, max_size=LINES), st.booleans())
+def test_every_line_has_the_latest_outcome_that_survived_and_the_next_run_does_the_rest(
+    written: list[Written], urls: list[int], merged: bool
+):
+    store = MemoryStore()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        due = records_of(plan(store, "run1", folder, urls))
+        survived: dict[int, tuple[int, Outcome]] = {}
+        for number, part in enumerate(written):
+            known = replace(part, ends=[end for end in part.ends if end[0] in due])
+            lines = [record_json.dump_json(ended(due[line], outcome, at)) for line, outcome, at in known.ends]
+            data = b"".join(line + b"\n" for line in lines)
+            store.put(f"{run_receipts('birds', 'run1')}/w-{number}.jsonl", data[: known.size(data)])
+            for line, outcome, at in known.whole(data):
+                if line not in survived or at > survived[line][0]:
+                    survived[line] = (at, outcome)
+        ties = {
+            line
+            for line, (at, _) in survived.items()
+            if len({end[1] for part in written for end in part.ends if end[0] == line and end[2] == at}) > 1
+        }
+        if merged:
+            merge_receipts(store, run_receipts("birds", "run1"), folder)
+        summary, rows = fold(store)
+
+        assert [row["line"] for row in rows] == list(range(1, LINES + 1))
+        counts = Counter(row["outcome"] for row in rows)
+        parts = ("uploaded", "unchanged", "failed", "not_attempted")
+        assert {name: getattr(summary, name) for name in parts} == {name: counts[name] for name in parts}
+        assert summary.entries == LINES
+        for row, url in zip(rows, urls, strict=True):
+            line = urls.index(url) + 1
+            if line in ties:
+                continue
+            at, outcome = survived.get(line, (None, Outcome.NOT_ATTEMPTED))
+            assert row["outcome"] == outcome
+            assert row["sha256"] == (None if at is None else f"{line} {at}")
+        assert write_results(store, "birds", run_id="run1", seconds=9.0) == summary
+
+        left = records_of(plan(store, "run2", folder, urls))
+        done = {line for line, (_, outcome) in survived.items() if outcome is Outcome.UPLOADED} - ties
+        assert set(left) - ties == set(due) - done - ties
