@@ -23,7 +23,8 @@ from imgrelay_dagster.relay.page.hosts import MOST_HOSTS
 from imgrelay_dagster.relay.page.sheet import LARGEST_SHEET, smalls
 from imgrelay_dagster.relay.page.write import render, write_page
 from imgrelay_dagster.relay.plan import plan_run
-from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.summary import REPORT, Summary

@@ -6,9 +6,11 @@ What is said on the run page is a row in Dagster's event log, so all steps of a 
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import islice
 
 from imgrelay_dagster.relay import words
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import RunProgress, read_progress
 from imgrelay_dagster.relay.staging import Staging
@@ -44,13 +46,14 @@ class Announcer:
         self._last = 0
 
     def check(self) -> None:
-        """Speak if a new interval has begun and no other step has spoken in it."""
+        """Speak if a new interval has begun and no other step has spoken in it; in silence while staging is away."""
         interval = self._interval()
         if interval <= self._last:
             return
         self._last = interval
         if self._staging.claim(f"announced-{interval}"):
-            self._say(read_progress(self._staging))
+            with suppress(RelayError):
+                self._say(read_progress(self._staging))
 
     def _interval(self) -> int:
         return int((self._clock() - self._began) / ANNOUNCE_INTERVAL) if self._began is not None else 0

@@ -133,8 +133,10 @@ def read_progress(staging: Staging) -> RunProgress:
 
 
 def planned_at(staging: Staging) -> float | None:
-    """When the run was planned, in seconds since the epoch; None before that."""
-    data = staging.note(PLAN_NOTE)
+    """When the run was planned, in seconds since the epoch; None before that, or while staging is away."""
+    data = None
+    with suppress(RelayError):
+        data = staging.note(PLAN_NOTE)
     note = None if data is None else _read(data)
     return None if note is None else note.began
 

@@ -75,7 +75,7 @@ class Staging:
     def claim(self, name: str) -> bool:
         """Whether this is the first to claim `name` in this run. Where the store cannot tell, nobody is."""
         with suppress(BaseError, OSError):
-            self._store.put(f"{self._run_id}/claims/{name}", b"", mode="create", use_multipart=False)
+            self._notes.put(f"{self._run_id}/claims/{name}", b"", mode="create", use_multipart=False)
             return True
         return False
 
