@@ -19,7 +19,8 @@ from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.plan import plan_run
 from imgrelay_dagster.relay.progress import Note, StepProgress
-from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import summary_json, write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.sources import open_manifest

@@ -13,7 +13,8 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason
 from imgrelay_dagster.relay.plan import Plan, plan_run
-from imgrelay_dagster.relay.receipts import ReceiptWriter, run_receipts
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.shards import Cut, join, read_cut, shard_rows, write_cut

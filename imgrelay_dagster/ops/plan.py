@@ -1,7 +1,7 @@
 """Op `plan`: read the manifest, check template and destination, fan out over what is left to do."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
