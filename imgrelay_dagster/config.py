@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field, ValidationError
 
 from imgrelay_dagster.paths import local_path_allowed, resolve_manifest
+from imgrelay_dagster.placement import check_reachable
 from imgrelay_dagster.relay.compose import Format, Output
 from imgrelay_dagster.relay.datasets import check_dataset, dataset_name
 from imgrelay_dagster.relay.download import Limits
@@ -23,6 +24,7 @@ from imgrelay_dagster.relay.stores import absolute
 
 DEFAULT_DESTINATION = "out"
 ADHOC = "adhoc"
+MOST_CONCURRENT = 512
 
 SAMPLE_MANIFEST = os.environ.get("IMGRELAY_SAMPLE_MANIFEST")
 """What the launchpad opens with in `make dev`. It gives way to any URLs."""
@@ -146,7 +148,12 @@ class RelayOptions(dg.Config):
     urls_per_task: int | None = Field(
         None, ge=1, le=100_000, description="Entries in one task. Default: chosen from their number."
     )
-    max_concurrent: int | None = Field(None, ge=1, le=64, description="Steps at once. Default: chosen from the cores.")
+    max_concurrent: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_CONCURRENT,
+        description="Steps at once. Default: $IMGRELAY_MAX_CONCURRENT, else chosen from the cores.",
+    )
     max_entries_per_run: int | None = Field(
         100_000,
         ge=1,
@@ -215,6 +222,7 @@ class RelayOptions(dg.Config):
             check_dataset(self.dataset)
         destination = absolute(self.destination or default_destination())
         local_path_allowed("destination", destination, [default_destination()])
+        check_reachable("destination", destination, "IMGRELAY_DESTINATION")
         return {"destination": destination, "max_concurrent": self.max_concurrent or default_max_concurrent()}
 
 
@@ -240,6 +248,8 @@ class RelayConfig(RelayOptions):
             manifest = None
         _check_sources({"urls": self.urls, "url_lines": url_lines, "manifest": manifest})
         address = resolve_manifest(manifest) if manifest is not None else None
+        if address is not None:
+            check_reachable("manifest", address, "IMGRELAY_MANIFESTS")
         dataset = self.dataset if self.dataset is not None else (dataset_name(address) if address else ADHOC)
         return {**super()._settled(), "url_lines": url_lines, "manifest": address, "dataset": dataset}
 
@@ -250,8 +260,17 @@ def default_destination() -> str:
 
 
 def default_max_concurrent() -> int:
-    """Steps at once when the run config does not say: one for each core that this process may use, at least two."""
-    return max(2, len(os.sched_getaffinity(0)))
+    """Steps at once when the run config does not say: `$IMGRELAY_MAX_CONCURRENT`, else one a core, at least two.
+
+    Raises:
+        RelayError: the variable holds no such number.
+    """
+    given = os.environ.get("IMGRELAY_MAX_CONCURRENT")
+    if not given:
+        return max(2, len(os.sched_getaffinity(0)))
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_CONCURRENT:
+        raise RelayError(f"IMGRELAY_MAX_CONCURRENT {given!r} is no number from 1 to {MOST_CONCURRENT}")
+    return int(given)
 
 
 def _check_sources(sources: dict[str, Any]) -> None:

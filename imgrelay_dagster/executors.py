@@ -3,6 +3,8 @@
 import dagster as dg
 
 from imgrelay_dagster.config import default_max_concurrent
+from imgrelay_dagster.placement import CELERY, MULTIPROCESS, check_reachable, executor_name
+from imgrelay_dagster.resources import staging_address
 
 PRELOAD = ["imgrelay_dagster.preload"]
 
@@ -14,7 +16,7 @@ def _forkserver(config: dict[str, int]) -> dict[str, object]:
     }
 
 
-relay_executor = dg.multiprocess_executor.configured(
+multiprocess = dg.multiprocess_executor.configured(
     _forkserver,
     config_schema={
         "max_concurrent": dg.Field(int, default_value=0, description="Steps at once; 0: one for each core.")
@@ -22,3 +24,27 @@ relay_executor = dg.multiprocess_executor.configured(
     name="multiprocess",
 )
 """Steps in processes forked from one that has everything loaded: a quarter of a second each instead of one."""
+
+
+def chosen_executor() -> dg.ExecutorDefinition:
+    """The executor that `$IMGRELAY_EXECUTOR` asks for.
+
+    Raises:
+        RelayError: it cannot work as the environment is; the message says what is missing.
+    """
+    name = executor_name()
+    if name == MULTIPROCESS:
+        return multiprocess
+    check_reachable("staging", staging_address(), "IMGRELAY_STAGING")
+    if name == CELERY:
+        from imgrelay_dagster.on_celery.executor import celery_executor  # noqa: PLC0415 - an extra
+        from imgrelay_dagster.on_celery.settings import celery_settings  # noqa: PLC0415
+
+        celery_settings()
+        return celery_executor
+    from imgrelay_dagster.on_kubernetes import kubernetes_executor  # noqa: PLC0415 - an extra
+
+    return kubernetes_executor
+
+
+relay_executor = chosen_executor()

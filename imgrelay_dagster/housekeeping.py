@@ -45,7 +45,15 @@ _GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 def run_process() -> str:
     """The process that this step's run lives in, told apart from any later one with the same number."""
     parent = parent_process()
-    process = psutil.Process(None if parent is None else parent.pid)
+    return _named(psutil.Process(None if parent is None else parent.pid))
+
+
+def this_process() -> str:
+    """The same of this very process, where it is the run's and its steps are elsewhere."""
+    return _named(psutil.Process())
+
+
+def _named(process: psutil.Process) -> str:
     return f"{socket.gethostname()} {process.pid} {process.create_time():.0f}"
 
 
@@ -200,6 +208,8 @@ def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresResource) -> bool:
+    if instance.run_launcher.supports_check_run_worker_health:  # Dagster's own run monitoring asks it
+        return False
     run = record.dagster_run
     tag = run.tags.get(PROCESS_TAG)
     if tag is None or _is_inherited(instance, run, tag):  # `plan` has not begun

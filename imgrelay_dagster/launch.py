@@ -23,6 +23,7 @@ from imgrelay_dagster.console import Console
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.endings import Endings
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle, settle_ended_runs, was_planned
+from imgrelay_dagster.placement import CELERY, executor_name
 from imgrelay_dagster.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import read_manifest
@@ -71,8 +72,12 @@ def _check_inputs(config: RelayConfig, form: dict[str, Any]) -> None:
     """Find wrong names before a run is made of them; what is inside the files, the run finds.
 
     Raises:
-        RelayError: the template or a local manifest is not there, or is no such thing.
+        RelayError: the template or a local manifest is not there, or is no such thing; the broker does not answer.
     """
+    if executor_name() == CELERY:
+        from imgrelay_dagster.on_celery.executor import check_broker  # noqa: PLC0415 - an extra
+
+        check_broker()
     templates = build_resources()["templates"]
     assert isinstance(templates, TemplatesResource)
     templates.open().load(config.template)

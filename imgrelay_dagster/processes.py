@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from imgrelay_dagster.placement import steps_leave_this_host
+
 PRELOAD = ["imgrelay_dagster.preload"]
 """As in `executors.py`, which cannot be imported before Dagster is."""
 
@@ -21,7 +23,7 @@ def step_server() -> Iterator[None]:
     It ignores what ends a run, for it serves until its steps have gone: a signal sent to the whole process group,
     as a terminal does, would else end it first, and nobody would learn how its steps ended.
     """
-    if os.environ.get("IMGRELAY_EXECUTOR"):
+    if steps_leave_this_host():
         yield
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import boto3.session
 import dagster as dg
+from dagster._utils.cached_method import cached_method
 from dagster_aws.s3 import S3PickleIOManager, S3Resource
+from dagster_aws.s3.io_manager import PickledObjectS3IOManager
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from pydantic import Field
+from upath import UPath
 
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
@@ -144,7 +147,23 @@ def _record_io_manager(s3: S3Resource) -> dg.ConfigurableIOManagerFactory:  # ty
     if not is_remote(address):
         return dg.FilesystemIOManager(base_dir=address)
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
-    return S3PickleIOManager(s3_resource=s3, s3_bucket=bucket, s3_prefix=prefix)
+    return RunFolderIOManager(s3_resource=s3, s3_bucket=bucket, s3_prefix=prefix)
+
+
+class RunFolderIOManager(S3PickleIOManager):
+    """dagster-aws's, with a run's records in the run's own scratch space, which is cleared with it."""
+
+    @cached_method
+    def inner_io_manager(self) -> PickledObjectS3IOManager:
+        """The manager that does the work."""
+        return _InRunFolder(self.s3_bucket, self.s3_resource.get_client(), self.s3_prefix)
+
+
+class _InRunFolder(PickledObjectS3IOManager):
+    def get_op_output_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
+        storage, *below = super().get_op_output_relative_path(context).parts
+        assert storage == "storage"
+        return UPath(*below)
 
 
 _SETTINGS: dict[tuple[object, ...], S3Settings] = {}

@@ -3,6 +3,8 @@
 from typing import Any
 
 import dagster as dg
+
+from imgrelay_dagster.relay.errors import RelayError
 from dagster._core.events import JobFailureData
 
 
@@ -28,4 +30,7 @@ def why(instance: dg.DagsterInstance, run_id: str) -> str:
 def _first_line(error: Any) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
-    return "" if error is None else error.message.strip().splitlines()[0]
+    return "" if error is None else error.message.strip().splitlines()[0].removeprefix(_OURS)
+
+
+_OURS = f"{RelayError.__module__}.{RelayError.__qualname__}: "

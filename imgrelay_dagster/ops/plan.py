@@ -13,7 +13,8 @@ import dagster as dg
 from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.housekeeping import is_over, run_process
 from imgrelay_dagster.ops.sources import source_of
-from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
+from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failures
+from imgrelay_dagster.placement import steps_leave_this_host
 from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.lock import DatasetHeld, release, take
@@ -41,7 +42,7 @@ class Planned:
 @dg.op(
     ins={"day_manifest": dg.In(dg.Nothing, description="Daily drops only: the day's manifest, as an asset.")},
     out={"planned": dg.Out(Planned), "tasks": dg.DynamicOut(Task)},
-    tags={"dagster/priority": "4"},
+    tags=priority(4),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
 )
 def plan(
@@ -96,12 +97,10 @@ def plan(
 
 def _run_tags(settings: Settings) -> dict[str, str]:
     """What whoever looks after the run needs to know of it."""
-    return {
-        DATASET_TAG: settings.dataset,
-        DESTINATION_TAG: settings.destination,
-        PROCESS_TAG: run_process(),
-        **RETRY_TAGS,
-    }
+    tags = {DATASET_TAG: settings.dataset, DESTINATION_TAG: settings.destination, **RETRY_TAGS}
+    if not steps_leave_this_host():  # else the run's process says so itself
+        tags[PROCESS_TAG] = run_process()
+    return tags
 
 
 @contextmanager

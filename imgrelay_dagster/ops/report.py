@@ -10,7 +10,7 @@ from imgrelay_dagster.housekeeping import counts_tag, joined_summary
 from imgrelay_dagster.ops.plan import Planned
 from imgrelay_dagster.ops.showing import CHECKS, check_results, inspected, pictured, summary_metadata
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
-from imgrelay_dagster.ops.workbench import RunGuard, Step, run_failures
+from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failures
 from imgrelay_dagster.relay.announce import most_frequent
 from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
@@ -26,7 +26,7 @@ from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesRe
         "result": dg.Out(dg.Nothing),
         **{name: dg.Out(dg.Nothing, is_required=False, description="Asset check.") for name in CHECKS},
     },
-    tags={"dagster/priority": "4"},
+    tags=priority(4),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
 )
 def report(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
-from imgrelay_dagster.ops.workbench import Step, workbench
+from imgrelay_dagster.ops.workbench import Step, priority, workbench
 from imgrelay_dagster.relay import stages
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
 from imgrelay_dagster.relay.tasks import LARGEST_TASK, Task, cut
@@ -29,7 +29,7 @@ class TaskTally:
     late: tuple[Record, ...] = ()
 
 
-@dg.op(tags={"dagster/priority": "1"}, retry_policy=_AGAIN)
+@dg.op(tags=priority(1), retry_policy=_AGAIN)
 def download(
     context: dg.OpExecutionContext,
     config: RelayOptions,
@@ -41,7 +41,7 @@ def download(
     return _download(Step(context, config, stores), http, task)
 
 
-@dg.op(tags={"dagster/priority": "2"}, retry_policy=_AGAIN)
+@dg.op(tags=priority(2), retry_policy=_AGAIN)
 def compose(
     context: dg.OpExecutionContext,
     config: RelayOptions,
@@ -53,7 +53,7 @@ def compose(
     return _compose(Step(context, config, stores), templates, task)
 
 
-@dg.op(tags={"dagster/priority": "3"}, retry_policy=_AGAIN)
+@dg.op(tags=priority(3), retry_policy=_AGAIN)
 def upload(context: dg.OpExecutionContext, config: RelayOptions, stores: StoresResource, task: Task) -> TaskTally:
     """Store every composed image of the task under its key."""
     return _upload(Step(context, config, stores), task)

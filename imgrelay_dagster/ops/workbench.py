@@ -1,6 +1,5 @@
 """What every stage op sets up around the engine: settings, scratch space, receipts, and a watch on the run."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing import parent_process
+from uuid import uuid4
 
 import dagster as dg
 from obstore.exceptions import BaseError
@@ -34,11 +34,21 @@ from imgrelay_dagster.tags import RESULTS_TAG
 GUARD_INTERVAL = 2.0
 """Seconds between two looks at the run's status."""
 
-_ENDING = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE}
+_ENDING = {
+    dg.DagsterRunStatus.CANCELING,
+    dg.DagsterRunStatus.CANCELED,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.SUCCESS,  # seen only by a step that was handed out twice
+}
 
 
 HALT_NOTE = "halt"
 """What a step leaves in staging when it meets trouble that concerns the whole run, for the other steps to end too."""
+
+
+def priority(number: int) -> dict[str, str]:
+    """The op tags that put steps before others (a higher number is sooner), in both of Dagster's spellings."""
+    return {"dagster/priority": str(number), "dagster-celery/priority": str(number)}
 
 
 @dataclass(frozen=True)
@@ -128,12 +138,13 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
             announcer.check()
 
         tick()
-        settled = frozenset[int]()
-        if context.retry_number:
-            settled = in_background(lambda _: _lines(store, prefix), guard.check)
         name = f"{stage.value}-{task.name}"
+        settled = frozenset[int]()
+        # A step whose worker was killed is handed out again without Dagster's counting it: its note tells.
+        if context.retry_number or staging.note(name) is not None:
+            settled = in_background(lambda _: _lines(store, prefix), guard.check)
         try:
-            with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{os.getpid()}") as receipts:
+            with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{uuid4().hex[:8]}") as receipts:
                 yield Bench(
                     settings=settings,
                     staging=staging,

@@ -1,0 +1,88 @@
+"""A Celery worker on a host of its own, as far as one machine can be several.
+
+A host has namespaces of its own for files, processes and its name: it sees nothing of the tests' folder, nor of another
+host's scratch files, and its process numbers are those of the others too, as in containers. The network is shared.
+Where namespaces are not to be had a host is a separate folder only, and `isolated()` is False.
+"""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from imgrelay_dagster.demo import child
+from tests.conftest import command_environment
+
+_UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
+_ON_ITS_OWN = 'hostname "$1" && mount -t tmpfs none "$2" && mkdir "$3" && cd "$3" && shift 3 && exec "$@"'
+
+
+@cache
+def isolated() -> bool:
+    """Whether workers get namespaces of their own."""
+    return subprocess.run([*_UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+
+
+class Worker:
+    """The worker.
+
+    Args:
+        folder: for its log; the folder around it is what the worker does not see.
+        slots: steps that it works on at once.
+        variables: the environment that it shares with the other roles.
+    """
+
+    def __init__(self, folder: Path, name: str, slots: int, variables: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = folder / f"worker-{name}.log"
+        hidden, own = folder.parent, folder.parent / f"host-{name}"
+        celery = [sys.executable, "-m", "celery", "-A", "imgrelay_dagster.on_celery.worker", "worker"]
+        command: list[str | Path] = [*celery, "--concurrency", str(slots), "--hostname", f"celery@{name}", "-l", "INFO"]
+        if isolated():
+            own = hidden / "host"
+            command = [*_UNSHARE, "sh", "-c", _ON_ITS_OWN, "sh", name, hidden, own, *command]
+        else:
+            own.mkdir()
+        environment = command_environment(own, **variables, HOME=str(own), TMPDIR=str(own), IMGRELAY_STORAGE=str(own))
+        del environment["DAGSTER_HOME"]
+        with self.log.open("ab") as output:
+            self.process = child.start(
+                [shutil.which(command[0]) or "", *command[1:]],
+                environment=environment,
+                death_signal=signal.SIGKILL,
+                folder=Path("/") if isolated() else own,
+                output=output,
+            )
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        return f"celery@{self.name} ready" in self.log.read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        """Its living processes, those that steps run in last."""
+        with suppress(psutil.NoSuchProcess):
+            return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        return []
+
+    def slots(self) -> list[psutil.Process]:
+        """The processes that steps run in: children of Celery's own."""
+        found = self.processes()
+        main = next(process for process in found if process.children() and "celery" in " ".join(process.cmdline()[:4]))
+        return main.children()
+
+    def kill(self) -> None:
+        """`kill -9` of all its processes at once, as when its host is lost."""
+        for process in reversed(self.processes()):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(10)
+
+    def terminate(self) -> None:
+        """Tell it to stop, as Docker and Kubernetes do."""
+        self.slots()[0].parent().terminate()  # type: ignore[union-attr]
