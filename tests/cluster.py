@@ -32,7 +32,7 @@ from tests.postgres import Postgres
 from tests.running import until
 
 BUCKET = "images"
-LOST_AFTER = 4.0
+LOST_AFTER = 5.0
 """Seconds after which a killed worker's steps are given to others; a minute outside tests."""
 
 

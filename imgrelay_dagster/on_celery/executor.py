@@ -5,14 +5,12 @@ priorities: a task is then taken up only when there is nothing to do for those a
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import dagster as dg
 from celery.backends.redis import RedisBackend
-from celery.exceptions import TaskRevokedError
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.plan import ExecutionPlan
@@ -28,6 +26,7 @@ from kombu.exceptions import OperationalError
 
 from imgrelay_dagster.config import default_max_concurrent
 from imgrelay_dagster.housekeeping import this_process
+from imgrelay_dagster.on_celery.handed import Handed
 from imgrelay_dagster.on_celery.settings import (
     backend_url,
     broker_priority,
@@ -43,12 +42,6 @@ from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG
 
 CONNECT_LIMIT = 5.0
 """Seconds for the broker to answer when a run starts."""
-
-AWAY_LIMIT = 300.0
-"""Seconds that the broker may be away while a run goes on."""
-
-REVOKE_LIMIT = 12.0
-"""Seconds that a step is given to end once its run is being cancelled; the run does not wait for it any longer."""
 
 
 class RelayCeleryExecutor(CeleryExecutor):
@@ -123,46 +116,6 @@ class _Bounded(ExecutionPlan):
         return super().start(*args, **{**kwargs, "max_concurrent": self.max_concurrent})
 
 
-class _Handed:
-    """A step that was handed over: dagster-celery asks it whether there is a result."""
-
-    def __init__(self, result: Any, clock: Callable[[], float] = time.monotonic) -> None:
-        self._result = result
-        self._clock = clock
-        self._give_up: float | None = None
-        self._away_since: float | None = None
-
-    def revoke(self) -> None:
-        """Have it dropped if no worker has begun it; one that has learns from the run's status that it is to end."""
-        self._give_up = self._clock() + REVOKE_LIMIT
-        with suppress(*self._troubles()):
-            self._result.revoke()
-
-    def ready(self) -> bool:
-        return self._has_result() or (self._give_up is not None and self._clock() > self._give_up)
-
-    def get(self) -> Any:
-        if not self._has_result():
-            raise TaskRevokedError
-        return self._result.get(disable_sync_subtasks=False)
-
-    def _has_result(self) -> bool:
-        try:
-            found = bool(self._result.ready())
-        except self._troubles():
-            now = self._clock()
-            self._away_since = self._away_since or now
-            if now - self._away_since > AWAY_LIMIT:
-                raise
-            return False
-        self._away_since = None
-        return found
-
-    def _troubles(self) -> tuple[type[Exception], ...]:
-        """What is raised while the broker or the results are away."""
-        return (OperationalError, *getattr(self._result.backend, "connection_errors", ()))
-
-
 def _hand_over(
     app: Any,
     plan_context: PlanOrchestrationContext,
@@ -170,7 +123,7 @@ def _hand_over(
     queue: str,
     priority: int,
     known_state: KnownExecutionState,
-) -> _Handed:
+) -> Handed:
     """What dagster-celery's own `_submit_task` does, with the priority as the broker reads it."""
     job = plan_context.reconstructable_job
     arguments = ExecuteStepArgs(
@@ -192,7 +145,7 @@ def _hand_over(
     if isinstance(result.backend, RedisBackend):
         # The loop looks results up. Left subscribed, it would be sent each of them a second time.
         result.backend.remove_pending_result(result)
-    return _Handed(result)
+    return Handed(result, plan_context, step, known_state)
 
 
 def _workers_answer() -> bool:

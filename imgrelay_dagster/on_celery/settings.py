@@ -14,6 +14,9 @@ LOST_AFTER = 60.0
 """Seconds without a sign of life after which a worker's steps are given to others. Redis only: RabbitMQ notices that
 a worker's connection is gone."""
 
+FINAL_ERROR = "StepKillsItsWorker"
+"""The name of the worker's error that no retry mends: Celery hands errors on by name."""
+
 RESULTS_KEPT = 3600
 """Seconds that the result of a step is kept: the run's process fetches it within one, a second delivery looks it up."""
 
@@ -73,8 +76,6 @@ def celery_settings() -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # Told to stop, a worker ends its steps within the time that Docker and Kubernetes give, and hands them back.
-        "worker_soft_shutdown_timeout": 5.0,
         "worker_max_tasks_per_child": 200,
         "worker_send_task_events": False,
         "result_expires": RESULTS_KEPT,

@@ -5,26 +5,34 @@
 A worker may come and go at any time. What one held when it was killed is done by another, at most `STARTS` times.
 """
 
+import functools
 import logging
+import threading
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import celery
 import dagster as dg
-from celery import bootsteps
+import redis
+from celery import signals
 from celery.exceptions import Reject
+from celery.worker import state
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import unpack_value
 from dagster_celery.tasks import create_task
+from kombu.transport.redis import Channel
 
 import imgrelay_dagster.preload  # noqa: F401 - loaded once, before the processes that steps run in are forked
 from imgrelay_dagster.on_celery.settings import broker_url, is_redis, lost_after, make_celery_app
 
-STARTS = 3
-"""How often a step is begun before it is taken for one that kills its worker."""
+STARTS = 5
+"""How often a step is begun, killed workers and retries together, before it is taken for one that kills its worker."""
 
 logger = logging.getLogger(__name__)
+
+
+class StepKillsItsWorker(Exception):
+    """A step was begun again and again, and its worker died each time."""
 
 
 class StepTask(celery.Task):  # type: ignore[misc]
@@ -56,7 +64,7 @@ def _refuse_killer(step: ExecuteStepArgs) -> None:
         for key in step.step_keys_to_execute or ():
             begun = sum(entry.step_key == key for entry in instance.all_logs(step.run_id, of_type=starts))
             if begun >= STARTS:
-                raise RuntimeError(
+                raise StepKillsItsWorker(
                     f"step {key} was begun {begun} times and its worker died each time; look for a lack of memory "
                     "there, or give tasks fewer entries (urls_per_task)"
                 )
@@ -69,42 +77,30 @@ def _run_is_over(step: ExecuteStepArgs) -> bool:
         return run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING
 
 
-class HoldOn(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Tells Redis again and again which steps this worker holds.
+def hold_on() -> None:
+    """Tell Redis again and again which steps this worker holds, until its process ends.
 
     A message that is not acknowledged within the visibility timeout is delivered to another worker, however busy the
-    first one is with it. Renewed like this the timeout can be short, and a killed worker's steps are soon taken up.
+    first one is with it. Renewed like this the timeout can be short, and a killed worker's steps are soon taken up. The
+    thread goes on while the worker, told to stop, finishes what it holds.
     """
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, consumer: Any, **_: Any) -> None:
-        consumer.hold_on = None
-
-    def start(self, consumer: Any) -> None:
-        """Begin, once the worker takes steps."""
-        consumer.hold_on = consumer.timer.call_repeatedly(lost_after() / 6, _renew, (consumer,))
-
-    def stop(self, consumer: Any) -> None:
-        """End: what is still held goes to others."""
-        if consumer.hold_on is not None:
-            consumer.hold_on.cancel()
-            consumer.hold_on = None
+    client = redis.Redis.from_url(broker_url(), socket_timeout=10)
+    while True:
+        time.sleep(lost_after() / 6)
+        held = {request.message.delivery_tag: time.time() for request in list(state.reserved_requests)}
+        try:
+            if held:
+                client.zadd(Channel.unacked_index_key, held, xx=True)
+        except redis.RedisError as error:
+            logger.warning("cannot tell the broker which steps are held: %s", error)
 
 
-def _renew(consumer: Any) -> None:
-    channel = consumer.task_consumer.channel
-    held: Mapping[str, Any] = dict(channel.qos._delivered)
-    if not held:
-        return
-    try:
-        with channel.conn_or_acquire() as client:
-            client.zadd(channel.unacked_index_key, dict.fromkeys(held, time.time()), xx=True)
-    except channel.connection_errors as error:
-        logger.warning("cannot tell the broker which steps are held: %s", error)
+@functools.cache
+def _start_holding_on() -> None:
+    threading.Thread(target=hold_on, name="hold-on", daemon=True).start()
 
 
 app = make_celery_app()
 execute_plan = create_task(app, base=StepTask)  # type: ignore[no-untyped-call]
 if is_redis(broker_url()):
-    app.steps["consumer"].add(HoldOn)
+    signals.worker_ready.connect(lambda **_: _start_holding_on(), weak=False)
