@@ -1,5 +1,6 @@
-"""Steps in Kubernetes: one pod for each, by dagster-k8s."""
+"""Steps in Kubernetes: one pod for each, by dagster-k8s. Set up by deploy/kubernetes/values.yaml."""
 
+import os
 from typing import Any
 
 import dagster as dg
@@ -8,9 +9,32 @@ from dagster_k8s import k8s_job_executor
 from imgrelay_dagster.config import default_max_concurrent
 
 
+def step_pod() -> dict[str, Any]:
+    """What a step's pod is given beside the image, secrets and variables of its code location.
+
+    A step keeps about one core busy and stays below half a gigabyte (docs/scaling.md).
+    """
+    cores = os.environ.get("IMGRELAY_STEP_CPU") or "1"
+    memory = os.environ.get("IMGRELAY_STEP_MEMORY") or "1Gi"
+    return {
+        "container_config": {
+            "resources": {
+                "requests": {"cpu": cores, "memory": memory},
+                "limits": {"memory": memory},
+            }
+        },
+        # A step that is told to stop puts its receipts and leaves within seconds.
+        "pod_spec_config": {"terminationGracePeriodSeconds": 30},
+        "job_spec_config": {"ttlSecondsAfterFinished": 600},
+    }
+
+
 def _steps(config: dict[str, Any]) -> dict[str, Any]:
-    """Image, secrets and environment are the run launcher's; see deploy/kubernetes/values.yaml."""
-    return {"max_concurrent": config["max_concurrent"] or default_max_concurrent()}
+    return {
+        "max_concurrent": config["max_concurrent"] or default_max_concurrent(),
+        "step_k8s_config": step_pod(),
+        "enable_owner_references": True,  # so that a run pod's steps go with it
+    }
 
 
 kubernetes_executor = k8s_job_executor.configured(

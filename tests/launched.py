@@ -82,11 +82,16 @@ class Launched:
         """How many steps each worker has begun."""
         return Counter(worker for worker, _ in self._begun())
 
-    def at_work(self, name: str) -> list[str]:
-        """The steps that a worker has begun and not ended."""
+    def at_work(self, name: str, op: str) -> list[str]:
+        """The steps of an op that a worker has begun and not ended."""
         kinds = (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE)
         ended = {event.step_key for kind in kinds for event in self.events(kind)}
-        return [step for worker, step in self._begun() if worker == f"celery@{name}" and step not in ended]
+        started = {event.step_key for event in self.events(dg.DagsterEventType.STEP_START)} - ended
+        return [
+            step
+            for worker, step in self._begun()
+            if worker == f"celery@{name}" and step in started and step.startswith(op)
+        ]
 
     def _begun(self) -> list[tuple[str, str]]:
         found = []
