@@ -1,5 +1,6 @@
 """Which executor is chosen, and what is refused at once: before a run is made, in a sentence that says the way out."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Ran, command_environment
+from imgrelay_dagster.config import RelayConfig
+from imgrelay_dagster.executors import chosen_executor
+from imgrelay_dagster.on_celery.settings import broker_priority
+from imgrelay_dagster.relay.errors import RelayError
+from tests.conftest import Ran
 
 CELERY = {
     "IMGRELAY_EXECUTOR": "celery",
@@ -20,88 +25,114 @@ CELERY = {
 URL = "http://127.0.0.1/x.jpg"
 
 
-def without(*names: str) -> dict[str, str]:
-    return {name: value for name, value in CELERY.items() if name not in names}
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """That of a host of a cluster."""
+    for name, value in CELERY.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("environment", "sentence"),
+    ("name", "value", "sentence"),
     [
-        ({"IMGRELAY_EXECUTOR": "ray"}, r"IMGRELAY_EXECUTOR 'ray' is unknown; there are multiprocess, celery, k8s"),
-        (without("IMGRELAY_CELERY_BROKER"), r"IMGRELAY_CELERY_BROKER is not set; give .* redis://host:6379/0"),
-        (without("IMGRELAY_STAGING"), r"staging '/.*' is a folder of one host.*set IMGRELAY_STAGING"),
-        (without("IMGRELAY_DESTINATION"), r"destination '/.*out' is a folder of one host.*set IMGRELAY_DESTINATION"),
-        (CELERY, r"broker 'redis://127\.0\.0\.1:1/0' cannot be reached: .*refused.*set IMGRELAY_CELERY_BROKER"),
-        (
-            {**CELERY, "IMGRELAY_CELERY_LOST_AFTER": "soon"},
-            r"IMGRELAY_CELERY_LOST_AFTER 'soon' is no number of seconds",
-        ),
-        ({**CELERY, "IMGRELAY_MAX_CONCURRENT": "many"}, r"IMGRELAY_MAX_CONCURRENT 'many' is no number from 1 to 512"),
-        ({**CELERY, "IMGRELAY_EXECUTOR": "k8s", "IMGRELAY_STAGING": ""}, r"with IMGRELAY_EXECUTOR=k8s steps run on"),
+        ("IMGRELAY_EXECUTOR", "ray", r"IMGRELAY_EXECUTOR 'ray' is unknown; there are multiprocess, celery, k8s"),
+        ("IMGRELAY_CELERY_BROKER", "", r"IMGRELAY_CELERY_BROKER is not set; give .* redis://host:6379/0"),
+        ("IMGRELAY_STAGING", "scratch", r"staging 'scratch' is a folder of one host.*set IMGRELAY_STAGING"),
+        ("IMGRELAY_CELERY_LOST_AFTER", "soon", r"IMGRELAY_CELERY_LOST_AFTER 'soon' is no number of seconds from 2"),
+        ("IMGRELAY_CELERY_LOST_AFTER", "1", r"IMGRELAY_CELERY_LOST_AFTER '1' is no number of seconds from 2"),
     ],
 )
-def test_what_cannot_work_is_refused_in_a_sentence(imgrelay: Any, environment: dict[str, str], sentence: str) -> None:
-    ran: Ran = imgrelay("run", URL, **environment)
-    assert ran.code == 2, ran.err
-    assert re.search(sentence, ran.err), ran.err
+def test_an_executor_that_cannot_work_is_refused(
+    environment: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(RelayError, match=sentence):
+        chosen_executor()
+
+
+@pytest.mark.parametrize("name", ["celery", "k8s"])
+def test_folders_of_one_host_are_refused_where_steps_run_elsewhere(
+    environment: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    environment.setenv("IMGRELAY_EXECUTOR", name)
+    assert RelayConfig.checked({"urls": [URL]}).destination == "s3://images"
+    environment.setenv("IMGRELAY_MANIFESTS", str(tmp_path))
+    with pytest.raises(RelayError, match=rf"manifest '/.*birds.txt' is a folder of one host.*EXECUTOR={name}"):
+        RelayConfig.checked({"manifest": "birds.txt"})
+    environment.setenv("IMGRELAY_DESTINATION", str(tmp_path))
+    with pytest.raises(RelayError, match=r"destination '/.*' is a folder of one host.*set IMGRELAY_DESTINATION"):
+        RelayConfig.checked({"urls": [URL]})
+
+
+def test_steps_at_once_follow_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("IMGRELAY_MAX_CONCURRENT", "96")
+    assert RelayConfig.checked({"urls": [URL]}).max_concurrent == 96
+    assert RelayConfig.checked({"urls": [URL], "max_concurrent": 3}).max_concurrent == 3
+    environment.setenv("IMGRELAY_MAX_CONCURRENT", "many")
+    with pytest.raises(RelayError, match="IMGRELAY_MAX_CONCURRENT 'many' is no number from 1 to 512"):
+        RelayConfig.checked({"urls": [URL]})
+
+
+def test_what_was_begun_comes_first_with_either_broker(environment: pytest.MonkeyPatch) -> None:
+    plan, upload, compose, download = 4, 3, 2, 1
+    redis = [broker_priority(op) for op in (plan, upload, compose, download)]
+    assert redis == sorted(redis), "Redis serves the lowest number first"
+    environment.setenv("IMGRELAY_CELERY_BROKER", "amqp://127.0.0.1//")
+    rabbit = [broker_priority(op) for op in (plan, upload, compose, download)]
+    assert rabbit == sorted(rabbit, reverse=True), "RabbitMQ serves the highest number first"
+
+
+def test_a_broker_that_does_not_answer_is_told_of_before_there_is_a_run(imgrelay: Any, home: Path) -> None:
+    ran: Ran = imgrelay("run", URL, **CELERY)
+    assert ran.code == 2
+    assert re.search(r"broker 'redis://127\.0\.0\.1:1/0' cannot be reached: .*refused.*IMGRELAY_CELERY_BROKER", ran.err)
     assert "hidden" not in ran.err
     assert len(ran.err.strip().splitlines()) == 1, ran.err
-
-
-def test_a_local_manifest_is_refused_where_steps_run_elsewhere(imgrelay: Any, tmp_path: Path) -> None:
-    (tmp_path / "birds.txt").write_text(URL)
-    ran: Ran = imgrelay("run", "--manifest", "birds.txt", **CELERY)
-    assert ran.code == 2
-    assert re.search(r"manifest '/.*birds.txt' is a folder of one host", ran.err), ran.err
+    assert not list((home / "history").glob("runs/*-*.db"))
 
 
 @pytest.mark.parametrize(
     ("name", "module", "extra"), [("celery", "dagster_celery", "celery"), ("k8s", "dagster_k8s", "kubernetes")]
 )
-def test_a_missing_extra_is_named(tmp_path: Path, name: str, module: str, extra: str) -> None:
+def test_a_missing_extra_is_named(name: str, module: str, extra: str) -> None:
     hidden = (
-        "import sys\n"
         "from importlib.machinery import PathFinder\n"
         "find = PathFinder.find_spec.__func__\n"
         f"hide = lambda cls, name, *rest: None if name == {module!r} else find(cls, name, *rest)\n"
         "PathFinder.find_spec = classmethod(hide)\n"
-        "from imgrelay_dagster.cli import main\n"
-        f"sys.exit(main(['run', {URL!r}]))\n"
+        "from imgrelay_dagster.placement import executor_name\n"
+        "executor_name()\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", hidden],
-        cwd=tmp_path,
-        env=command_environment(tmp_path, **{**CELERY, "IMGRELAY_EXECUTOR": name}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ran.returncode == 2
+    ran = _python(hidden, IMGRELAY_EXECUTOR=name)
+    assert ran.returncode == 1
+    assert f"RelayError: IMGRELAY_EXECUTOR is {name}, which is not installed: " in ran.stderr
     assert f"pip install 'imgrelay-dagster[{extra}]'" in ran.stderr
 
 
-NAMES = """
+SHOWN = """
 import json
 from imgrelay_dagster.definitions import defs
 job = defs.get_repository_def().get_job("relay")
-tags = {node.name: node.definition.tags for node in job.graph.nodes}
-print(json.dumps([job.executor_def.name, {name: tag["dagster-celery/priority"] for name, tag in tags.items()}]))
+tags = {node.name: node.definition.tags["dagster-celery/priority"] for node in job.graph.nodes}
+print(json.dumps([job.executor_def.name, tags]))
 """
 
 
 @pytest.mark.parametrize("name", ["celery", "k8s"])
-def test_definitions_load_with_the_executor(tmp_path: Path, name: str) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-c", NAMES],
-        cwd=tmp_path,
-        env={**os.environ, **CELERY, "IMGRELAY_EXECUTOR": name},
+def test_definitions_load_with_the_executor(name: str) -> None:
+    shown = _python(SHOWN, **{**CELERY, "IMGRELAY_EXECUTOR": name})
+    assert shown.returncode == 0, shown.stderr
+    priorities = {"plan": "4", "download": "1", "compose": "2", "upload": "3", "report": "4"}
+    assert json.loads(shown.stdout) == [name, priorities]
+
+
+def _python(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.strip() == (
-        f'["{name}", {{"compose": "2", "download": "1", "plan": "4", "report": "4", "upload": "3"}}]'
     )
