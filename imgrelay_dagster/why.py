@@ -3,9 +3,11 @@
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 
 from imgrelay_dagster.relay.errors import RelayError
-from dagster._core.events import JobFailureData
+
+_OURS = f"{RelayError.__module__}.{RelayError.__qualname__}: "
 
 
 def why(instance: dg.DagsterInstance, run_id: str) -> str:
@@ -31,6 +33,3 @@ def _first_line(error: Any) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return "" if error is None else error.message.strip().splitlines()[0].removeprefix(_OURS)
-
-
-_OURS = f"{RelayError.__module__}.{RelayError.__qualname__}: "
