@@ -10,9 +10,12 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster_aws.s3 import S3Resource
 
+from imgrelay_dagster.assets import relayed_images
 from imgrelay_dagster.definitions import defs
+from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.drops import MANIFESTS, Late, day_request, find_late, late_days, see_day
+from imgrelay_dagster.jobs import relay_day
 from imgrelay_dagster.partitions import (
     day_manifests,
     days_back,
@@ -264,3 +267,28 @@ def test_manifests_are_found_in_s3(seaweed: SeaweedFS, instance: dg.DagsterInsta
     seaweed.client().put_object(Bucket="drops", Key=f"in/{DAY}.jsonl.gz", Body=b"two")
     (again,) = look(instance, stores).requests
     assert again.tags[VERSION_TAG] != request.tags[VERSION_TAG]
+
+
+def test_a_day_with_too_many_failures_is_no_done_day_and_shows_its_counts(
+    manifests: Path,
+    tmp_path: Path,
+    origin: Origin,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name, value in (("DESTINATION", str(tmp_path / "out")), ("STAGING", str(tmp_path / "staging"))):
+        monkeypatch.setenv(f"IMGRELAY_{name}", value)
+    monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1")
+    drop(manifests, f"{DAY}.txt", f"{origin.url('jpeg/small-dawn.jpg')}\n{origin.url('missing.jpg')}\n")
+    job = dg.Definitions(assets=[relayed_images], jobs=[relay_day], resources=build_resources())
+    done = job.resolve_job_def("relay_day").execute_in_process(
+        instance=instance, partition_key=DAY, raise_on_error=False
+    )
+    assert not done.success
+    key = dg.AssetKey("relayed_images")
+    assert instance.fetch_materializations(key, limit=1).records == []
+    (seen,) = instance.fetch_observations(key, limit=5).records
+    assert seen.partition_key == DAY
+    assert seen.asset_observation is not None
+    told = {name: seen.asset_observation.metadata[name].value for name in ("entries", "uploaded", "failed")}
+    assert told == {"entries": 2, "uploaded": 1, "failed": 1}

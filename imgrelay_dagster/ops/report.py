@@ -8,7 +8,14 @@ import dagster as dg
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.housekeeping import counts_tag, joined_summary
 from imgrelay_dagster.ops.plan import Planned
-from imgrelay_dagster.ops.showing import CHECKS, check_results, inspected, pictured, summary_metadata
+from imgrelay_dagster.ops.showing import (
+    CHECKS,
+    RELAYED_IMAGES,
+    check_results,
+    inspected,
+    pictured,
+    summary_metadata,
+)
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
 from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failures
 from imgrelay_dagster.relay.announce import most_frequent
@@ -75,7 +82,11 @@ def report(
     # A day's partition shows what became of its whole manifest.
     told = joined if step.day and joined else summary
     seen = inspected(stores.open_brief(settings.destination), told)
-    yield dg.Output(None, metadata={**summary_metadata(told, settings.destination), **pictured(told, seen)})
+    shown = {**summary_metadata(told, settings.destination), **pictured(told, seen)}
+    if summary.status == "success" or step.day is None:
+        yield dg.Output(None, metadata=shown)
+    else:  # the day counts as failed, which it would not once it is materialized
+        context.log_event(dg.AssetObservation(RELAYED_IMAGES, partition=step.day, metadata=shown))
     if step.day is not None:
         yield from check_results(told, seen)
     if summary.status != "success":
