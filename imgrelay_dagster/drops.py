@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,9 @@ STILL = timedelta(seconds=10)
 
 REQUESTS = 5
 """Late days asked for in one round."""
+
+ROUND = 20.0
+"""Seconds after which a round ends with the day at hand: Dagster gives up on a sensor after 60."""
 
 RUNS = 500
 """Runs of the days in question that are looked at, the newest first."""
@@ -115,7 +119,11 @@ def find_late(instance: dg.DagsterInstance, stores: StoresResource, cursor: str 
     before: dict[str, str] = json.loads(cursor) if cursor else {}
     late = Late({day: before[day] for day in wanted if day in before})
     runs: dict[str, list[dg.DagsterRun]] | None = None
+    until = time.monotonic() + ROUND
     for day in wanted:
+        if time.monotonic() > until:
+            late.notes.append(f"looking took too long; days up to {day} were not looked at")
+            break
         try:
             found = find_day(day, stores.open_brief)
         except RelayError as error:

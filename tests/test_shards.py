@@ -1,15 +1,22 @@
 """A manifest too large for one run: cut into shards, each line in one of them, and joined again."""
 
 import json
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
+from dagster_aws.s3 import S3Resource
 from obstore.store import MemoryStore
 
+from imgrelay_dagster.config import RelayOptions, ShardConfig
+from imgrelay_dagster.ops import plan
+from imgrelay_dagster.ops.workbench import Step
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.lock import DatasetHeld, holder, release, take
 from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason
 from imgrelay_dagster.relay.plan import Plan, plan_run
@@ -18,7 +25,9 @@ from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.shards import Cut, join, read_cut, shard_rows, write_cut
+from imgrelay_dagster.relay.stores import open_store
 from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.resources import StoresResource
 
 WHOLE = Settings(dataset="birds", destination="memory", max_entries_per_run=25, tolerated_failure_percentage=10)
 ROWS: list[Row] = [ManifestRow(line, f"http://h/{line}.jpg") for line in range(1, 58)]
@@ -202,3 +211,42 @@ def test_a_shard_of_nothing_is_refused_in_words(house: House):
     with pytest.raises(RelayError, match=r"run elsewhere of dataset 'birds' left no shards in this destination"):
         list(shard_rows(house.store, "birds", Shard("elsewhere", 1, 2)))
     assert read_cut(house.store, "birds", "elsewhere") is None
+
+
+def test_a_shard_whose_results_were_deleted_counts_as_not_done(house: House):
+    house.cut()
+    for number in (1, 2, 3):
+        house.shard(number, f"shard{number}")
+    house.store.delete("_relay/birds/runs/shard2/results.jsonl")
+    summary = join(house.store, "birds", "whole")
+    assert summary is not None
+    assert summary.status == "partial"
+    assert summary.not_attempted > 0
+
+
+def held_step(folder: Path, instance: dg.DagsterInstance, shard: ShardConfig | None) -> Step:
+    """A step of a run of dataset `birds`."""
+    stores = StoresResource(s3=S3Resource(), staging_address=str(folder / "staging"))
+    options = RelayOptions(dataset="birds", destination=str(folder / "out"), shard=shard)
+    return Step(dg.build_op_context(instance=instance), options, stores)
+
+
+def test_a_shard_waits_for_its_dataset_and_any_other_run_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(plan, "WAIT", 0.05)
+    store = open_store(str(tmp_path / "out"))
+    take(store, "birds", "other", is_over=lambda _: False)
+    with dg.DagsterInstance.ephemeral() as instance:
+        with (
+            pytest.raises(DatasetHeld, match="dataset 'birds' is being relayed by run other"),
+            plan._dataset_held(held_step(tmp_path, instance, None)),
+        ):
+            pass
+        shard = ShardConfig(coordinator="whole", number=1, of=2)
+        letting_go = threading.Timer(0.3, release, (store, "birds", "other"))
+        letting_go.start()
+        step = held_step(tmp_path, instance, shard)
+        with plan._dataset_held(step):
+            assert not letting_go.is_alive()
+            held = holder(store, "birds")
+            assert held is not None
+            assert held.run_id == step.context.run_id

@@ -23,7 +23,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.ledger import Ledger, Planned, read_ledger, shards_ledger_key
 from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.receipts import record_json
+from imgrelay_dagster.relay.receipts import pieces, record_json
 from imgrelay_dagster.relay.results import store_results, tell
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.stores import explain, put
@@ -161,14 +161,14 @@ def _join(store: ObjectStore, dataset: str, coordinator: str, parts: dict[int, P
         return None
     with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as name, ExitStack() as opened:
         scratch = Path(name)
-        files = [
-            opened.enter_context(_fetched(store, f"{results_prefix(dataset, part.run_id)}/results.jsonl", scratch))
-            for part in parts.values()
-        ]
+        found = (
+            _fetched(store, f"{results_prefix(dataset, part.run_id)}/results.jsonl", scratch) for part in parts.values()
+        )
+        files = [opened.enter_context(file) for file in found if file is not None]
         told = tell(_joined(ledger, files), ledger.settings, scratch, coordinator)
         statuses = {part.status for part in parts.values()}
         status = None
-        if len(parts) < cut.shards:
+        if len(files) < cut.shards:
             status = PARTIAL
         elif "canceled" in statuses and told.outcomes[Outcome.NOT_ATTEMPTED]:
             status = "canceled"
@@ -217,12 +217,15 @@ def _parts(store: ObjectStore, dataset: str, coordinator: str) -> dict[int, Part
     return found
 
 
-def _fetched(store: ObjectStore, key: str, scratch: Path) -> IO[bytes]:
-    """An object on scratch disk: it is fetched at once, however slowly it is read then."""
+def _fetched(store: ObjectStore, key: str, scratch: Path) -> IO[bytes] | None:
+    """An object on scratch disk: it is fetched at once, however slowly it is read then. None when it was deleted."""
     path = scratch / key.replace("/", "_")
-    with path.open("wb") as file:
-        for chunk in store.get(key).stream():
-            file.write(chunk)
+    try:
+        with path.open("wb") as file:
+            for piece in pieces(store, store.head(key)):
+                file.write(piece)
+    except FileNotFoundError:
+        return None
     return path.open("rb")
 
 
