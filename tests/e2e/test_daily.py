@@ -61,7 +61,7 @@ def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one
     assert origin.hits.total() == 6
 
     drop(served, origin, missing, 2)
-    assert wait_for_backfill(served, backfill_by_command(served, first, last)) == "COMPLETED_SUCCESS"
+    assert wait_for_backfill(served, backfill_by_command(served, first, last)) == "COMPLETED"
     latest = [served.summary(runs_of(served, day)[0]) for day in days]
     assert [summary["uploaded"] for summary in latest] == [0, 2, 0]
     assert [summary["unchanged"] for summary in latest] == [3, 0, 3]
