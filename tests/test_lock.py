@@ -1,6 +1,7 @@
 """One run at a time for each dataset."""
 
 import pytest
+from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
 from imgrelay_dagster.relay.errors import RelayError
@@ -51,6 +52,57 @@ def test_a_holder_that_fell_silent_is_taken_for_lost_and_a_renewed_one_is_not(st
         take_at(store, "second", 1000.0 + SILENCE_LIMIT + 1)
     take_at(store, "second", 1100.0 + SILENCE_LIMIT + 1)
     assert holder(store, "birds").run_id == "second"
+
+
+def test_a_run_whose_dataset_was_taken_over_does_not_take_it_back(store: MemoryStore):
+    take_at(store, "first", 1000.0)
+    take_at(store, "second", 1001.0 + SILENCE_LIMIT)
+    renew(store, "birds", "first", clock=lambda: 1002.0 + SILENCE_LIMIT)
+    assert holder(store, "birds").run_id == "second"
+
+
+def test_a_released_dataset_is_not_held_again_by_a_late_renewal(store: MemoryStore):
+    take_at(store, "first", 1000.0)
+    release(store, "birds", "first")
+    renew(store, "birds", "first", clock=lambda: 1001.0)
+    assert holder(store, "birds") is None
+
+
+class Unsteady:
+    """A store that breaks the connection of its first requests to make an object, before or after it made it."""
+
+    def __init__(self, breaks: int, *, made: bool) -> None:
+        self.inner = MemoryStore()
+        self._breaks, self._made = breaks, made
+
+    def put(self, key: str, data: bytes, **options: object) -> None:
+        if options.get("mode") == "create" and self._breaks:
+            self._breaks -= 1
+            if self._made:
+                self.inner.put(key, data, mode="create")
+            raise GenericError("HTTP error: error sending request")
+        self.inner.put(key, data, **{name: value for name, value in options.items() if name == "mode"})
+
+    def get(self, key: str) -> object:
+        return self.inner.get(key)
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["request lost", "answer lost"])
+def test_a_lock_whose_making_goes_unanswered_is_made_once(made: bool):
+    store, pauses = Unsteady(1, made=made), []
+    take(store, "birds", "first", is_over=lambda _: False, pause=pauses.append)
+    assert holder(store.inner, "birds").run_id == "first"
+    assert len(pauses) == 1
+    with pytest.raises(RelayError, match="run first"):
+        take(store, "birds", "second", is_over=lambda _: False)
+
+
+def test_a_store_that_never_answers_cannot_be_locked():
+    pauses: list[float] = []
+    with pytest.raises(RelayError, match="dataset 'birds' cannot be locked"):
+        take(Unsteady(99, made=False), "birds", "first", is_over=lambda _: False, pause=pauses.append)
+    assert pauses == sorted(pauses)
+    assert 1 < sum(pauses) < 15
 
 
 def test_a_step_that_plans_again_keeps_its_own_lock(store: MemoryStore):

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +94,49 @@ def test_a_store_that_is_away_is_asked_again(tmp_path: Path):
     (tmp_path / "store" / "_relay").unlink()
     writer.flush()
     assert [found.line for found in read_receipts(store, PREFIX)] == [1]
+
+
+class Hanging:
+    """A store that takes nothing until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryStore()
+        self.goes_on = threading.Event()
+
+    def put(self, key: str, data: bytes, **options: object) -> None:
+        self.goes_on.wait(60)
+        self.inner.put(key, data)
+
+
+def test_a_store_that_hangs_holds_up_neither_the_step_nor_its_end():
+    now, store = [0.0], Hanging()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), ReceiptWriter(store, PREFIX, "w", clock=lambda: now[0]) as writer:  # type: ignore[arg-type]
+        for line in range(1, 4):
+            writer.add(record(line))
+            now[0] += FLUSH_INTERVAL
+            writer.flush_if_due()
+        raise KeyboardInterrupt
+    assert time.monotonic() - began < 30
+    store.goes_on.set()
+    until(lambda: {found.line for found in read_receipts(store.inner, PREFIX)} == {1, 2, 3}, 10, "all are put")
+
+
+def test_a_store_that_is_slow_is_waited_for_and_a_cancel_meanwhile_is_heard():
+    store, ticks = Hanging(), []
+
+    def tick() -> None:
+        ticks.append(1)
+        if len(ticks) == 3:
+            raise KeyboardInterrupt
+
+    writer = ReceiptWriter(store, PREFIX, "w")  # type: ignore[arg-type]
+    writer.add(record(1))
+    with pytest.raises(KeyboardInterrupt):
+        writer.flush(tick=tick)
+    threading.Timer(1.0, store.goes_on.set).start()
+    writer.flush()
+    assert {found.line for found in read_receipts(store.inner, PREFIX)} == {1}
 
 
 def test_writers_never_share_an_object():

@@ -1,15 +1,17 @@
 """Opening stores, and what their errors say."""
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, GenericError
 
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.stores import (
     BRIEF,
+    TRIES,
     Patience,
     S3Settings,
     absolute,
@@ -18,6 +20,7 @@ from imgrelay_dagster.relay.stores import (
     is_disk_full,
     open_store,
     put,
+    remove,
     split_object_address,
 )
 from imgrelay_dagster.resources import StoresResource, build_resources
@@ -28,6 +31,58 @@ def test_a_folder_is_made_and_written_whole(tmp_path: Path):
     put(store, "a/b c/ü.jpg", b"123", "image/jpeg")
     assert (tmp_path / "new" / "out" / "a" / "b c" / "ü.jpg").read_bytes() == b"123"
     assert folder_of(store) == tmp_path / "new" / "out"
+
+
+class Garbling:
+    """A store that finds its first objects damaged on their way."""
+
+    def __init__(self, times: int, code: str) -> None:
+        self.seen = 0
+        self._times, self._code = times, code
+
+    def put(self, key: str, data: bytes, **options: object) -> None:
+        self.seen += 1
+        if self.seen <= self._times:
+            raise GenericError(f"status code: 400 Bad Request: <Error><Code>{self._code}</Code></Error>")
+
+
+@pytest.mark.parametrize("code", ["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "RequestTimeout"])
+def test_what_did_not_arrive_as_it_was_sent_is_sent_again(code: str):
+    store = Garbling(TRIES - 1, code)
+    put(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
+    assert store.seen == TRIES
+    with pytest.raises(GenericError):
+        put(Garbling(TRIES, code), "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
+
+
+def test_what_a_store_refuses_is_not_sent_again():
+    store = Garbling(1, "InvalidRequest")
+    with pytest.raises(GenericError):
+        put(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
+    assert store.seen == 1
+
+
+def test_what_a_receipt_speaks_of_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(number: int) -> None:
+        real(number)
+        synced.append(Path(f"/proc/self/fd/{number}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    store = open_store(str(tmp_path))
+    put(store, "a b/ü%20.jpg", b"123", "image/jpeg")
+    put(store, "scratch", b"123", "image/jpeg", lasting=False)
+    assert synced == ["ü%20.jpg"]
+
+
+def test_removing_goes_on_past_what_is_gone(tmp_path: Path):
+    store = open_store(str(tmp_path))
+    for key in ("a", "c"):
+        put(store, key, b"1", "text/plain")
+    remove(store, ["a", "b", "c"])
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
 def test_one_store_object_a_process_for_one_address(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import dagster as dg
 
@@ -21,7 +22,6 @@ from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failure
 from imgrelay_dagster.relay.announce import most_frequent
 from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.lock import release
 from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.summary import Summary
@@ -64,11 +64,12 @@ def report(
         )
         if summary is None:
             raise RelayError(f"run {context.run_id} has neither ledger nor results in {settings.destination!r}")
-        release(store, settings.dataset, context.run_id)
+        guard.let_go()
         context.instance.add_run_tags(context.run_id, counts_tag(summary))
         shard = settings.shard
         joined = joined_summary(context.instance, store, settings.dataset, shard.coordinator) if shard else None
-    stores.staging(context.run_id).clear()
+    with suppress(RelayError):  # what is left there, housekeeping clears
+        stores.brief_staging(context.run_id).clear()
     metadata = summary_metadata(summary, settings.destination)
     if planned.shards:
         context.log.info(f"{planned.entries} entries are cut into {planned.shards} shard runs, which follow")

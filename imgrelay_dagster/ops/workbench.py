@@ -18,7 +18,7 @@ from imgrelay_dagster.partitions import day_dataset
 from imgrelay_dagster.relay.announce import Announcer, headline, sentence
 from imgrelay_dagster.relay.background import Background, in_background
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.lock import RENEW_INTERVAL, renew
+from imgrelay_dagster.relay.lock import RENEW_INTERVAL, release, renew
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import Note, RunProgress, StepProgress, planned_at
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
@@ -41,6 +41,9 @@ _ENDING = {
     dg.DagsterRunStatus.SUCCESS,  # seen only by a step that was handed out twice
 }
 
+
+RENEWAL_LIMIT = 10.0
+"""Seconds that a renewal under way is waited for: more than its store's client takes."""
 
 HALT_NOTE = "halt"
 """What a step leaves in staging when it meets trouble that concerns the whole run, for the other steps to end too."""
@@ -111,6 +114,13 @@ class RunGuard:
         if time.monotonic() >= self._renewal and (self._renewing is None or self._renewing.over):
             self._renewal = time.monotonic() + RENEW_INTERVAL
             self._renewing = Background(lambda: renew(self._store, self._dataset, self._run_id))
+
+    def let_go(self) -> None:
+        """Release the dataset, once no renewal of the hold is under way any more."""
+        if self._renewing is not None:
+            with suppress(TimeoutError):
+                self._renewing.wait(limit=RENEWAL_LIMIT)
+        release(self._store, self._dataset, self._run_id)
 
     def _halted(self) -> bytes | None:
         with suppress(RelayError):  # staging that is away for a moment; if for longer, the images meet it too

@@ -113,8 +113,11 @@ def _create(store: ObjectStore, key: str, mine: bytes, pause: Callable[[float], 
 
 
 def renew(store: ObjectStore, dataset: str, run_id: str, clock: Callable[[], float] = time.time) -> None:
-    """Say that this run still holds the dataset. A store that is away is no trouble here."""
+    """Say that this run still holds the dataset, if it does. A store that is away is no trouble here."""
     with suppress(BaseError, OSError):
+        held = holder(store, dataset)
+        if held is None or held.run_id != run_id:  # taken over after a long silence, or let go of
+            return
         put(store, lock_key(dataset), _holder_json.dump_json(Holder(run_id, clock())), "application/json")
 
 

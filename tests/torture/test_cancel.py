@@ -100,6 +100,7 @@ def one_round(
     assert moment not in ("upload", "report") or served.results_folder(run_id).exists()
     assert not (served.home / "staging" / run_id).exists()
     assert lock_is_free(served, dataset)
+    assert not served.dagster.event_log_storage.get_concurrency_keys(), "a pool slot is kept"
     bare = check_receipts(served)
     return Terminated(moment, *times, uploaded, bare)
 
