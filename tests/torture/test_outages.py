@@ -134,7 +134,7 @@ def test_a_stormy_store_that_is_the_scratch_space_too(
 
 
 def test_a_run_is_terminated_from_the_ui_while_its_store_hangs(
-    store: TroubledS3, bucket: Bucket, origin: Origin, urls: list[str], tmp_path: Path, imgrelay: Command
+    store: TroubledS3, bucket: Bucket, origin: Origin, urls: list[str], tmp_path: Path
 ):
     store.trouble = at_images(HANG, after=150)
     with Served(tmp_path / "served", **store.environment()) as served:
@@ -152,9 +152,9 @@ def test_a_run_is_terminated_from_the_ui_while_its_store_hangs(
         assert times[1] < GONE_LIMIT
         assert connections(origin.port) == 0
         assert connections(store.port) <= 2  # the sensor's own, perhaps
-        assert served.staged(run_id) == []
         store.trouble = lambda _: None
         settle_all(served.home, store)
+        assert served.staged(run_id) == []
         again = served.launch(form)
         assert served.wait_for(again) == "SUCCESS", served.why(again)
         assert served.tags(again)["imgrelay/results"] == f"{ENTRIES} of {ENTRIES}"
