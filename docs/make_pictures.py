@@ -1,7 +1,8 @@
 """Makes the README's pictures anew, in docs/images: `make pictures`.
 
-`before-after.png` comes from our own engine; `launchpad.png` and `run-page.png` are taken from the Dagster UI with
-Chromium and playwright. All that is started for them is stopped again, and nothing is written but the pictures.
+`before-after.png` and those of the layouts come from our own engine. The others are taken with Chromium and playwright:
+the Dagster UI's pages, `report.html`, and a terminal (tmux) in which the command runs. All that is started for them is
+stopped again, and nothing is written but the pictures.
 """
 
 import contextlib
@@ -18,6 +19,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import layout_pictures
+import run_pictures
 from PIL import Image, ImageDraw, ImageFont
 
 from imgrelay_dagster.demo import child
@@ -51,6 +54,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+TAKEN = "the pictures of pages and of the terminal were"
 EDITOR = "document.querySelector('.CodeMirror').CodeMirror"
 
 
@@ -58,23 +62,35 @@ def main() -> int:
     """Make all pictures, or say what is missing for those of the UI."""
     IMAGES.mkdir(exist_ok=True)
     save(before_after(), "before-after.png", dither=True)
+    save(layout_pictures.sheet(layout_pictures.frames()), "layouts-frame.png", dither=True)
+    save(layout_pictures.sheet(layout_pictures.watermarks()), "layouts-watermark.png", dither=True)
     try:
         from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - not everybody has it
     except ImportError:
-        return _without_browser("playwright is not installed; run .venv/bin/pip install playwright")
+        return _without_browser(TAKEN, "playwright is not installed; run .venv/bin/pip install playwright")
     with contextlib.ExitStack() as stack:
         chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
         try:
             started = stack.enter_context(sync_playwright())
             browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         except Error as error:
-            return _without_browser(f"no Chromium could be started; install chromium ({str(error).splitlines()[0]})")
+            return _without_browser(
+                TAKEN, f"no Chromium could be started; install chromium ({str(error).splitlines()[0]})"
+            )
         stack.callback(browser.close)
-        base = stack.enter_context(user_interface())
+        interface = stack.enter_context(user_interface())
         page = browser.new_page(viewport={"width": 1400, "height": 820})
         page.set_default_timeout(60_000)
-        take_launchpad(page, base)
-        take_run_page(page, base)
+        if shutil.which("tmux"):
+            for name, image in run_pictures.terminal_and_report(browser, interface.origin, interface.environment):
+                save(image, f"{name}.png")
+        else:
+            _without_browser("terminal.png and report.png were", "tmux is not installed")
+        take_launchpad(page, interface.base)
+        take_run_page(page, interface.base)
+        run_pictures.relay_days(interface)
+        page.set_viewport_size({"width": 1400, "height": 1360})
+        save(run_pictures.asset_page(page, interface.base), "asset-page.png")
     return 0
 
 
@@ -109,8 +125,8 @@ def save(image: Image.Image, name: str, *, dither: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def user_interface() -> Iterator[str]:
-    """The address of a Dagster UI with an instance, a destination and a manifest of its own."""
+def user_interface() -> Iterator[run_pictures.Interface]:
+    """A Dagster UI with an instance, a destination, an origin and a manifest of its own."""
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgrelay-pictures-")))
         origin = stack.enter_context(Origin())
@@ -128,6 +144,7 @@ def user_interface() -> Iterator[str]:
             "DAGSTER_HOME": str(home),
             "IMGRELAY_ALLOWED_HOSTS": HOST,
             "IMGRELAY_DESTINATION": str(scratch / "out"),
+            "IMGRELAY_DESTINATION_URL": "https://images.example.org",
             "IMGRELAY_MANIFESTS": str(manifests),
             "IMGRELAY_SAMPLE_MANIFEST": "examples/demo.csv",
         }
@@ -144,7 +161,7 @@ def user_interface() -> Iterator[str]:
         stack.callback(child.stop, served, seconds=30.0)
         base = f"http://{HOST}:{port}"
         _wait_until_served(base)
-        yield base
+        yield run_pictures.Interface(base, origin, environment)
 
 
 def take_launchpad(page: Any, base: str) -> None:
@@ -212,8 +229,8 @@ def _stop_group(leader: int) -> None:
         os.killpg(leader, signal.SIGTERM)
 
 
-def _without_browser(why: str) -> int:
-    sys.stderr.write(f"launchpad.png and run-page.png were not made: {why}\n")
+def _without_browser(what: str, why: str) -> int:
+    sys.stderr.write(f"{what} not made: {why}\n")
     return 1
 
 

@@ -493,7 +493,7 @@ def test_the_counts_shown_with_a_run_hold_no_text_from_outside():
     summary = Summary("r", "d", "failure", 2, 0, 0, 2, 0, {"timeout": 1, "bad_url": 1}, 0, 0, 1.0, 0.0)
     shown = {name: entry.value for name, entry in summary_metadata(summary, "/out").items()}
     texts = {name: value for name, value in shown.items() if isinstance(value, str)}
-    assert texts.keys() == {"reasons", "results", "report"}
+    assert texts.keys() == {"reasons", "results", "report", "failures"}
     assert not set(texts["reasons"]) - set("abcdefghijklmnopqrstuvwxyz_0123456789, ")
 
 

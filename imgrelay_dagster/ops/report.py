@@ -14,7 +14,6 @@ from imgrelay_dagster.ops.showing import (
     RELAYED_IMAGES,
     check_results,
     inspected,
-    pictured,
     summary_metadata,
 )
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
@@ -83,7 +82,7 @@ def report(
     # A day's partition shows what became of its whole manifest.
     told = joined if step.day and joined else summary
     seen = inspected(stores.open_brief(settings.destination), told)
-    shown = {**summary_metadata(told, settings.destination), **pictured(told, seen)}
+    shown = summary_metadata(told, settings.destination, seen)
     if summary.status == "success" or step.day is None:
         yield dg.Output(None, metadata=shown)
     else:  # the day counts as failed, which it would not once it is materialized

@@ -29,8 +29,11 @@ MOST_WRONG = 5
 Metadata = dict[str, dg.MetadataValue]
 
 
-def summary_metadata(summary: Summary, destination: str) -> Metadata:
-    """The counts as numbers, so that they plot. What matters most comes first: a row of the log shows seven."""
+def summary_metadata(summary: Summary, destination: str, seen: Inspection | None = None) -> Metadata:
+    """The counts as numbers, so that they plot; failures as a table; how stored images look, where that was seen.
+
+    What matters most comes first: a row of the log shows seven.
+    """
 
     def numbers(*names: str) -> Metadata:
         return {name: dg.MetadataValue.int(getattr(summary, name)) for name in names}
@@ -40,6 +43,7 @@ def summary_metadata(summary: Summary, destination: str) -> Metadata:
         **numbers("entries", "uploaded", "unchanged", "failed", "not_attempted"),
         "reasons": dg.MetadataValue.text(most_frequent(summary.reasons, len(summary.reasons)) or "none failed"),
         "report": _report(destination, f"{results}/{REPORT}"),
+        **_pictured(summary, seen),
         "results": dg.MetadataValue.path(f"{destination}/{results}"),
         **numbers("bytes_in", "bytes_out"),
         "seconds": dg.MetadataValue.float(summary.seconds),
@@ -56,7 +60,7 @@ def _report(destination: str, key: str) -> dg.MetadataValue:
     return dg.MetadataValue.path(f"{destination}/{key}")
 
 
-def pictured(summary: Summary, seen: Inspection | None) -> Metadata:
+def _pictured(summary: Summary, seen: Inspection | None) -> Metadata:
     """Why entries failed, as a table, and how stored images look."""
     shown: Metadata = {}
     if summary.reasons:
