@@ -8,7 +8,7 @@
 #               program, golang-go and golang-golang-x-image-dev
 # make dev      the Dagster UI with the demo origin running and its manifest ready to launch
 # make lock     resolve the dependencies again
-# make pictures take the README's pictures again (wants playwright and Chromium)
+# make pictures make the pictures of README and docs again (wants playwright, Chromium and tmux)
 
 PYTHON ?= python3
 BIN := .venv/bin

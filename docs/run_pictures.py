@@ -99,7 +99,8 @@ def _terminal_picture(browser: Any, command: str, shown: str) -> Image.Image:
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
     console.print(Text(f"$ {command}"), soft_wrap=True)
     # tmux names the default colours; the picture has its own.
-    console.print(Text.from_ansi(re.sub(r"\x1b\[[34]9m", "\x1b[0m", shown.rstrip())), soft_wrap=True)
+    bare = shown.rstrip().replace("\x1b[49m", "").replace("\x1b[39m", "\x1b[0m")
+    console.print(Text.from_ansi(bare), soft_wrap=True)
     html = console.export_html(inline_styles=True, code_format="{code}", theme=MONOKAI)
     page = browser.new_page(viewport={"width": 1000, "height": 400}, device_scale_factor=1.5)
     page.set_content(TERMINAL.format(title="imgrelay", code=html))

@@ -36,6 +36,7 @@ class Console:
         self._err = RichConsole(stderr=True, highlight=False)
         self._look: Look | None = None
         self._stopping = False
+        self._shown: Display | None = None
 
     def error(self, message: str) -> None:
         """One message for the user."""
@@ -59,10 +60,11 @@ class Console:
             self.note("stopping")
 
     def give_back_terminal(self) -> None:
-        """Make the terminal as it was, when the progress bar has no time to."""
-        if self._err.is_terminal:
+        """Make the terminal as it was, when the display has no time to."""
+        if self._err.is_terminal and self._shown is not None:
+            up = f"\x1b[{self._shown.height - 1}A" if self._shown.height > 1 else ""
             with suppress(OSError):
-                os.write(2, b"\r\x1b[J\x1b[?25h")
+                os.write(2, f"\r{up}\x1b[J\x1b[?25h".encode())
 
     @contextmanager
     def progress(self) -> Iterator[None]:
@@ -83,7 +85,7 @@ class Console:
             follower.join(2.0)
 
     def _display(self, over: threading.Event) -> None:
-        display = Display()
+        display = self._shown = Display()
         with Live(display, console=self._err, transient=True, refresh_per_second=5):
             while not over.wait(0.5):
                 display.stopping = self._stopping

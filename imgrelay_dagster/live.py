@@ -32,6 +32,11 @@ class Display:
         """Take what is known of the run at this time; None when nothing is known yet."""
         self._seen, self._now = seen or self._seen, now
 
+    @property
+    def height(self) -> int:
+        """Lines that it takes."""
+        return 1 + len(list(self._details()))
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Group(self._first_line(options.max_width), *self._details())
 
