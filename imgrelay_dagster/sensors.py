@@ -98,7 +98,7 @@ TELLING = (
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.FAILURE,
     name="failed_runs",
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=TELLING.format("fails"),
 )
@@ -110,7 +110,7 @@ def failed_runs(context: dg.RunStatusSensorContext) -> None:
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.CANCELED,
     name="canceled_runs",
-    minimum_interval_seconds=10,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=TELLING.format("is cancelled"),
 )

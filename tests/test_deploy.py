@@ -49,6 +49,20 @@ def test_a_run_under_postgres_and_s3(deployed: Deployed, seaweed: SeaweedFS, ori
     assert sorted(path.name for path in deployed.home.iterdir()) == ["dagster.yaml", "workspace.yaml"]
 
 
+def test_a_container_that_is_told_to_stop_lets_its_run_end(deployed: Deployed, seaweed: SeaweedFS, origin: Origin):
+    urls = [origin.url(f"jpeg/small-dawn.jpg?stopped={n}") for n in range(120)]
+    seaweed.client().put_object(Bucket=BUCKET, Key="lists/wasps.txt", Body="\n".join(urls).encode())
+    run_id = deployed.launch({"manifest": f"s3://{BUCKET}/lists/wasps.txt", "urls_per_task": 20})
+    until(lambda: keys(seaweed, "framed/_relay/wasps/receipts/"), 120, "the first receipts are put")
+    code = deployed.roles["code"]
+    code.terminate()
+    code.wait(110)
+    assert deployed.status(run_id) == "SUCCESS"
+    assert deployed.tags(run_id)["imgrelay/results"] == "120 of 120"
+    deployed.start_role("code")
+    until(lambda: deployed.health("code").returncode == 0, 120, "the code location is back")
+
+
 def test_a_run_killed_with_its_container_is_continued_once_it_is_back(
     deployed: Deployed, seaweed: SeaweedFS, origin: Origin
 ):
