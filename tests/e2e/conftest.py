@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.browser import start_browser
+from tests.e2e.ui import start_schedule
 from tests.hooks import Webhook
 from tests.instance import Served
 
@@ -49,6 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         IMGRELAY_FIRST_DAY=day_before(60),
         IMGRELAY_DROP_AT=f"{drop_at:%H:%M}",
     ) as instance:
+        start_schedule(instance, "daily_drop")  # its hour comes while the tests go on, in whatever order
         yield instance
 
 

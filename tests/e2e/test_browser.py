@@ -45,7 +45,7 @@ def test_a_run_is_launched_from_the_launchpad_and_followed_to_its_end(served: Se
 
 def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(served: Served, origin: Origin, page: "Page"):
     page.set_default_timeout(PATIENCE)
-    first, last = days = [day_before(number) for number in (41, 40)]
+    first, last = days = [day_before(number) for number in (51, 50)]
     for day, count in zip(days, (2, 3), strict=True):
         served.write_manifest(f"{day}.txt", urls(origin, day, count))
     page.goto(f"{served.url}/assets/relayed_images")

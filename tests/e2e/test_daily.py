@@ -16,7 +16,6 @@ from tests.e2e.ui import (
     runs_tagged,
     schedule_ticks,
     sensor_ticks,
-    start_schedule,
     start_sensor,
     stop_schedule,
     stop_sensor,
@@ -47,7 +46,6 @@ def runs_of(served: Served, day: str) -> list[str]:
 def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one_does_only_what_is_left(
     served: Served, origin: Origin
 ):
-    start_schedule(served, "daily_drop")  # its hour comes while this test goes on
     first, missing, last = days = [day_before(number) for number in (43, 42, 41)]
     for day in (first, last):
         drop(served, origin, day, 3)
