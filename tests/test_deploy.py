@@ -127,8 +127,8 @@ def test_no_container_of_ours_can_change_its_own_files(role: str):
 
 
 def test_secrets_are_in_no_file():
-    for path in DEPLOY.iterdir():
-        if path.suffix not in (".md", ".lock"):
+    for path in DEPLOY.rglob("*"):
+        if path.is_file() and path.suffix not in (".md", ".lock"):
             for name, value in re.findall(
                 r"(\w*(?:PASSWORD|SECRET|ACCESS_KEY|WEBHOOK)\w*) *[:=] *(\S+)", path.read_text()
             ):

@@ -211,22 +211,22 @@ def test_an_inbox_that_is_not_there_or_too_full_is_told(tmp_path: Path, monkeypa
 def test_a_bucket_is_listed_with_names_of_any_kind(seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch):
     for name, value in seaweed.environment().items():
         monkeypatch.setenv(name, value)
-    seaweed.create_bucket("drops")
+    seaweed.create_bucket("dropped")
     client = seaweed.client()
     good = ["birds.csv", "two words.txt", "Vögel.jsonl", "eu/birds.csv", "100% sure+.csv"]
     for name in [*good, "notes.pdf", "_relay/birds/runs/1/failed.jsonl", ".tmp/x.csv"]:
-        client.put_object(Bucket="drops", Key=f"inbox/{name}", Body=b"x")
-    client.put_object(Bucket="drops", Key="inbox-of-others/birds.csv", Body=b"x")
-    client.put_object(Bucket="drops", Key="inbox/folder/", Body=b"")
+        client.put_object(Bucket="dropped", Key=f"inbox/{name}", Body=b"x")
+    client.put_object(Bucket="dropped", Key="inbox-of-others/birds.csv", Body=b"x")
+    client.put_object(Bucket="dropped", Key="inbox/folder/", Body=b"")
     stores = StoresResource(s3=S3Resource(endpoint_url=seaweed.endpoint), staging_address="staging")
 
     def listing() -> dict[str, Dropped]:
-        files = list_inbox("s3://drops/inbox/", stores.open_brief)
-        return {file.address.removeprefix("s3://drops/inbox/"): file for file in files}
+        files = list_inbox("s3://dropped/inbox/", stores.open_brief)
+        return {file.address.removeprefix("s3://dropped/inbox/"): file for file in files}
 
     first = listing()
     assert sorted(name for name, file in first.items() if file.trouble is None) == sorted(good)
-    client.put_object(Bucket="drops", Key="inbox/birds.csv", Body=b"y")
+    client.put_object(Bucket="dropped", Key="inbox/birds.csv", Body=b"y")
     again = listing()
     assert {name for name in first if first[name].key != again[name].key} == {"birds.csv"}
     with pytest.raises(RelayError, match="inbox 's3://no-such-bucket' cannot be listed"):
