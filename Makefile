@@ -6,6 +6,7 @@
 # make mutants  break the address guard and the outcome code in small ways, and list what no test notices
 # make bench    what a run costs (CASES="small-1000 photo-100", ALL=1 for all, ROUNDS=3); wants nginx and, for the Go
 #               program, golang-go and golang-golang-x-image-dev
+# make worker   a Celery worker of this environment's IMGRELAY_CELERY_BROKER (SLOTS=4); see docs/scaling.md
 # make dev      the Dagster UI with the demo origin running and its manifest ready to launch
 # make lock     resolve the dependencies again
 # make pictures make the pictures of README and docs again (wants playwright, Chromium and tmux)
@@ -13,7 +14,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo dev test torture check lock clean pictures fuzz mutants bench
+.PHONY: install demo dev test torture check lock clean pictures fuzz mutants bench worker
 
 install: .venv/installed
 
@@ -29,6 +30,11 @@ demo: install
 
 dev: install
 	$(BIN)/python -m imgrelay_dagster.demo.dev
+
+SLOTS ?= 2
+
+worker: install
+	$(BIN)/celery --app imgrelay_dagster.on_celery.worker worker --loglevel INFO --concurrency $(SLOTS)
 
 test: install
 	$(BIN)/pytest

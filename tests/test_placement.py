@@ -38,6 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     [
         ("IMGRELAY_EXECUTOR", "ray", r"IMGRELAY_EXECUTOR 'ray' is unknown; there are multiprocess, celery, k8s"),
         ("IMGRELAY_CELERY_BROKER", "", r"IMGRELAY_CELERY_BROKER is not set; give .* redis://host:6379/0"),
+        ("IMGRELAY_CELERY_BROKER", "sqs://me:hidden@host", r"BROKER 'sqs://host' is neither a Redis .* nor a RabbitMQ"),
         ("IMGRELAY_STAGING", "scratch", r"staging 'scratch' is a folder of one host.*set IMGRELAY_STAGING"),
         ("IMGRELAY_CELERY_LOST_AFTER", "soon", r"IMGRELAY_CELERY_LOST_AFTER 'soon' is no number of seconds from 2"),
         ("IMGRELAY_CELERY_LOST_AFTER", "1", r"IMGRELAY_CELERY_LOST_AFTER '1' is no number of seconds from 2"),

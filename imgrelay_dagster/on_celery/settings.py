@@ -7,12 +7,18 @@ from dagster_celery.config import DEFAULT_CONFIG, dict_wrapper
 from dagster_celery.make_app import make_app
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.redact import redact
+
+_REDIS, _RABBITMQ = ("redis://", "rediss://"), ("amqp://", "amqps://", "pyamqp://")
 
 PRIORITIES = range(10)
 
 LOST_AFTER = 60.0
 """Seconds without a sign of life after which a worker's steps are given to others. Redis only: RabbitMQ notices that
 a worker's connection is gone."""
+
+STARTS = 5
+"""How often a step is begun, killed workers and retries together, before it is taken for one that kills its worker."""
 
 FINAL_ERROR = "StepKillsItsWorker"
 """The name of the worker's error that no retry mends: Celery hands errors on by name."""
@@ -25,7 +31,7 @@ def broker_url() -> str:
     """The broker, as Celery takes it.
 
     Raises:
-        RelayError: it is not set.
+        RelayError: it is not set, or neither a Redis nor a RabbitMQ.
     """
     url = os.environ.get("IMGRELAY_CELERY_BROKER")
     if not url:
@@ -33,12 +39,17 @@ def broker_url() -> str:
             "IMGRELAY_EXECUTOR is celery and IMGRELAY_CELERY_BROKER is not set; "
             "give the broker's address, such as redis://host:6379/0 or amqp://user:password@host:5672//"
         )
+    if not url.startswith((*_REDIS, *_RABBITMQ)):
+        raise RelayError(
+            f"IMGRELAY_CELERY_BROKER {redact(url)!r} is neither a Redis ({', '.join(_REDIS)}) nor a RabbitMQ "
+            f"({', '.join(_RABBITMQ)})"
+        )
     return url
 
 
 def is_redis(url: str) -> bool:
     """Whether the broker is a Redis, whose priorities run the other way round and whose workers have to hold on."""
-    return url.startswith(("redis://", "rediss://"))
+    return url.startswith(_REDIS)
 
 
 def backend_url() -> str:

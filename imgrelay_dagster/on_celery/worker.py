@@ -23,10 +23,7 @@ from dagster_celery.tasks import create_task
 from kombu.transport.redis import Channel
 
 import imgrelay_dagster.preload  # noqa: F401 - loaded once, before the processes that steps run in are forked
-from imgrelay_dagster.on_celery.settings import broker_url, is_redis, lost_after, make_celery_app
-
-STARTS = 5
-"""How often a step is begun, killed workers and retries together, before it is taken for one that kills its worker."""
+from imgrelay_dagster.on_celery.settings import STARTS, broker_url, is_redis, lost_after, make_celery_app
 
 logger = logging.getLogger(__name__)
 
