@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import threading
 import time
@@ -120,6 +121,36 @@ def test_a_store_that_hangs_holds_up_neither_the_step_nor_its_end():
     assert time.monotonic() - began < 30
     store.goes_on.set()
     until(lambda: {found.line for found in read_receipts(store.inner, PREFIX)} == {1, 2, 3}, 10, "all are put")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_at_any_moment_loses_no_receipt():
+    chance, interrupted = random.Random(9), 0
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    saved = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(200):
+            store, now, added = MemoryStore(), [0.0], []
+            lines = [record_json.dump_json(record(line)) for line in range(1, 300)]
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.004))
+                with ReceiptWriter(store, PREFIX, "w", clock=lambda now=now: now[0]) as writer:
+                    for line, data in enumerate(lines, 1):
+                        writer.add(record(line), data)
+                        added.append(line)
+                        now[0] += FLUSH_INTERVAL / 3
+                        writer.flush_if_due()
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert {found.line for found in read_receipts(store, PREFIX)} >= set(added)
+    finally:
+        signal.signal(signal.SIGALRM, saved)
+    assert interrupted > 50
 
 
 def test_a_store_that_is_slow_is_waited_for_and_a_cancel_meanwhile_is_heard():

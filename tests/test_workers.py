@@ -1,5 +1,7 @@
 """The pool of threads for one stage."""
 
+import random
+import signal
 import threading
 import time
 
@@ -157,3 +159,35 @@ def test_a_stop_from_elsewhere_ends_the_wait():
 
     with pytest.raises(Stopped):
         relayed(work, list(range(10)), stop=stop)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_at_any_moment_loses_nothing_that_is_finished():
+    """An interrupt may come between any two instructions of the main thread, also while it takes up a result."""
+    chance = random.Random(5)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    saved = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        interrupted = 0
+        for _ in range(400):
+            finished: list[int] = []
+            done: list[int] = []
+
+            def work(number: int, finished: list[int] = finished) -> int:
+                finished.append(number)
+                return number
+
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.004))
+                relayed(work, list(range(2_000)), threads=8, done=done.append)
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert set(finished) <= set(done)
+    finally:
+        signal.signal(signal.SIGALRM, saved)
+    assert interrupted > 50

@@ -4,11 +4,12 @@ Counters only: nothing here grows with the number of entries. The notes go when 
 What people are shown of it is one set of figures, on the terminal and on the run page.
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -70,7 +71,8 @@ class StepProgress:
     def write(self) -> None:
         """Leave a note now. What keeps it from being kept, the images in the same place will meet too."""
         with suppress(RelayError):
-            self._staging.put_note(self._name, _note_json.dump_json(self._note))
+            # Not by pydantic, which would turn an interrupt that comes meanwhile into an error of its own.
+            self._staging.put_note(self._name, json.dumps(asdict(self._note)).encode())
         self._due = self._clock() + INTERVAL
 
 

@@ -43,16 +43,21 @@ class ReceiptWriter:
         self._base = f"{prefix}/{writer}"
         self._clock = clock
         self._lines: list[bytes] = []
-        self._on_their_way: list[bytes] = []
+        self._sent = 0
         self._putting: Background[None] | None = None
         self._part = 0
         self._due = clock() + FLUSH_INTERVAL
         self.counts: Counter[str] = Counter()
 
-    def add(self, record: Record) -> None:
-        """Take one ended record and count its outcome."""
+    def add(self, record: Record, line: bytes | None = None) -> None:
+        """Take one ended record and count its outcome.
+
+        Args:
+            line: the record as JSON. Where this thread may be interrupted another one has to make it: pydantic turns
+                an interrupt that comes while it writes into an error of its own.
+        """
+        self._lines.append(record_json.dump_json(record) if line is None else line)
         self.counts[record.outcome.value if record.outcome else ""] += 1
-        self._lines.append(record_json.dump_json(record))
 
     def flush_if_due(self) -> None:
         """Begin to put what was gathered if its time has come. What a store did not take is put at the next turn."""
@@ -81,10 +86,10 @@ class ReceiptWriter:
 
     def _begin(self) -> None:
         # A put that failed may have been stored all the same: each gets a key of its own. Receipts that are there
-        # twice say nothing else.
+        # twice say nothing else. Lines leave the list only once they are stored: an interrupt may come at any place.
         key, data = f"{self._base}-{self._part}.jsonl", b"\n".join(self._lines) + b"\n"
         self._part += 1
-        self._on_their_way, self._lines = self._lines, []
+        self._sent = len(self._lines)
         self._putting = Background(partial(put, self._store, key, data, RECEIPTS_TYPE))
         self._due = self._clock() + FLUSH_INTERVAL
 
@@ -93,11 +98,10 @@ class ReceiptWriter:
         putting, self._putting = self._putting, None
         try:
             putting.wait(limit=limit, tick=tick)
-        except BaseException as error:
-            self._lines[:0] = self._on_their_way
-            if isinstance(error, BaseError | OSError):
-                raise self._trouble(error) from error
-            raise
+        except (BaseError, OSError) as error:
+            raise self._trouble(error) from error
+        stored, self._sent = self._sent, 0
+        del self._lines[:stored]
 
     def _trouble(self, error: BaseException) -> RelayError:
         if is_disk_full(error):

@@ -18,18 +18,19 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.compose import compose
 from imgrelay_dagster.relay.download import Downloader
-from imgrelay_dagster.relay.errors import EntryFailure, RelayError, SetAside
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError, SetAside, Stopped
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.picture.budget import PixelBudget
 from imgrelay_dagster.relay.progress import StepProgress
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import record_json
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import explain, is_disk_full, put
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.web.patience import Patience
-from imgrelay_dagster.relay.workers import work_through
+from imgrelay_dagster.relay.workers import JOIN_LIMIT, work_through
 
 PIXELS_AT_ONCE = 50_000_000
 """Pixels that the compose threads of one step decode at once, about 4 bytes each; a larger image goes alone."""
@@ -38,6 +39,9 @@ PIXELS_AT_ONCE = 50_000_000
 LATE_THREADS = 64
 """Downloads at once of what was set aside: they mostly wait."""
 
+
+LEAVE_LIMIT = 3.0
+"""Seconds that uploads under way are given to end when a run is cancelled, so that what is stored has its receipt."""
 
 OUTAGE = 32
 """Uploads of one step that fail in a row before the store counts as gone: two for each of its threads."""
@@ -132,6 +136,8 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
     def store_one(record: Record) -> Record:
         data = bench.staging.get(task.name, Stage.COMPOSE, record.line)
         assert record.key is not None
+        if bench.stop.is_set():
+            raise Stopped
         try:
             put(store, record.key, data, content_type)
         except (BaseError, OSError, ValueError) as error:
@@ -148,7 +154,7 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
         bench.tick()
 
     watching = replace(bench, tick=tick)
-    finished = _through(task, watching, Stage.UPLOAD, store_one, bench.settings.upload_threads)
+    finished = _through(task, watching, Stage.UPLOAD, store_one, bench.settings.upload_threads, leave=LEAVE_LIMIT)
     outage.check(bench.receipts)
     bench.receipts.flush(tick=bench.tick)
     in_background(lambda _: bench.staging.clear_stage(task.name, Stage.COMPOSE), bench.tick)
@@ -190,11 +196,19 @@ class Outage:
         self._in_a_row = 0
 
 
-def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Record], threads: int) -> Task:
+def _through(
+    task: Task,
+    bench: Bench,
+    stage: Stage,
+    work: Callable[[Record], Record],
+    threads: int,
+    *,
+    leave: float = JOIN_LIMIT,
+) -> Task:
     """Work through a task's records, write receipts of those that end here, return the task with the rest."""
     aside: dict[int, Record] = {}
 
-    def timed(record: Record) -> Record:
+    def timed(record: Record) -> tuple[Record, bytes]:
         began = time.monotonic()
         try:
             record = work(record)
@@ -207,24 +221,25 @@ def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Re
         except SetAside as late:
             aside[record.line] = replace(record, attempts=late.attempts)
         spent = time.monotonic() - began
-        return _dated(replace(record, seconds=replace(record.seconds, **{stage.value: round(spent, 4)})))
+        return _with_receipt(replace(record, seconds=replace(record.seconds, **{stage.value: round(spent, 4)})))
 
-    def crashed(record: Record, error: BaseException) -> Record:
+    def crashed(record: Record, error: BaseException) -> tuple[Record, bytes]:
         detail = f"{type(error).__name__} in {stage.value}: {explain(error)}"
-        return _dated(_failed(record, Reason.INTERNAL_ERROR, detail))
+        return _with_receipt(_failed(record, Reason.INTERNAL_ERROR, detail))
 
-    def done(record: Record) -> None:
+    def done(ended: tuple[Record, bytes]) -> None:
+        record, receipt = ended
+        if record.outcome is not None:
+            bench.receipts.add(record, receipt)
         if record.line not in aside:
             bench.progress.count(record)
-        if record.outcome is not None:
-            bench.receipts.add(record)
 
     def tick() -> None:
         bench.receipts.flush_if_due()
         bench.progress.write_if_due()
         bench.tick()
 
-    records = work_through(
+    ended = work_through(
         [record for record in task.records if record.line not in bench.settled],
         timed,
         threads=threads,
@@ -232,9 +247,10 @@ def _through(task: Task, bench: Bench, stage: Stage, work: Callable[[Record], Re
         crashed=crashed,
         done=done,
         tick=tick,
+        leave=leave,
     )
     bench.progress.write()
-    going_on = (record for record in records if record.outcome is None and record.line not in aside)
+    going_on = (record for record, _ in ended if record.outcome is None and record.line not in aside)
     return replace(task, records=tuple(going_on), late=(*task.late, *(aside[line] for line in sorted(aside))))
 
 
@@ -244,5 +260,9 @@ def _failed(record: Record, reason: Reason, detail: str) -> Record:
     return replace(bare, outcome=Outcome.FAILED, reason=reason, detail=detail)
 
 
-def _dated(record: Record) -> Record:
-    return replace(record, at=time.time()) if record.outcome is not None else record
+def _with_receipt(record: Record) -> tuple[Record, bytes]:
+    """The record, dated if the entry ends here, and its receipt."""
+    if record.outcome is None:
+        return record, b""
+    dated = replace(record, at=time.time())
+    return dated, record_json.dump_json(dated)

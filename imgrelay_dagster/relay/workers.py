@@ -8,7 +8,8 @@ so that one hanging download holds up a cancelled run until its own time limit.
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from imgrelay_dagster.relay.errors import RelayError, Stopped
@@ -33,6 +34,7 @@ def work_through(
     crashed: Callable[[T, BaseException], R],
     done: Callable[[R], None] = lambda _: None,
     tick: Callable[[], None] = lambda: None,
+    leave: float = JOIN_LIMIT,
 ) -> list[R]:
     """Call `work` on every item from at most `threads` threads; return the results in the items' order.
 
@@ -42,6 +44,7 @@ def work_through(
         done: called in the calling thread with each result as it comes in, in no particular order; also with those
             that come in while the call ends early.
         tick: called in the calling thread every `TICK` seconds or less; what it raises ends the pool.
+        leave: seconds that the threads are given to end what they are at, when this call ends early.
 
     Raises:
         RelayError: `work` met trouble that concerns the whole run.
@@ -51,7 +54,13 @@ def work_through(
     waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
     for numbered in enumerate(items):
         waiting.put(numbered)
-    finished: queue.SimpleQueue[tuple[int, R | None, RelayError | None]] = queue.SimpleQueue()
+    # What has ended stays in the list: taken out of a queue it would be lost to an interrupt on its way to `done`.
+    ended: list[tuple[int, R | None, RelayError | None]] = []
+    bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def end(index: int, result: R | None, trouble: RelayError | None) -> None:
+        ended.append((index, result, trouble))
+        bell.put(None)
 
     def labour() -> None:
         while not stop.is_set():
@@ -60,63 +69,54 @@ def work_through(
             except queue.Empty:
                 return
             try:
-                finished.put((index, work(item), None))
+                end(index, work(item), None)
             except Stopped:
                 return
             except RelayError as error:
-                finished.put((index, None, error))
+                end(index, None, error)
                 return
             except BaseException as error:  # noqa: BLE001 - also a panic in Rust, which is no Exception; interrupts
                 # are raised in the main thread only
-                finished.put((index, crashed(item, error), None))
+                end(index, crashed(item, error), None)
 
     crew = [
         threading.Thread(target=labour, name=f"relay-{number}", daemon=True)
         for number in range(min(threads, len(items)))
     ]
-    results: dict[int, R] = {}
-    told: set[int] = set()
+    told = 0
     try:
         for thread in crew:
             thread.start()
         last_tick = time.monotonic()
-        while len(results) < len(items):
-            try:
-                index, result, trouble = finished.get(timeout=TICK)
-            except queue.Empty:
-                if stop.is_set() and not any(thread.is_alive() for thread in crew) and finished.empty():
-                    raise Stopped from None
-            else:
+        while told < len(items):
+            with suppress(queue.Empty):
+                bell.get(timeout=TICK)
+            if told < len(ended):
+                _, result, trouble = ended[told]
                 if trouble is not None:
                     raise trouble
-                results[index] = result  # type: ignore[assignment]
-                done(results[index])
-                told.add(index)
+                done(cast(R, result))
+                told += 1
+            elif stop.is_set() and not any(thread.is_alive() for thread in crew) and told == len(ended):
+                raise Stopped
             if time.monotonic() - last_tick >= TICK:
                 tick()
                 last_tick = time.monotonic()
+        results = {index: cast(R, result) for index, result, _ in ended}
         return [results[index] for index in range(len(items))]
     finally:
-        if len(told) < len(items):
+        if told < len(items):
             # A cancel may come twice. The second one must not cut this off: what a thread has just stored would be
             # stored and recorded nowhere.
             with shielded():
                 stop.set()
-                _let_leave(crew)
-                results.update(_unread(finished))
-                for index in results.keys() - told:
-                    done(results[index])
+                _let_leave(crew, leave)
+                for _, result, trouble in ended[told:]:
+                    if trouble is None:
+                        done(cast(R, result))
 
 
-def _let_leave(crew: Sequence[threading.Thread]) -> None:
-    until = time.monotonic() + JOIN_LIMIT
+def _let_leave(crew: Sequence[threading.Thread], limit: float) -> None:
+    until = time.monotonic() + limit
     for thread in filter(threading.Thread.is_alive, crew):
         thread.join(max(0.0, until - time.monotonic()))
-
-
-def _unread(finished: "queue.SimpleQueue[tuple[int, R | None, RelayError | None]]") -> Iterator[tuple[int, R]]:
-    """The results that nobody has fetched yet."""
-    while not finished.empty():
-        index, result, trouble = finished.get()
-        if trouble is None:
-            yield index, cast(R, result)
