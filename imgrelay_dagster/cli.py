@@ -69,10 +69,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    if arguments.command != "run":
-        return _look(arguments)
+    try:
+        arguments = build_parser().parse_args(argv)
+        return _relay(arguments) if arguments.command == "run" else _look(arguments)
+    except KeyboardInterrupt:  # at any moment, also while it is prepared to be heard in a better way
+        _tell("imgrelay: cancelled")
+        return CANCELED
+
+
+def _relay(arguments: argparse.Namespace) -> int:
     with Endings() as endings:
         try:
             return _run(run_form(arguments), endings, as_json=arguments.json)

@@ -32,10 +32,8 @@ from imgrelay_dagster.relay.report import Summary
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import is_remote
 from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.tags import INVOCATION_TAG
 from imgrelay_dagster.why import why
-
-INVOCATION_TAG = "imgrelay/invocation"
-"""Marks the run of one command, so that its progress can be followed while it is being executed."""
 
 STOP_LIMIT = 7.0
 """Seconds that step processes are given to end after a cancel before they are killed."""

@@ -38,7 +38,7 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import open_store
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG
+from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, SETTLED_TAG
 from tests.conftest import ROOT
 
 Status = dg.DagsterRunStatus
@@ -53,6 +53,13 @@ EVENTS = {
     Status.CANCELED: [DagsterEventType.RUN_START, DagsterEventType.RUN_CANCELING, DagsterEventType.RUN_CANCELED],
 }
 LATER = GRACE + 5
+TAGS = {
+    "dataset": DATASET_TAG,
+    "destination": DESTINATION_TAG,
+    "process": PROCESS_TAG,
+    "results": RESULTS_TAG,
+    "settled": SETTLED_TAG,
+}
 URLS = ["http://h/a.jpg", "http://h/b.jpg", "http://h/c.jpg"]
 
 
@@ -68,9 +75,8 @@ class House:
 
     def run(self, status: Status, **tags: str | None) -> str:
         """A run in this state, planned in a living process unless `tags` say otherwise."""
-        planned = {DATASET_TAG: "birds", DESTINATION_TAG: str(self.out), PROCESS_TAG: run_process()}
-        named = {f"imgrelay/{name}": value for name, value in tags.items()}
-        given = {name: value for name, value in {**planned, **named}.items() if value is not None}
+        planned = {"dataset": "birds", "destination": str(self.out), "process": run_process()}
+        given = {TAGS[name]: value for name, value in {**planned, **tags}.items() if value is not None}
         run = self.instance.create_run_for_job(relay_job(), run_config={"urls": URLS}, tags=given)
         for kind in EVENTS[status]:
             self.instance.report_dagster_event(DagsterEvent(kind.value, run.job_name), run.run_id)
@@ -291,8 +297,7 @@ def test_a_run_made_from_one_that_has_its_results_gets_its_own(house: House, tmp
     house.plan(first, tmp_path, uploaded=1)
     clock(LATER)
     house.settle()
-    copied = {name.partition("/")[2]: value for name, value in house.tags(first).items() if "imgrelay/" in name}
-    again = house.run(Status.CANCELED, **copied)
+    again = house.run(Status.CANCELED, **{name: house.tags(first)[tag] for name, tag in TAGS.items()})
     house.plan(again, tmp_path, uploaded=2)
     assert house.settle() == [f"run {again} has its results"]
     assert house.tags(again)[RESULTS_TAG] == "3 of 3"

@@ -48,6 +48,8 @@ def test_terminated_runs_are_gone_in_seconds_and_the_next_one_does_the_rest(
     assert served.wait_for(run_id, *OVER) == "SUCCESS"
     summary = check_results(served, run_id, ENTRIES)
     assert (summary["unchanged"], summary["uploaded"]) == (len(before), ENTRIES - len(before))
+    shown = {name for name in served.tags(run_id) if "imgrelay" in name}
+    assert shown == {"imgrelay/dataset", "imgrelay/manifest", "imgrelay/destination", "imgrelay/results"}
     asked = {origin.url(target) for target in Counter(origin.hits) - hits}
     assert asked == set(urls) - before
     assert check_receipts(served) == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.exits import CANCELED, SUCCESS, WRONG_USAGE
+from imgrelay_dagster.exits import SUCCESS, WRONG_USAGE
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import printable, redact_text
 from imgrelay_dagster.relay.stores import BRIEF, absolute, is_remote, open_store
@@ -35,8 +35,6 @@ def looked(look: Callable[[argparse.Namespace, ObjectStore, str], None], argumen
     except RelayError as error:
         say(str(error))
         return WRONG_USAGE
-    except KeyboardInterrupt:
-        return CANCELED
     return SUCCESS
 
 
