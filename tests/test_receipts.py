@@ -136,17 +136,18 @@ def test_an_interrupt_at_any_moment_loses_no_receipt():
             store, now, added = MemoryStore(), [0.0], []
             lines = [record_json.dump_json(record(line)) for line in range(1, 300)]
             try:
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.004))
-                with ReceiptWriter(store, PREFIX, "w", clock=lambda now=now: now[0]) as writer:
-                    for line, data in enumerate(lines, 1):
-                        writer.add(record(line), data)
-                        added.append(line)
-                        now[0] += FLUSH_INTERVAL / 3
-                        writer.flush_if_due()
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.004))
+                    with ReceiptWriter(store, PREFIX, "w", clock=lambda now=now: now[0]) as writer:
+                        for line, data in enumerate(lines, 1):
+                            writer.add(record(line), data)
+                            added.append(line)
+                            now[0] += FLUSH_INTERVAL / 3
+                            writer.flush_if_due()
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
             assert {found.line for found in read_receipts(store, PREFIX)} >= set(added)
     finally:
         signal.signal(signal.SIGALRM, saved)

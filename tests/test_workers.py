@@ -181,12 +181,13 @@ def test_an_interrupt_at_any_moment_loses_nothing_that_is_finished():
                 return number
 
             try:
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.004))
-                relayed(work, list(range(2_000)), threads=8, done=done.append)
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.004))
+                    relayed(work, list(range(2_000)), threads=8, done=done.append)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
             assert set(finished) <= set(done)
     finally:
         signal.signal(signal.SIGALRM, saved)
