@@ -29,6 +29,7 @@ from tests.conftest import ROOT, command_environment
 from tests.hosts import Worker
 from tests.launched import Launched
 from tests.postgres import Postgres
+from tests.rabbitmq import RabbitMQ
 from tests.running import until
 
 BUCKET = "images"
@@ -47,18 +48,24 @@ def missing() -> str | None:
 
 
 class Cluster:
-    """The services, and what is started on them. Leaving the block ends everything."""
+    """The services, and what is started on them. Leaving the block ends everything.
 
-    def __init__(self, folder: Path) -> None:
+    `rabbitmq` takes the place of Redis as the broker. `more` are variables that workers and runs are given as well.
+    """
+
+    def __init__(self, folder: Path, rabbitmq: RabbitMQ | None = None) -> None:
         self.folder = folder
+        self.rabbitmq = rabbitmq
         self.home = folder / "home"
         self.workers: list[Worker] = []
+        self.more: dict[str, str] = {}
         self._servers = ExitStack()
 
     def __enter__(self) -> Self:
         try:
             self.home.mkdir(parents=True)
-            self.redis_port = self._redis()
+            if self.rabbitmq is None:
+                self.redis_port = self._redis()
             self._servers.callback(self.stop_workers)
             self.postgres = self._servers.enter_context(Postgres())
             self.store = self._servers.enter_context(SeaweedFS(self.folder / "store"))
@@ -75,6 +82,8 @@ class Cluster:
 
     @property
     def broker(self) -> str:
+        if self.rabbitmq is not None:
+            return self.rabbitmq.url
         return f"redis://{HOST}:{self.redis_port}/0"
 
     @property
@@ -90,6 +99,7 @@ class Cluster:
             "IMGRELAY_STAGING": f"s3://{BUCKET}/staging",
             "IMGRELAY_PRELOAD_POSTGRES": "1",
             "DAGSTER_DISABLE_TELEMETRY": "yes",
+            **self.more,
         }
 
     @property

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+import pytest
 import yaml
 
 from imgrelay_dagster.demo.ports import free_ports
@@ -57,20 +59,27 @@ class Deployed(Served):
     @property
     def environment(self) -> dict[str, str]:
         """What compose gives its containers."""
-        return command_environment(
-            self.home,
+        given = {
             **self._postgres.environment(),
             **self._store.environment(),
-            DAGSTER_DISABLE_TELEMETRY="yes",
-            IMGRELAY_PRELOAD_POSTGRES="1",
-            IMGRELAY_STORAGE=str(self._folder / "storage"),
-            IMGRELAY_STAGING=str(self._folder / "staging"),
-            IMGRELAY_CODE_HOST="127.0.0.1",
-            IMGRELAY_CODE_PORT=str(self._code_port),
-            IMGRELAY_DESTINATION=f"s3://{self._bucket}/framed",
-            IMGRELAY_INBOX=f"s3://{self._bucket}/inbox",
-            **self._environment,
-        )
+            "DAGSTER_DISABLE_TELEMETRY": "yes",
+            "IMGRELAY_PRELOAD_POSTGRES": "1",
+            "IMGRELAY_STORAGE": str(self._folder / "storage"),
+            "IMGRELAY_STAGING": str(self._folder / "staging"),
+            "IMGRELAY_CODE_HOST": "127.0.0.1",
+            "IMGRELAY_CODE_PORT": str(self._code_port),
+            "IMGRELAY_DESTINATION": f"s3://{self._bucket}/framed",
+            "IMGRELAY_INBOX": f"s3://{self._bucket}/inbox",
+        }
+        return command_environment(self.home, **{**given, **self._environment})
+
+    @property
+    def dagster(self) -> dg.DagsterInstance:
+        """The instance, beside its servers: read in their environment, which its file takes addresses from."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            return super().dagster
 
     def command(self, role: str) -> list[str]:
         """The command of a container, with this machine's ports and paths."""

@@ -47,6 +47,12 @@ class Postgres:
             "IMGRELAY_POSTGRES_DB": "postgres",
         }
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
     def connect(self) -> "psycopg2.extensions.connection":
         """A connection to its database."""
         return psycopg2.connect(

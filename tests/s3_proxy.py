@@ -30,6 +30,7 @@ class Request:
 
     method: str
     key: str
+    query: str
     body: bytes
 
     @property
@@ -210,7 +211,8 @@ def _chunks(stream) -> bytes:
 
 def _request(head: bytes, body: bytes) -> Request:
     method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-    return Request(method, unquote(urlsplit(target).path).lstrip("/").partition("/")[2], body)
+    asked = urlsplit(target)
+    return Request(method, unquote(asked.path).lstrip("/").partition("/")[2], asked.query, body)
 
 
 def _error(status: int, code: str) -> bytes:
