@@ -7,6 +7,7 @@
 # make bench    what a run costs (CASES="small-1000 photo-100", ALL=1 for all, ROUNDS=3); wants nginx and, for the Go
 #               program, golang-go and golang-golang-x-image-dev
 # make worker   a Celery worker of this environment's IMGRELAY_CELERY_BROKER (SLOTS=4); see docs/scaling.md
+# make capacity what so and so many images a day need (ARGS="--images 5000000 --hours 12")
 # make dev      the Dagster UI with the demo origin running and its manifest ready to launch
 # make lock     resolve the dependencies again
 # make pictures make the pictures of README and docs again (wants playwright, Chromium and tmux)
@@ -14,7 +15,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo dev test torture check lock clean pictures fuzz mutants bench worker
+.PHONY: install demo dev test torture check lock clean pictures fuzz mutants bench worker capacity
 
 install: .venv/installed
 
@@ -35,6 +36,9 @@ SLOTS ?= 2
 
 worker: install
 	$(BIN)/celery --app imgrelay_dagster.on_celery.worker worker --loglevel INFO --concurrency $(SLOTS)
+
+capacity: install
+	$(BIN)/python -m benchmarks.capacity $(ARGS)
 
 test: install
 	$(BIN)/pytest
