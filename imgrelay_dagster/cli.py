@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from imgrelay_dagster import __version__
-from imgrelay_dagster.endings import Endings
-from imgrelay_dagster.exits import CANCELED, WRONG_USAGE
+from imgrelay_dagster.commands.endings import Endings
+from imgrelay_dagster.commands.exits import CANCELED, WRONG_USAGE
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
 
@@ -108,9 +108,9 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
     Imports are made here: Dagster takes two seconds, in which the terminal shows that something happens and the
     process that steps are forked from loads it too.
     """
-    from imgrelay_dagster.console import Console  # noqa: PLC0415
-    from imgrelay_dagster.home import settle_dagster_home  # noqa: PLC0415
-    from imgrelay_dagster.processes import step_server  # noqa: PLC0415
+    from imgrelay_dagster.commands.console import Console  # noqa: PLC0415
+    from imgrelay_dagster.commands.home import settle_dagster_home  # noqa: PLC0415
+    from imgrelay_dagster.commands.processes import step_server  # noqa: PLC0415
     from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
 
     console = Console(as_json=as_json)
@@ -119,7 +119,7 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
             home = settle_dagster_home()
             _allow(form)
             with step_server():
-                from imgrelay_dagster.launch import launch  # noqa: PLC0415 - reads the environment settled above
+                from imgrelay_dagster.commands.launch import launch  # noqa: PLC0415 - reads the environment settled above
 
                 end = launch(form, home, endings, console)
     except RelayError as error:

@@ -89,31 +89,24 @@ def late_manifests(context: dg.SensorEvaluationContext, stores: StoresResource) 
     return dg.SensorResult(skip_reason="; ".join(late.notes) or "no manifest is late", cursor=late.cursor)
 
 
-TELLING = (
-    "Tells of every run that {}: a line in the log IMGRELAY_FAILURES_LOG, and a POST to IMGRELAY_WEBHOOK_URL, "
-    "each where it is set. Launches nothing; leave it on."
-)
+def _telling(name: str, status: dg.DagsterRunStatus, ends: str) -> dg.SensorDefinition:
+    """A sensor that tells of every run that ends so."""
+
+    @dg.run_status_sensor(
+        run_status=status,
+        name=name,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Tells of every run that {ends}: a line in the log IMGRELAY_FAILURES_LOG, and a POST to "
+            "IMGRELAY_WEBHOOK_URL, each where it is set. Launches nothing; leave it on."
+        ),
+    )
+    def sensor(context: dg.RunStatusSensorContext) -> None:
+        tell(context)
+
+    return sensor
 
 
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.FAILURE,
-    name="failed_runs",
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=TELLING.format("fails"),
-)
-def failed_runs(context: dg.RunStatusSensorContext) -> None:
-    """Tell of a run that failed."""
-    tell(context)
-
-
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.CANCELED,
-    name="canceled_runs",
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=TELLING.format("is cancelled"),
-)
-def canceled_runs(context: dg.RunStatusSensorContext) -> None:
-    """Tell of a run that was cancelled."""
-    tell(context)
+failed_runs = _telling("failed_runs", dg.DagsterRunStatus.FAILURE, "fails")
+canceled_runs = _telling("canceled_runs", dg.DagsterRunStatus.CANCELED, "is cancelled")

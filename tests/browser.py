@@ -24,7 +24,7 @@ def chromium() -> Iterator[Browser]:
     """A headless Chromium; without one installed the test is skipped."""
     executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if executable is None:
-        pytest.skip("no Chromium is installed")
+        pytest.skip(f"no Chromium on this machine (looked for {', '.join(CHROMIUM)}); apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser

@@ -20,8 +20,8 @@ import dagster as dg
 import pytest
 
 from imgrelay_dagster import cli
+from imgrelay_dagster.commands.console import Console
 from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.console import Console
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS

@@ -7,7 +7,7 @@ import pytest
 from obstore.store import LocalStore
 from rich.console import Console
 
-from imgrelay_dagster.live import Display
+from imgrelay_dagster.commands.live import Display
 from imgrelay_dagster.relay.announce import ANNOUNCE_INTERVAL, Announcer, most_frequent, sentence
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.progress import (

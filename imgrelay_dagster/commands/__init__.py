@@ -1,1 +1,1 @@
-"""The commands that look at what there is: `imgrelay results` and `imgrelay datasets`."""
+"""What stands behind the command `imgrelay`: launching a run and waiting for its end, and looking at what there is."""

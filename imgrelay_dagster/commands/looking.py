@@ -10,7 +10,7 @@ from pathlib import Path
 
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.exits import SUCCESS, WRONG_USAGE
+from imgrelay_dagster.commands.exits import SUCCESS, WRONG_USAGE
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import printable, redact_text
 from imgrelay_dagster.relay.stores import BRIEF, absolute, is_remote, open_store

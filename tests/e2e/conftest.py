@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.browser import start_browser
+from tests.browser import chromium
 from tests.e2e.ui import start_schedule
 from tests.hooks import Webhook
 from tests.instance import Served
@@ -57,5 +57,5 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
 @pytest.fixture
 def page() -> Iterator["Page"]:
     """A page of a headless Chromium; the test is skipped where none can be started."""
-    with start_browser() as browser:
+    with chromium() as browser:
         yield browser.new_page(viewport={"width": 1400, "height": 900})

@@ -17,14 +17,14 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
-from imgrelay_dagster import exits
+from imgrelay_dagster.commands import exits
+from imgrelay_dagster.commands.console import Console
+from imgrelay_dagster.commands.endings import Endings
+from imgrelay_dagster.commands.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.console import Console
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.endings import Endings
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle, settle_ended_runs, was_planned
 from imgrelay_dagster.placement import CELERY, executor_name
-from imgrelay_dagster.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import read_manifest
 from imgrelay_dagster.relay.progress import RunProgress, read_progress

@@ -14,7 +14,7 @@ from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.text import Text
 
-from imgrelay_dagster.live import Display
+from imgrelay_dagster.commands.live import Display
 from imgrelay_dagster.relay.announce import ANNOUNCE_INTERVAL, sentence
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.progress import RunProgress
