@@ -1,7 +1,8 @@
 """A Celery worker on a host of its own, as far as one machine can be several.
 
 A host has namespaces of its own for files, processes and its name: it sees nothing of the tests' folder, nor of another
-host's scratch files, and its process numbers are those of the others too, as in containers. The network is shared.
+host's scratch files, and its process numbers are those of the others too, as in containers. Like theirs its file system
+cannot be written but for one folder. The network is shared.
 Where namespaces are not to be had a host is a separate folder only, and `isolated()` is False.
 """
 
@@ -20,13 +21,16 @@ from imgrelay_dagster.demo import child
 from tests.conftest import command_environment
 
 _UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
-_ON_ITS_OWN = 'hostname "$1" && mount -t tmpfs none "$2" && mkdir "$3" && cd "$3" && shift 3 && exec "$@"'
+_ON_ITS_OWN = """
+hostname "$1" && mount -t tmpfs none "$2" && mkdir "$3" && cd "$3" && mount -o remount,bind,ro / && shift 3 && exec "$@"
+"""
 
 
 @cache
 def isolated() -> bool:
     """Whether workers get namespaces of their own."""
-    return subprocess.run([*_UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+    read_only = [*_UNSHARE, "mount", "-o", "remount,bind,ro", "/"]
+    return subprocess.run(read_only, capture_output=True, check=False).returncode == 0
 
 
 class Worker:

@@ -4,6 +4,7 @@ Redis, Postgres and the S3 server run for real; what "several hosts" means here 
 """
 
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from imgrelay_dagster.demo.manifests import expected
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.server import Server
 from tests.cluster import BUCKET, LOST_AFTER, Cluster, missing
+from tests.deployed import PROGRAMS, compose
 from tests.running import until
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -62,7 +64,7 @@ SAME = ("line", "url", "key", "outcome", "reason", "bytes_out", "width", "height
 def test_the_workers_give_the_results_of_one_machine(cluster: Cluster, workers: None, origin: Origin) -> None:
     urls = origin.many(3 * TASK) + origin.manifest()
     manifest = cluster.put("manifests/birds.txt", urls)
-    hasty = {"download": {"read_timeout": 2.5, "deadline": 3, "backoff": 0.1}}
+    hasty = {"download": {"read_timeout": 5, "deadline": 6, "backoff": 0.1}}
     with cluster.launch({**FORM, **hasty, "manifest": manifest}) as run:
         staged = run.watch_staging()
         ran = run.wait(180)
@@ -79,6 +81,19 @@ def test_the_workers_give_the_results_of_one_machine(cluster: Cluster, workers: 
     assert cluster.objects("staging/") == {}
     assert 1 <= max(staged) <= FORM["max_concurrent"], staged
     assert set(run.workers()) == {"celery@first", "celery@second"}
+
+
+def test_the_health_check_of_the_workers_container_tells_who_answers(cluster: Cluster, workers: None) -> None:
+    (_, shell, option, check) = compose("compose.workers.yaml")["worker"]["healthcheck"]["test"]
+
+    def healthy(host: str) -> bool:
+        environment = {**cluster.environment, "HOSTNAME": host}
+        environment["PATH"] = f"{PROGRAMS}:{environment['PATH']}"
+        asked = [shell, option, check.replace("$$", "$")]
+        return subprocess.run(asked, env=environment, capture_output=True, timeout=60, check=False).returncode == 0
+
+    assert healthy("first")
+    assert not healthy("nobody")
 
 
 def test_a_step_that_takes_long_is_not_given_to_a_second_worker(
