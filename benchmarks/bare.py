@@ -84,7 +84,7 @@ def relay(work: tuple[Task, Settings, str]) -> None:
 
 
 def _staging(scratch: str) -> Staging:
-    return Staging(open_store(scratch), RUN_ID)
+    return Staging(open_store(scratch, _s3()), RUN_ID)
 
 
 def _s3() -> S3Settings:

@@ -30,6 +30,7 @@ from imgrelay_dagster.housekeeping import (
 from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, take
 from imgrelay_dagster.relay.manifest_rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Stage
+from imgrelay_dagster.relay.packs import Packing
 from imgrelay_dagster.relay.plan import plan_run
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.receipts import run_receipts
@@ -103,7 +104,8 @@ class House:
 
     def stage(self, run_id: str) -> None:
         """A scratch file of the run."""
-        self.stores.staging(run_id).put("task", Stage.DOWNLOAD, 1, b"half a picture")
+        with Packing(self.stores.staging(run_id), "task", Stage.DOWNLOAD) as pack:
+            pack.add(1, b"half a picture")
 
     def staged(self) -> set[str]:
         """The runs that have scratch files."""

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 from PIL import Image
 
-from imgrelay_dagster.relay import stages
+from imgrelay_dagster.relay import packs, stages
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.packs import Packing, Unpacking
 from imgrelay_dagster.relay.progress import Note, StepProgress, read_progress
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.receipts import read_receipts
@@ -252,3 +254,69 @@ def test_keys_that_the_store_refuses_do_not_stop_the_others(shop: Shop, hostile:
     assert (refused.bytes_out, refused.width, refused.height, refused.sha256) == (None,) * 4  # nothing is stored
     assert (refused.bytes_in, refused.http_status) == (stored.bytes_in, 200)
     assert (stored.width, stored.height) == (64, 48)
+
+
+def test_entries_share_packs_and_large_ones_lie_alone(shop: Shop):
+    large, medium = b"L" * (packs.ALONE + 1), b"M" * packs.ALONE
+    mediums = range(5, 6 + packs.FULL // packs.ALONE)  # the first pack and one more
+    with Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing:
+        packing.add(1, b"first")
+        with packing.body(2) as body:
+            body.write(b"sec")
+            body.write(b"ond")
+        with packing.body(3) as body:
+            body.write(large[:9])
+            body.write(large[9:])
+        packing.add(4, large)
+        for line in mediums:
+            packing.add(line, medium)
+        for data in (large, b"small"):
+            with pytest.raises(ZeroDivisionError), packing.body(10) as body:
+                body.write(data)
+                raise ZeroDivisionError
+    expected = {
+        1: b"first",
+        2: b"second",
+        3: large,
+        4: large,
+        **dict.fromkeys(mediums, medium),
+    }
+    task = Task("lines", tuple(Record(line, "") for line in expected), places=packing.places)
+    unpacking = Unpacking(shop.staging, task)
+    assert {record.line: unpacking.read(record.line) for record in unpacking.in_order().records} == expected
+    assert len(shop.staged()) == 4  # two packs, the first of which is full, and two that lie alone
+
+
+def test_a_step_reads_each_pack_once_though_its_records_are_in_another_order(shop: Shop):
+    medium = b"M" * packs.ALONE
+    lines = [7, 3, 9, 1, 8, 2, 6, 4, 5, 10, 11, 12]  # as they came in
+    with Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing:
+        for line in lines:
+            packing.add(line, medium)
+    task = Task("lines", tuple(Record(line, "") for line in sorted(lines)), places=packing.places)
+    unpacking = Unpacking(shop.staging, task)
+    for record in unpacking.in_order().records:
+        assert unpacking.read(record.line) == medium
+        (shop.folder / packing.places[record.line].key).unlink(missing_ok=True)  # so that it cannot be read again
+
+
+def test_threads_fill_packs_together(shop: Shop):
+    wanted = {line: bytes([line % 251]) * (1000 + 997 * line) for line in range(400)}
+    with Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing, ThreadPoolExecutor(16) as threads:
+        list(threads.map(packing.add, wanted, wanted.values()))
+    task = Task("lines", tuple(Record(line, "") for line in wanted), places=packing.places)
+    unpacking = Unpacking(shop.staging, task)
+    lines = [record.line for record in unpacking.in_order().records]
+    with ThreadPoolExecutor(16) as threads:
+        assert dict(zip(lines, threads.map(unpacking.read, lines), strict=True)) == wanted
+    sizes = [(shop.folder / name).stat().st_size for name in shop.staged()]
+    assert sum(sizes) == sum(map(len, wanted.values()))
+    assert max(sizes) < packs.FULL + packs.ALONE
+    assert sum(size < packs.FULL for size in sizes) <= 1
+
+
+def test_a_stage_that_is_broken_off_leaves_nothing_to_be_taken_for_whole(shop: Shop):
+    with pytest.raises(ZeroDivisionError), Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing:
+        packing.add(1, b"first")
+        raise ZeroDivisionError
+    assert not shop.staged()

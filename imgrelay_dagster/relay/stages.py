@@ -7,10 +7,8 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import BinaryIO
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -20,6 +18,7 @@ from imgrelay_dagster.relay.compose import compose
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, SetAside, Stopped
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.packs import Packing, Unpacking
 from imgrelay_dagster.relay.picture.budget import PixelBudget
 from imgrelay_dagster.relay.progress import StepProgress
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
@@ -76,9 +75,7 @@ def download(task: Task, bench: Bench, downloader: Downloader, *, last_chance: b
     patience, limits = Patience(), bench.settings.limits
 
     def fetch(record: Record, client: Downloader) -> Record:
-        def sink() -> AbstractContextManager[BinaryIO]:
-            return bench.staging.writer(task.name, Stage.DOWNLOAD, record.line)
-
+        sink = partial(packing.body, record.line)
         try:
             fetched = client.fetch(record.url, sink, patience=None if last_chance else patience, made=record.attempts)
         except (EntryFailure, SetAside) as end:
@@ -88,17 +85,21 @@ def download(task: Task, bench: Bench, downloader: Downloader, *, last_chance: b
         patience.took(fetched.seconds)
         return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)
 
-    if not last_chance:
-        return _through(task, bench, Stage.DOWNLOAD, partial(fetch, client=downloader), limits.threads)
-    per_host = min(LATE_THREADS, limits.per_host * bench.settings.max_concurrent)
-    with downloader.widened(threads=LATE_THREADS, per_host=per_host) as wide:
-        return _through(task, bench, Stage.DOWNLOAD, partial(fetch, client=wide), LATE_THREADS)
+    with Packing(bench.staging, task.name, Stage.DOWNLOAD, bench.tick) as packing:
+        if last_chance:
+            per_host = min(LATE_THREADS, limits.per_host * bench.settings.max_concurrent)
+            with downloader.widened(threads=LATE_THREADS, per_host=per_host) as wide:
+                task = _through(task, bench, Stage.DOWNLOAD, partial(fetch, client=wide), LATE_THREADS)
+        else:
+            task = _through(task, bench, Stage.DOWNLOAD, partial(fetch, client=downloader), limits.threads)
+    return replace(task, places=packing.places)
 
 
 def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
     """Lay the template over every downloaded picture."""
     settings = bench.settings
     budget = PixelBudget(PIXELS_AT_ONCE)
+    unpacking = Unpacking(bench.staging, task)
 
     def lay(record: Record) -> Record:
         try:
@@ -106,7 +107,7 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
         except RelayError as error:  # it was there when the run was planned
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
         composed = compose(
-            bench.staging.get(task.name, Stage.DOWNLOAD, record.line),
+            unpacking.read(record.line),
             template,
             settings.layout,
             settings.output,
@@ -114,7 +115,7 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
             budget=budget,
             stop=bench.stop,
         )
-        bench.staging.put(task.name, Stage.COMPOSE, record.line, composed.data)
+        packing.add(record.line, composed.data)
         return replace(
             record,
             width=composed.width,
@@ -123,18 +124,20 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
             sha256=hashlib.sha256(composed.data).hexdigest(),
         )
 
-    return _through(task, bench, Stage.COMPOSE, lay, settings.compose_threads)
+    with Packing(bench.staging, task.name, Stage.COMPOSE, bench.tick) as packing:
+        laid = _through(unpacking.in_order(), bench, Stage.COMPOSE, lay, settings.compose_threads)
+    return replace(laid, places=packing.places)
 
 
 def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
     """Store every composed picture under its key; the returned task is empty. Removes the task's scratch files."""
     in_background(lambda _: bench.staging.clear_stage(task.name, Stage.DOWNLOAD), bench.tick)
     content_type = bench.settings.output.content_type
-
+    unpacking = Unpacking(bench.staging, task)
     outage = Outage(bench.settings.destination)
 
     def store_one(record: Record) -> Record:
-        data = bench.staging.get(task.name, Stage.COMPOSE, record.line)
+        data = unpacking.read(record.line)
         assert record.key is not None
         if bench.stop.is_set():
             raise Stopped
@@ -154,11 +157,12 @@ def upload(task: Task, bench: Bench, store: ObjectStore) -> Task:
         bench.tick()
 
     watching = replace(bench, tick=tick)
-    finished = _through(task, watching, Stage.UPLOAD, store_one, bench.settings.upload_threads, leave=LEAVE_LIMIT)
+    ordered, threads = unpacking.in_order(), bench.settings.upload_threads
+    finished = _through(ordered, watching, Stage.UPLOAD, store_one, threads, leave=LEAVE_LIMIT)
     outage.check(bench.receipts)
     bench.receipts.flush(tick=bench.tick)
     in_background(lambda _: bench.staging.clear_stage(task.name, Stage.COMPOSE), bench.tick)
-    return finished
+    return replace(finished, places={})
 
 
 class Outage:
@@ -250,7 +254,8 @@ def _through(
         leave=leave,
     )
     bench.progress.write()
-    going_on = (record for record, _ in ended if record.outcome is None and record.line not in aside)
+    going_on = [record for record, _ in ended if record.outcome is None and record.line not in aside]
+    going_on.sort(key=lambda record: record.line)
     return replace(task, records=tuple(going_on), late=(*task.late, *(aside[line] for line in sorted(aside))))
 
 

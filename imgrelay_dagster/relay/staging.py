@@ -1,12 +1,14 @@
 """Scratch space between the stages of one run.
 
-An entry's body lies at `<run_id>/<task>/<stage>/<line>` until the next stage but one begins: compose leaves the
-sources where they are and upload removes them, so that a stage that is killed and tried again finds its input.
+What a stage makes of a task lies below `<run_id>/<task>/<stage>/`, in packs (`packs.py`), until the next stage but one
+begins: compose leaves the sources where they are and upload removes them, so that a stage that is killed and tried
+again finds its input.
 """
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import obstore
@@ -19,6 +21,16 @@ from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full, put,
 
 BUFFER = 5 * 1024 * 1024
 """Bytes of a body kept in memory before the store is given them: S3's smallest part of a multipart upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry's bytes lie in staging: `size` bytes of an object, from `start` on; `alone` is all of it."""
+
+    key: str
+    start: int
+    size: int
+    alone: bool = False
 
 
 class Staging:
@@ -34,30 +46,28 @@ class Staging:
         self._notes = notes or store
         self._run_id = run_id
 
-    def _key(self, task: str, stage: Stage, line: int) -> str:
-        return f"{self._run_id}/{task}/{stage.value}/{line}"
+    def key(self, task: str, stage: Stage, name: str) -> str:
+        """Where an object of a stage's lies."""
+        return f"{self._run_id}/{task}/{stage.value}/{name}"
 
     @contextmanager
-    def writer(self, task: str, stage: Stage, line: int) -> Iterator[BinaryIO]:
-        """A stream into an entry's place. Leaving by an exception abandons what was written."""
-        key = self._key(task, stage, line)
+    def writer(self, key: str) -> Iterator[BinaryIO]:
+        """A stream into an object, which is there once it ends. Leaving by an exception abandons what was written."""
         with self._troubles(key):
             stream = obstore.open_writer(self._store, key, buffer_size=BUFFER)
         yield cast(BinaryIO, _Guarded(stream, self, key))
         with self._troubles(key):
             stream.close()
 
-    def put(self, task: str, stage: Stage, line: int, data: bytes) -> None:
-        """Keep an entry's bytes."""
-        key = self._key(task, stage, line)
+    def put(self, key: str, data: bytes | bytearray) -> None:
+        """Keep an object."""
         with self._troubles(key):
             put(self._store, key, data, "application/octet-stream", lasting=False)
 
-    def get(self, task: str, stage: Stage, line: int) -> bytes:
-        """An entry's bytes."""
-        key = self._key(task, stage, line)
+    def get(self, key: str) -> memoryview:
+        """An object's bytes."""
         with self._troubles(key):
-            return bytes(self._store.get(key).bytes())
+            return memoryview(self._store.get(key).bytes())
 
     def put_note(self, name: str, data: bytes) -> None:
         """Keep a small object for whoever watches the run; a later one of the same name replaces it."""

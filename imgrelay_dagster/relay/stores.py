@@ -180,7 +180,9 @@ def folder_of(store: ObjectStore) -> Path | None:
     return Path(str(store.prefix)) if isinstance(store, LocalStore) and store.prefix else None
 
 
-def put(store: ObjectStore, key: str, data: bytes | Path, content_type: str, *, lasting: bool = True) -> None:
+def put(
+    store: ObjectStore, key: str, data: bytes | bytearray | Path, content_type: str, *, lasting: bool = True
+) -> None:
     """Store one object whole or not at all: by a single checked PUT, or by a temporary file and a rename.
 
     Only a file may go in several parts, which become the object together.

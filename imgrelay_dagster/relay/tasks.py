@@ -1,13 +1,14 @@
 """Cutting the entries that are left into tasks, the unit of dynamic fan-out."""
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil
 from urllib.parse import urlsplit
 
 from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.staging import Place
 
 PER_URL_LIMIT = 25
 """Up to so many entries each gets a chain of steps of its own. Three steps cost about 0.6 s on two cores."""
@@ -22,12 +23,13 @@ class Task:
     """Entries that travel together.
 
     `name` is the mapping key: unique in the run, `[A-Za-z0-9_]+`. `late` are entries whose download was set aside
-    until the others are done.
+    until the others are done. `places` says, by line, where in staging the last stage left an entry's bytes.
     """
 
     name: str
     records: tuple[Record, ...]
     late: tuple[Record, ...] = ()
+    places: Mapping[int, Place] = field(default_factory=dict)
 
 
 def entries_per_task(entries: int, *, wanted: int | None, max_concurrent: int) -> int:
