@@ -31,15 +31,15 @@ def inbox_address() -> str | None:
     return absolute(given) if given else None
 
 
-def interval() -> int:
-    """Seconds from one look to the next: `$IMGRELAY_INBOX_INTERVAL`.
+def interval(variable: str = "IMGRELAY_INBOX_INTERVAL", default: int = 30) -> int:
+    """Seconds from one look of a sensor to its next, set by an environment variable.
 
     Raises:
         RelayError: it is no whole number above 0.
     """
-    given = os.environ.get("IMGRELAY_INBOX_INTERVAL") or "30"
+    given = os.environ.get(variable) or str(default)
     if not given.isdecimal() or int(given) == 0:
-        raise RelayError(f"IMGRELAY_INBOX_INTERVAL {given!r} is no number of seconds; write a whole one, such as 30")
+        raise RelayError(f"{variable} {given!r} is no number of seconds; write a whole one, such as 30")
     return int(given)
 
 

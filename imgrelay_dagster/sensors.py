@@ -75,7 +75,7 @@ def shards(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.Se
 @dg.sensor(
     name="late_manifests",
     job=relay_day,
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=interval("IMGRELAY_LATE_INTERVAL", 60),
     description=(
         "Relays days whose manifest came after the schedule had asked for it, or was rewritten since; looks 31 days "
         "back (IMGRELAY_LATE_DAYS)."

@@ -49,6 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         IMGRELAY_FAILURES_LOG=str(folder / "failures.log"),
         IMGRELAY_FIRST_DAY=day_before(60),
         IMGRELAY_DROP_AT=f"{drop_at:%H:%M}",
+        IMGRELAY_LATE_INTERVAL="5",
     ) as instance:
         start_schedule(instance, "daily_drop")  # its hour comes while the tests go on, in whatever order
         yield instance
