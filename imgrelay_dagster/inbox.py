@@ -31,18 +31,6 @@ def inbox_address() -> str | None:
     return absolute(given) if given else None
 
 
-def interval(variable: str = "IMGRELAY_INBOX_INTERVAL", default: int = 30) -> int:
-    """Seconds from one look of a sensor to its next, set by an environment variable.
-
-    Raises:
-        RelayError: it is no whole number above 0.
-    """
-    given = os.environ.get(variable) or str(default)
-    if not given.isdecimal() or int(given) == 0:
-        raise RelayError(f"{variable} {given!r} is no number of seconds; write a whole one, such as 30")
-    return int(given)
-
-
 def look_into_inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
     """Ask for a run for each manifest that is due.
 

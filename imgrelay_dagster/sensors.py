@@ -8,7 +8,8 @@ import dagster as dg
 
 from imgrelay_dagster.drops import find_late
 from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
-from imgrelay_dagster.inbox import SENSOR, interval, look_into_inbox
+from imgrelay_dagster.inbox import SENSOR, look_into_inbox
+from imgrelay_dagster.intervals import interval
 from imgrelay_dagster.jobs import relay, relay_day
 from imgrelay_dagster.notify import tell
 from imgrelay_dagster.resources import StoresResource
@@ -20,7 +21,7 @@ ROUND = 20.0
 
 @dg.sensor(
     name="housekeeping",
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=interval("IMGRELAY_WATCH_INTERVAL"),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Gives runs that were cancelled or lost their results, ends runs that nobody works on, clears scratch space. "
@@ -46,7 +47,7 @@ def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) ->
 @dg.sensor(
     name=SENSOR,
     job=relay,
-    minimum_interval_seconds=interval(),
+    minimum_interval_seconds=interval("IMGRELAY_INBOX_INTERVAL"),
     description="Runs job relay for every manifest that lands in IMGRELAY_INBOX, once for each content. Turn it on.",
 )
 def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
@@ -57,7 +58,7 @@ def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.Sen
 @dg.sensor(
     name="shards",
     jobs=[relay, relay_day],
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=interval("IMGRELAY_WATCH_INTERVAL"),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Launches the shard runs that a run with more than max_entries_per_run entries asks for, and nothing else; "
@@ -75,7 +76,7 @@ def shards(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.Se
 @dg.sensor(
     name="late_manifests",
     job=relay_day,
-    minimum_interval_seconds=interval("IMGRELAY_LATE_INTERVAL", 60),
+    minimum_interval_seconds=interval("IMGRELAY_LATE_INTERVAL"),
     description=(
         "Relays days whose manifest came after the schedule had asked for it, or was rewritten since; looks 31 days "
         "back (IMGRELAY_LATE_DAYS)."
@@ -95,7 +96,7 @@ def _telling(name: str, status: dg.DagsterRunStatus, ends: str) -> dg.SensorDefi
     @dg.run_status_sensor(
         run_status=status,
         name=name,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=interval("IMGRELAY_WATCH_INTERVAL"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             f"Tells of every run that {ends}: a line in the log IMGRELAY_FAILURES_LOG, and a POST to "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +20,24 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+LATE_DAYS = 31
+"""Days before today that sensor `late_manifests` looks at."""
+
+FIRST = 90
+"""Days before today on which daily drops begin."""
+
+_TODAY = utc_now().date()
+_untaken = (_TODAY - timedelta(days=before) for before in range(FIRST, LATE_DAYS, -1))
+
+
 def day_before(days: int) -> str:
     """The day so many days before today, as its partition is named."""
-    return (utc_now() - timedelta(days=days)).date().isoformat()
+    return (_TODAY - timedelta(days=days)).isoformat()
+
+
+def own_days(count: int) -> list[str]:
+    """So many days in a row that no other test has and that sensor `late_manifests` does not look at."""
+    return [day.isoformat() for day in islice(_untaken, count)]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +49,7 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Served]:
-    """`dagster dev` as a user starts it. Every test uses days, datasets and file names of its own.
+    """`dagster dev` as a user starts it. Every test uses datasets and file names of its own, and takes `own_days`.
 
     Days of the last month belong to the test of sensor `late_manifests`, which would relay anything that lies there.
     """
@@ -47,9 +63,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         IMGRELAY_INBOX_INTERVAL="5",
         IMGRELAY_WEBHOOK_URL=webhook.url,
         IMGRELAY_FAILURES_LOG=str(folder / "failures.log"),
-        IMGRELAY_FIRST_DAY=day_before(60),
+        IMGRELAY_FIRST_DAY=day_before(FIRST),
         IMGRELAY_DROP_AT=f"{drop_at:%H:%M}",
         IMGRELAY_LATE_INTERVAL="5",
+        IMGRELAY_WATCH_INTERVAL="5",
     ) as instance:
         start_schedule(instance, "daily_drop")  # its hour comes while the tests go on, in whatever order
         yield instance

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.e2e.conftest import day_before
+from tests.e2e.conftest import own_days
 from tests.e2e.ui import runs_tagged, sensor_ticks, stop_sensor, wait_for_backfill
 from tests.instance import Served
 from tests.running import until
@@ -45,7 +45,7 @@ def test_a_run_is_launched_from_the_launchpad_and_followed_to_its_end(served: Se
 
 def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(served: Served, origin: Origin, page: "Page"):
     page.set_default_timeout(PATIENCE)
-    first, last = days = [day_before(number) for number in (51, 50)]
+    first, last = days = own_days(2)
     for day, count in zip(days, (2, 3), strict=True):
         served.write_manifest(f"{day}.txt", urls(origin, day, count))
     page.goto(f"{served.url}/assets/relayed_images")

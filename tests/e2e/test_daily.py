@@ -11,7 +11,7 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import ROOT
-from tests.e2e.conftest import day_before
+from tests.e2e.conftest import day_before, own_days
 from tests.e2e.ui import (
     backfill,
     runs_tagged,
@@ -52,7 +52,7 @@ def ended_ticks(served: Served) -> list[dict[str, Any]]:
 def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one_does_only_what_is_left(
     served: Served, origin: Origin
 ):
-    first, missing, last = days = [day_before(number) for number in (43, 42, 41)]
+    first, missing, last = days = own_days(3)
     for day in (first, last):
         drop(served, origin, day, 3)
     origin.hits.clear()

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.e2e.conftest import day_before
+from tests.e2e.conftest import own_days
 from tests.e2e.ui import materialize, runs_tagged
 from tests.instance import Served
 from tests.running import until
@@ -44,7 +44,7 @@ def check_joined(served: Served, coordinator: str, shards: list[str]) -> None:
 
 @pytest.mark.timeout(900)
 def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(served: Served, origin: Origin):
-    day = day_before(48)
+    (day,) = own_days(1)
     urls = {name: [origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") for n in range(ENTRIES)] for name in ("many", day)}
     for name, lines in urls.items():
         served.write_manifest(f"{name}.txt", lines)
