@@ -109,7 +109,7 @@ def settle(
     """
     with suppress(RelayError):  # what is left there is cleared in a later round
         stores.brief_staging(run.run_id).clear()
-    if DATASET_TAG not in run.tags:
+    if DESTINATION_TAG not in run.tags:
         return None
     dataset, destination = run.tags[DATASET_TAG], run.tags[DESTINATION_TAG]
     _see_that_it_answers(stores, destination, dataset)
@@ -153,7 +153,8 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
     for record in instance.get_run_records(ended_runs, limit=LOOKED_AT):
         run = record.dagster_run
         ended = record.end_time or record.update_timestamp.timestamp()
-        if is_settled(run) or DATASET_TAG not in run.tags or time.time() - ended < GRACE:
+        # One that ended in the queue has its dataset from whoever asked for it, and never came to its destination.
+        if is_settled(run) or DESTINATION_TAG not in run.tags or time.time() - ended < GRACE:
             continue
         status = "canceled" if run.status is dg.DagsterRunStatus.CANCELED else "failure"
         try:

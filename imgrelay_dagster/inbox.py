@@ -41,7 +41,7 @@ def look_into_inbox(context: dg.SensorEvaluationContext, stores: StoresResource)
     if inbox is None:
         return dg.SensorResult(skip_reason="IMGRELAY_INBOX is not set; set it to a folder or s3://bucket/prefix")
     found = look(
-        list_inbox(inbox, stores.open_brief),
+        list_inbox(inbox, stores.open_brief, stores.list_any),
         Memory.load(context.cursor),
         most=MOST_RUNS,
         has_run=lambda keys: _with_run(context.instance, keys),

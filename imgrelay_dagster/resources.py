@@ -2,12 +2,13 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import boto3.session
 import dagster as dg
+from botocore.exceptions import BotoCoreError, ClientError
 from dagster._utils.cached_method import cached_method
 from dagster_aws.s3 import S3PickleIOManager, S3Resource
 from dagster_aws.s3.io_manager import PickledObjectS3IOManager
@@ -19,6 +20,7 @@ from upath import UPath
 
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.inbox_files import Listed
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import (
     ASKING,
@@ -74,6 +76,21 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         except (BaseError, OSError) as error:
             raise RelayError(f"staging {self.staging_address!r} cannot be listed: {explain(error)}") from error
         return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
+
+    def list_any(self, address: str) -> Iterator[Listed]:
+        """All objects below an S3 address, among them those whose keys obstore refuses, by boto3.
+
+        Raises:
+            RelayError: it cannot be listed.
+        """
+        bucket, _, prefix = absolute(address).removeprefix("s3://").partition("/")
+        pages = self.s3.get_client().get_paginator("list_objects_v2")
+        try:
+            for page in pages.paginate(Bucket=bucket, Prefix=f"{prefix}/" if prefix else ""):
+                for item in page.get("Contents", []):
+                    yield Listed(item["Key"], item["ETag"], item["LastModified"])
+        except (BotoCoreError, ClientError) as error:
+            raise RelayError(f"{address!r} cannot be listed: {error}") from error
 
     def _open(self, address: str, patience: Patience) -> ObjectStore:
         address = absolute(address)

@@ -252,6 +252,15 @@ def test_a_run_that_ended_before_it_was_planned_is_looked_at_once(house: House, 
     assert house.settle() == []
 
 
+def test_a_run_that_was_cancelled_in_the_queue_holds_up_no_other(house: House, tmp_path: Path, clock: Clock):
+    """A sensor asked for it, and gave it its dataset; what else is known of a run, `plan` tells."""
+    lost = house.run(Status.FAILURE)
+    house.plan(lost, tmp_path, uploaded=1)
+    house.run(Status.CANCELED, destination=None, process=None)  # the newest is looked at first
+    clock(LATER)
+    assert house.settle() == [f"run {lost} has its results"]
+
+
 def test_a_run_that_never_told_of_itself_and_one_that_goes_on_are_left_alone(
     house: House, tmp_path: Path, clock: Clock
 ):

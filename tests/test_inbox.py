@@ -21,13 +21,18 @@ from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay import inbox_files
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.inbox import Look, Memory, look
-from imgrelay_dagster.relay.inbox_files import Dropped, list_inbox
+from imgrelay_dagster.relay.inbox_files import Dropped, Listed, list_inbox
 from imgrelay_dagster.resources import StoresResource
+from tests.listed_bucket import ListedBucket
 
 MOST = 3
 
 
 def no_store(address: str) -> ObjectStore:
+    raise AssertionError(address)
+
+
+def no_list(address: str) -> Iterator[Listed]:
     raise AssertionError(address)
 
 
@@ -172,7 +177,7 @@ def test_a_folder_is_listed_whatever_lies_in_it(tmp_path: Path):
     (inbox / "loop").symlink_to(inbox)
     os.mkfifo(inbox / "pipe.csv")
     Path(os.fsdecode(os.fsencode(inbox) + b"/caf\xe9.csv")).write_text("x")
-    files = {os.path.relpath(file.address, inbox): file for file in list_inbox(str(inbox), no_store)}
+    files = {os.path.relpath(file.address, inbox): file for file in list_inbox(str(inbox), no_store, no_list)}
     assert sorted(name for name, file in files.items() if file.trouble is None) == sorted(good)
     assert {os.fsencode(name): file.trouble for name, file in files.items() if file.trouble} == {
         b"readme.md": "is no manifest",
@@ -189,23 +194,23 @@ def test_a_files_content_is_told_by_size_and_time(tmp_path: Path):
     manifest = tmp_path / "birds.csv"
     manifest.write_text("url\n")
     os.utime(manifest, ns=(1, 10**18))
-    (first,) = list_inbox(str(tmp_path), no_store)
+    (first,) = list_inbox(str(tmp_path), no_store, no_list)
     manifest.write_text("url\nhttp://h/1.jpg\n")
     os.utime(manifest, ns=(1, 10**18))
-    (longer,) = list_inbox(str(tmp_path), no_store)
+    (longer,) = list_inbox(str(tmp_path), no_store, no_list)
     os.utime(manifest, ns=(1, 10**18 + 1))
-    (later,) = list_inbox(str(tmp_path), no_store)
+    (later,) = list_inbox(str(tmp_path), no_store, no_list)
     assert len({first.key, longer.key, later.key}) == 3
 
 
 def test_an_inbox_that_is_not_there_or_too_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(RelayError, match="is no folder; make it"):
-        list_inbox(str(tmp_path / "none"), no_store)
+        list_inbox(str(tmp_path / "none"), no_store, no_list)
     for n in range(4):
         (tmp_path / f"{n}.csv").touch()
     monkeypatch.setattr(inbox_files, "MOST_FILES", 3)
     with pytest.raises(RelayError, match="holds more than 3 files; move away"):
-        list_inbox(str(tmp_path), no_store)
+        list_inbox(str(tmp_path), no_store, no_list)
 
 
 def test_a_bucket_is_listed_with_names_of_any_kind(seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch):
@@ -221,7 +226,7 @@ def test_a_bucket_is_listed_with_names_of_any_kind(seaweed: SeaweedFS, monkeypat
     stores = StoresResource(s3=S3Resource(endpoint_url=seaweed.endpoint), staging_address="staging")
 
     def listing() -> dict[str, Dropped]:
-        files = list_inbox("s3://dropped/inbox/", stores.open_brief)
+        files = list_inbox("s3://dropped/inbox/", stores.open_brief, no_list)
         return {file.address.removeprefix("s3://dropped/inbox/"): file for file in files}
 
     first = listing()
@@ -230,7 +235,52 @@ def test_a_bucket_is_listed_with_names_of_any_kind(seaweed: SeaweedFS, monkeypat
     again = listing()
     assert {name for name in first if first[name].key != again[name].key} == {"birds.csv"}
     with pytest.raises(RelayError, match="inbox 's3://no-such-bucket' cannot be listed"):
-        list_inbox("s3://no-such-bucket", stores.open_brief)
+        list_inbox("s3://no-such-bucket", stores.open_brief, no_list)
+
+
+def test_a_key_that_cannot_be_opened_is_told_of_and_holds_up_no_other(
+    seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in seaweed.environment().items():
+        monkeypatch.setenv(name, value)
+    seaweed.create_bucket("odd-keys")
+    stores = StoresResource(s3=S3Resource(endpoint_url=seaweed.endpoint), staging_address="staging")
+
+    def put(name: str) -> None:
+        seaweed.client().put_object(Bucket="odd-keys", Key=f"inbox/{name}", Body=b"x")
+
+    for name in ("birds of prey.csv", "eu/Vögel.txt", "notes.pdf", ".hidden/x.csv"):
+        put(name)
+    before = list_inbox("s3://odd-keys/inbox", stores.open_brief, no_list)
+    put("two\nlines.csv")
+    put("folder/")
+    (odd,) = set(after := list_inbox("s3://odd-keys/inbox", stores.open_brief, stores.list_any)) - set(before)
+    assert (odd.address, odd.trouble) == (
+        "s3://odd-keys/inbox/two\nlines.csv",
+        "has an empty part or a control character in its key",
+    )
+    assert [file for file in after if file != odd] == before  # none of them is taken for new content
+
+
+def test_a_key_with_two_slashes_is_told_of_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch):
+    """As Amazon's S3 lists them; SeaweedFS makes one slash of two."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    keys = ["inbox//first.csv", "inbox/birds.csv", "inbox/eu//birds.csv", "inbox/eu/birds.csv"]
+    with ListedBucket(keys) as bucket:
+        stores = StoresResource(s3=S3Resource(endpoint_url=bucket.url, region_name="x"), staging_address="staging")
+        files = list_inbox("s3://odd/inbox", stores.open_brief, stores.list_any)
+        assert [file.address for file in files if file.trouble is None] == [
+            "s3://odd/inbox/birds.csv",
+            "s3://odd/inbox/eu/birds.csv",
+        ]
+        assert {file.address for file in files if file.trouble} == {
+            "s3://odd/inbox//first.csv",
+            "s3://odd/inbox/eu//birds.csv",
+        }
+        found = see(files, Memory(), set(), whole=True)
+        assert [file.address for file in found.due] == ["s3://odd/inbox/birds.csv", "s3://odd/inbox/eu/birds.csv"]
+        assert len(see(files, found.memory, {file.key for file in found.due}, whole=True).ignored) == 2
 
 
 # The sensor, on a real instance without its daemon
