@@ -20,11 +20,21 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.joining import add_missing_part
 from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, release
 from imgrelay_dagster.relay.report import Summary, read_summary, write_results
+from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.stores import explain
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.tags import COORDINATOR_TAG, DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, SETTLED_TAG
+from imgrelay_dagster.tags import (
+    COORDINATOR_TAG,
+    DATASET_TAG,
+    DESTINATION_TAG,
+    PROCESS_TAG,
+    RESULTS_TAG,
+    SETTLED_TAG,
+    SHARD_TAG,
+)
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still be putting receipts."""
@@ -87,6 +97,14 @@ def joined_summary(instance: dg.DagsterInstance, store: ObjectStore, dataset: st
     return summary
 
 
+def shard_of(run: dg.DagsterRun) -> Shard | None:
+    """The shard that this run relays, as its tags say."""
+    number, _, of = run.tags.get(SHARD_TAG, "").partition(" of ")
+    if COORDINATOR_TAG not in run.tags or not number.isdecimal() or not of.isdecimal():
+        return None
+    return Shard(run.tags[COORDINATOR_TAG], int(number), int(of))
+
+
 def is_settled(run: dg.DagsterRun) -> bool:
     """Whether the run has its results."""
     return run.tags.get(SETTLED_TAG) == run.run_id
@@ -116,8 +134,11 @@ def settle(
     store = stores.open(destination)
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
     release(store, dataset, run.run_id)
-    if COORDINATOR_TAG in run.tags:
-        joined_summary(instance, store, dataset, run.tags[COORDINATOR_TAG])
+    shard = shard_of(run)
+    if shard is not None:
+        if summary is None:
+            add_missing_part(store, dataset, shard, run_id=run.run_id, status=status, seconds=seconds)
+        joined_summary(instance, store, dataset, shard.coordinator)
     if summary is not None and not is_settled(run):
         instance.add_run_tags(run.run_id, counts_tag(summary))
         message = (

@@ -30,6 +30,9 @@ RECENT = 7 * 24 * 3600.0
 COORDINATORS = 50
 """Runs that are looked at in one round, the newest first."""
 
+KEPT = (DATASET_TAG, DESTINATION_TAG, MANIFEST_TAG, VERSION_TAG)
+"""Tags that a shard run has from its coordinator."""
+
 REQUESTS = 20
 """Runs that are asked for in one round."""
 
@@ -63,7 +66,7 @@ def shard_requests(
 def shard_request(run: dg.DagsterRun, number: int, of: int) -> dg.RunRequest:
     """The run for one shard of a coordinator: its config and its day, and the share that falls to it."""
     day = run.tags.get(PARTITION_TAG)
-    kept = {name: run.tags[name] for name in (DATASET_TAG, MANIFEST_TAG, VERSION_TAG) if name in run.tags}
+    kept = {name: run.tags[name] for name in KEPT if name in run.tags}
     shard = {"coordinator": run.run_id, "number": number, "of": of}
     return dg.RunRequest(
         run_key=f"{run.run_id}/{number}",

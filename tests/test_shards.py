@@ -3,6 +3,7 @@
 import json
 import threading
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,18 @@ from obstore.store import MemoryStore
 from imgrelay_dagster.config import RelayOptions, ShardConfig
 from imgrelay_dagster.ops import plan
 from imgrelay_dagster.ops.workbench import Step
+from imgrelay_dagster.relay import joining
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.joining import add_missing_part, join, write_cut
 from imgrelay_dagster.relay.lock import DatasetHeld, holder, release, take
 from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
-from imgrelay_dagster.relay.outcomes import Outcome, Reason
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.plan import Plan, plan_run
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings, Shard
-from imgrelay_dagster.relay.shards import Cut, join, read_cut, shard_rows, write_cut
+from imgrelay_dagster.relay.shards import read_cut, shard_rows
 from imgrelay_dagster.relay.stores import open_store
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.resources import StoresResource
@@ -57,11 +60,13 @@ class House:
 
     def cut(self, rows: list[Row] = ROWS) -> Summary:
         made = self.plan("whole", rows=rows)
-        return write_cut(self.store, "birds", "whole", Cut(made.shards, 1.0))
+        return write_cut(self.store, "birds", "whole", shards=made.shards, seconds=1.0)
 
-    def shard(self, number: int, run_id: str, *, done: int | None = None, status: str | None = None) -> Summary:
-        """Run one of three shards to its end, or until so many of its entries are done."""
-        shard = Shard("whole", number, 3)
+    def shard(
+        self, number: int, run_id: str, *, of: int = 3, done: int | None = None, status: str | None = None
+    ) -> Summary:
+        """Run one of the shards to its end, or until so many of its entries are done."""
+        shard = Shard("whole", number, of)
         made = self.plan(run_id, replace(WHOLE, shard=shard), list(shard_rows(self.store, "birds", shard)))
         assert made.shards == 0
         records = [record for task in made.tasks() for record in task.records]
@@ -115,20 +120,42 @@ def test_shards_take_their_lines_as_the_manifest_had_them(house: House):
     }
 
 
-def test_results_read_as_one_at_every_moment(house: House):
+def test_the_summary_is_that_of_all_shards_at_every_moment_and_the_lines_follow_after_the_last(house: House):
     summary = house.cut()
     assert (summary.status, summary.entries, summary.not_attempted) == ("partial", 62, 59)
     assert summary.reasons == {"key_conflict": 1, "invalid_entry": 1, "bad_url": 1}
+    done = 0
     for number in (2, 1, 3):
-        house.shard(number, f"shard{number}")
+        done += house.shard(number, f"shard{number}").uploaded
         summary = house.summary()
-        assert [row["line"] for row in house.lines("results.jsonl")] == LINES
-        counted = Counter(row["outcome"] for row in house.lines("results.jsonl"))
-        told = {"uploaded": summary.uploaded, "failed": summary.failed, "not_attempted": summary.not_attempted}
-        assert {name: counted[name] for name in told} == told
-        assert summary.entries == summary.uploaded + summary.failed + summary.not_attempted == 62
+        assert (summary.uploaded, summary.failed, summary.not_attempted) == (done, 3, 59 - done)
+        assert summary.reasons == {"key_conflict": 1, "invalid_entry": 1, "bad_url": 1}
         assert summary.status == ("success" if number == 3 else "partial")
+        assert [row["line"] for row in house.lines("results.jsonl")] == LINES
     assert (summary.uploaded, summary.bytes_out, summary.seconds) == (59, 58 * 7, 7.0)
+    counted = Counter(row["outcome"] for row in house.lines("results.jsonl"))
+    assert counted == {"uploaded": 59, "failed": 3}
+
+
+def test_what_is_joined_is_read_once_however_many_shards_there_are(house: House, monkeypatch: pytest.MonkeyPatch):
+    rows: list[Row] = [ManifestRow(line, f"http://h/{line}.jpg") for line in range(1, 201)]
+    read = Counter[str]()
+    tell = joining.tell
+
+    def counting(records: Iterable[Record], *arguments: Any) -> Any:
+        def counted() -> Iterator[Record]:
+            for record in records:
+                read["lines"] += 1
+                yield record
+
+        return tell(counted(), *arguments)
+
+    monkeypatch.setattr(joining, "tell", counting)
+    house.cut(rows)
+    for number in range(1, 9):
+        house.shard(number, f"shard{number}", of=8)
+    assert house.summary().status == "success"
+    assert read["lines"] == 2 * 200  # when it is cut, and at the end
 
 
 def test_joined_results_are_those_of_one_run(house: House, tmp_path: Path):
@@ -220,8 +247,28 @@ def test_a_shard_whose_results_were_deleted_counts_as_not_done(house: House):
     house.store.delete("_relay/birds/runs/shard2/results.jsonl")
     summary = join(house.store, "birds", "whole")
     assert summary is not None
-    assert summary.status == "partial"
+    assert summary.status == "failure"
     assert summary.not_attempted > 0
+
+
+@pytest.mark.parametrize("status", ["canceled", "failure"])
+def test_a_shard_that_ended_before_it_was_planned_is_told_of_and_may_be_done_later(house: House, status: str):
+    whole = house.cut()
+    for number in (1, 2):
+        house.shard(number, f"shard{number}")
+    lost, late = Shard("whole", 3, 3), Shard("whole", 1, 3)
+    for shard in (lost, late):  # one of them is done, and stays so
+        add_missing_part(house.store, "birds", shard, run_id="never", status=status, seconds=0.0)
+    summary = house.summary()
+    assert summary.status == status
+    assert 0 < summary.not_attempted < whole.not_attempted
+    assert Counter(row["outcome"] for row in house.lines("results.jsonl")) == {
+        "uploaded": summary.uploaded,
+        "failed": 3,
+        "not_attempted": summary.not_attempted,
+    }
+    house.shard(3, "shard3")
+    assert (house.summary().status, house.summary().uploaded) == ("success", 59)
 
 
 def held_step(folder: Path, instance: dg.DagsterInstance, shard: ShardConfig | None) -> Step:

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import dagster as dg
 import pytest
@@ -24,10 +26,12 @@ from imgrelay_dagster.ops.showing import (
     summary_metadata,
 )
 from imgrelay_dagster.relay.inspection import SAMPLE, Inspection, inspect_destination
+from imgrelay_dagster.relay.keys import default_key
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.receipts import record_json
 from imgrelay_dagster.relay.summary import Summary
 from imgrelay_dagster.resources import build_resources
+from imgrelay_dagster.why import why
 
 LARGEST_URI = 200_000
 """Bytes of an embedded image that Dagster's pages still bear."""
@@ -138,28 +142,77 @@ def test_results_that_cannot_be_read_are_no_trouble_of_the_runs(tmp_path: Path):
     assert inspected(LocalStore(tmp_path), summary()) is None
 
 
-def test_a_day_is_checked_by_its_own_run(origin: Origin, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Twice: then an image that was stored before is gone. The checks belong to the day's partition."""
-    day, drops = "2026-01-05", tmp_path / "drops"
-    drops.mkdir()
-    (drops / f"{day}.txt").write_text("\n".join(map(origin.url, ("jpeg/dawn.jpg", "bad/gone.jpg"))))
-    monkeypatch.setenv("IMGRELAY_MANIFESTS", str(drops))
+DAY = "2026-01-05"
+
+
+class Daily:
+    """A folder of daily drops, an instance, and runs of its days in this process."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.out, self.instance = folder / "out", instance
+        self._drops = folder / "drops"
+        definitions = dg.Definitions([daily_manifests, relayed_images], jobs=[relay_day], resources=build_resources())
+        self._job = definitions.resolve_job_def("relay_day")
+
+    def drop(self, urls: list[str]) -> None:
+        (self._drops / f"{DAY}.txt").write_text("\n".join(urls))
+
+    def run(self, **form: object) -> dg.ExecuteInProcessResult:
+        config = {"ops": {"relayed_images": {"config": form}}}
+        return self._job.execute_in_process(config, self.instance, partition_key=DAY, raise_on_error=False)
+
+
+def checks(ended: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str | None, str | None]]:
+    told = ended.get_asset_check_evaluations()
+    return {check.check_name: (check.passed, check.description, check.partition) for check in told}
+
+
+@pytest.fixture
+def daily(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daily]:
+    (tmp_path / "drops").mkdir()
     monkeypatch.setenv("IMGRELAY_DESTINATION", str(tmp_path / "out"))
-    config = {"ops": {"relayed_images": {"config": {"tolerated_failure_percentage": 50}}}}
-    monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1")
     monkeypatch.setenv("IMGRELAY_STAGING", str(tmp_path / "staging"))
-    definitions = dg.Definitions([daily_manifests, relayed_images], jobs=[relay_day], resources=build_resources())
-    job = definitions.resolve_job_def("relay_day")
-
-    def checks(instance: dg.DagsterInstance) -> dict[str, tuple[bool, str | None, str | None]]:
-        told = job.execute_in_process(config, instance, partition_key=day).get_asset_check_evaluations()
-        return {check.check_name: (check.passed, check.description, check.partition) for check in told}
-
+    monkeypatch.setenv("IMGRELAY_MANIFESTS", str(tmp_path / "drops"))
+    monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1")
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        first = checks(instance)
-        assert set(first) == set(CHECKS)
-        assert first[FAILED_ENTRIES] == (False, "1 of 2 entries failed: 1 http_status", day)
-        assert first[DESTINATION_HOLDS] == (True, "1 stored images are as recorded", day)
-        (image,) = (tmp_path / "out" / "127.0.0.1").iterdir()
-        image.unlink()
-        assert checks(instance)[DESTINATION_HOLDS] == (False, f"127.0.0.1/{image.name}: gone", day)
+        yield Daily(tmp_path, instance)
+
+
+def test_a_day_is_checked_by_its_own_run(origin: Origin, daily: Daily):
+    """Twice: then an image that was stored before is gone. The checks belong to the day's partition."""
+    daily.drop([origin.url("jpeg/dawn.jpg"), origin.url("bad/gone.jpg")])
+    first = checks(daily.run(tolerated_failure_percentage=50))
+    assert set(first) == set(CHECKS)
+    assert first[FAILED_ENTRIES] == (False, "1 of 2 entries failed: 1 http_status", DAY)
+    assert first[DESTINATION_HOLDS] == (True, "1 stored images are as recorded", DAY)
+    (image,) = (daily.out / "127.0.0.1").iterdir()
+    image.unlink()
+    again = checks(daily.run(tolerated_failure_percentage=50))
+    assert again[DESTINATION_HOLDS] == (False, f"127.0.0.1/{image.name}: gone", DAY)
+
+
+def test_a_day_in_shards_warns_until_all_is_done_and_is_judged_as_a_whole(origin: Origin, daily: Daily):
+    """Two shards: the first one's only entry fails. The other one's does not, and its run fails with the day."""
+    bad, *good = [origin.url(path) for path in ("bad/gone.jpg", *(f"jpeg/small-dawn.jpg?{n}" for n in range(8)))]
+    shares = {url: crc32(default_key(url, "jpg").encode()) % 2 for url in (bad, *good)}
+    daily.drop([bad, next(url for url in good if shares[url] != shares[bad])])
+    cut = daily.run(max_entries_per_run=1)
+    assert cut.success
+    said = "none of 2 entries failed; 2 were not attempted, and are left to shard runs"
+    assert checks(cut)[FAILED_ENTRIES] == (False, said, DAY)
+
+    def shard(number: int) -> dg.ExecuteInProcessResult:
+        return daily.run(shard={"coordinator": cut.run_id, "number": number, "of": 2})
+
+    first = shard(shares[bad] + 1)
+    assert not first.success
+    said = "1 of 2 entries failed: 1 http_status; 1 were not attempted, and are left to shard runs"
+    assert checks(first)[FAILED_ENTRIES] == (False, said, DAY)
+    last = shard(2 - shares[bad])
+    assert not last.success
+    assert [len(ended.get_asset_materialization_events()) for ended in (cut, first, last)] == [1, 0, 0]
+    assert checks(last)[FAILED_ENTRIES] == (False, "1 of 2 entries failed: 1 http_status", DAY)
+    assert checks(last)[DESTINATION_HOLDS] == (True, "1 stored images are as recorded", DAY)
+    assert why(daily.instance, last.run_id).startswith(
+        "all shards together: 1 of 2 entries failed (50.0 %), more than the tolerated 5 %: 1 http_status; "
+    )

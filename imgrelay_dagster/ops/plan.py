@@ -17,11 +17,11 @@ from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failure
 from imgrelay_dagster.placement import steps_leave_this_host
 from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.joining import write_cut
 from imgrelay_dagster.relay.lock import DatasetHeld, release, take
 from imgrelay_dagster.relay.plan import check_destination, plan_run
 from imgrelay_dagster.relay.progress import PLAN_NOTE, Note, StepProgress
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.shards import Cut, write_cut
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 from imgrelay_dagster.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
@@ -75,7 +75,8 @@ def plan(
             RunGuard(step).check,
         )
         if made.shards:
-            write_cut(store, settings.dataset, context.run_id, Cut(made.shards, time.time() - began))
+            seconds = time.time() - began
+            write_cut(store, settings.dataset, context.run_id, shards=made.shards, seconds=seconds)
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
         StepProgress(stores.staging(context.run_id), PLAN_NOTE, Note(None, made.left, began=time.time())).write()
         tasks = 0

@@ -23,6 +23,7 @@ from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.shards import PARTIAL
 from imgrelay_dagster.relay.summary import Summary
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
@@ -69,39 +70,44 @@ def report(
         joined = joined_summary(context.instance, store, settings.dataset, shard.coordinator) if shard else None
     with suppress(RelayError):  # what is left there, housekeeping clears
         stores.brief_staging(context.run_id).clear()
-    metadata = summary_metadata(summary, settings.destination)
     if planned.shards:
         context.log.info(f"{planned.entries} entries are cut into {planned.shards} shard runs, which follow")
-        yield dg.Output(None, metadata={"shards": dg.MetadataValue.int(planned.shards), **metadata})
-        return
-    context.log.info(
-        f"{summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "
-        f"{summary.not_attempted} not attempted of {planned.entries} entries in {len(tallies)} tasks"
-        + (f", {sum(len(tally.late) for tally in tallies)} of them after the others" if late else "")
-    )
+    else:
+        context.log.info(
+            f"{summary.uploaded} uploaded, {summary.unchanged} unchanged, {summary.failed} failed, "
+            f"{summary.not_attempted} not attempted of {planned.entries} entries in {len(tallies)} tasks"
+            + (f", {sum(len(tally.late) for tally in tallies)} of them after the others" if late else "")
+        )
     # A day's partition shows what became of its whole manifest.
     told = joined if step.day and joined else summary
-    seen = inspected(stores.open_brief(settings.destination), told)
+    # Those of a run whose shards go on have no stored images yet; this run's own have.
+    seen = inspected(stores.open_brief(settings.destination), summary if told.status == PARTIAL else told)
     shown = summary_metadata(told, settings.destination, seen)
-    if summary.status == "success" or step.day is None:
+    if planned.shards:
+        shown = {"shards": dg.MetadataValue.int(planned.shards), **shown}
+    failed = next((ended for ended in (summary, told) if ended.status not in ("success", PARTIAL)), None)
+    if failed is None or step.day is None:
         yield dg.Output(None, metadata=shown)
     else:  # the day counts as failed, which it would not once it is materialized
         context.log_event(dg.AssetObservation(RELAYED_IMAGES, partition=step.day, metadata=shown))
     if step.day is not None:
         yield from check_results(told, seen)
-    if summary.status != "success":
-        raise dg.Failure(description=why_failed(summary, settings), metadata=metadata, allow_retries=False)
+    if failed is not None:
+        metadata = summary_metadata(failed, settings.destination)
+        raise dg.Failure(description=why_failed(failed, settings), metadata=metadata, allow_retries=False)
 
 
 def why_failed(summary: Summary, settings: Settings) -> str:
-    """One sentence that says why the run counts as failed, and what to do."""
+    """One sentence that says why the run, or its day, counts as failed, and what to do."""
+    whole = "all shards together: " if settings.shard and summary.run_id == settings.shard.coordinator else ""
     if summary.not_attempted:
         return (
-            f"{summary.not_attempted} of {summary.entries} entries were not attempted; launch the same manifest again"
+            f"{whole}{summary.not_attempted} of {summary.entries} entries were not attempted; launch the same manifest "
+            "again"
         )
     return (
-        f"{summary.failed} of {summary.entries} entries failed ({summary.failed_percentage:.1f} %), more than the "
-        f"tolerated {settings.tolerated_failure_percentage:g} %: {most_frequent(summary.reasons, 5)}; "
+        f"{whole}{summary.failed} of {summary.entries} entries failed ({summary.failed_percentage:.1f} %), more than "
+        f"the tolerated {settings.tolerated_failure_percentage:g} %: {most_frequent(summary.reasons, 5)}; "
         "what was uploaded is kept, and failed.jsonl in the results lists the rest and is itself a manifest"
     )
 

@@ -11,6 +11,7 @@ from imgrelay_dagster.relay import words
 from imgrelay_dagster.relay.announce import most_frequent
 from imgrelay_dagster.relay.inspection import Inspection, inspect_destination
 from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.shards import PARTIAL
 from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix
 
 RELAYED_IMAGES = dg.AssetKey("relayed_images")
@@ -95,7 +96,7 @@ def inspected(store: ObjectStore, summary: Summary) -> Inspection | None:
 def check_specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
     """The checks that a run of asset `relayed_images` makes of itself."""
     described = {
-        FAILED_ENTRIES: "Warns when any entry failed, and says why.",
+        FAILED_ENTRIES: "Warns when any entry failed, and says why, or when shard runs have yet to attempt some.",
         DESTINATION_HOLDS: "Whether the destination holds what the results say: a sample of the stored images is "
         "there, as large as recorded and of the same bytes (SHA-256).",
     }
@@ -111,14 +112,25 @@ def check_specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
 def check_results(summary: Summary, seen: Inspection | None) -> Iterator[dg.AssetCheckResult]:
     """How the checks ended for a run."""
     told = most_frequent(summary.reasons, len(summary.reasons))
-    failed = f"{words.count(summary.failed)} of {words.count(summary.entries)} entries failed"
+    entries = words.count(summary.entries)
+    said = f"{words.count(summary.failed)} of {entries} entries failed: {told}"
+    if not summary.failed:
+        said = f"none of {entries} entries failed"
+    if summary.not_attempted:
+        said += f"; {words.count(summary.not_attempted)} were not attempted" + (
+            ", and are left to shard runs" if summary.status == PARTIAL else ""
+        )
     yield dg.AssetCheckResult(
         asset_key=RELAYED_IMAGES,
         check_name=FAILED_ENTRIES,
-        passed=not summary.failed,
+        passed=not summary.failed and not summary.not_attempted,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{failed}: {told}" if summary.failed else f"none of {words.count(summary.entries)} entries failed",
-        metadata={"failed": summary.failed, "reasons": told or "none failed"},
+        description=said,
+        metadata={
+            "failed": summary.failed,
+            "not_attempted": summary.not_attempted,
+            "reasons": told or "none failed",
+        },
     )
     wrong = seen.wrong if seen is not None else ["the destination could not be looked into"]
     checked = seen.checked if seen is not None else 0

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -19,9 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.receipts import relay_prefix, run_receipts
+from imgrelay_dagster.relay.receipts import PIECE, relay_prefix, run_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import explain, is_missing_bucket
+
+if TYPE_CHECKING:
+    from obstore import BytesStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,25 @@ def read_ledger(
         RelayError: the destination cannot be read.
     """
     try:
-        compressed = store.get(key(dataset, run_id)).bytes()
+        packed = store.get(key(dataset, run_id)).stream(min_chunk_size=PIECE)
+        scratch = _on_disk(packed)
     except (BaseError, OSError) as error:
         if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
             return None
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-    scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
-    scratch.write(compressed)
-    scratch.seek(0)
     return Ledger(scratch, tick)
+
+
+def _on_disk(packed: "BytesStream") -> IO[bytes]:
+    scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
+    try:
+        for piece in packed:
+            scratch.write(piece)
+    except BaseException:
+        scratch.close()
+        raise
+    scratch.seek(0)
+    return scratch
 
 
 class BrokenLedger(RelayError):

@@ -13,11 +13,11 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.joining import add_part
 from imgrelay_dagster.relay.ledger import BrokenLedger, Ledger, Planned, ledger_key, read_ledger
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
 from imgrelay_dagster.relay.receipts import ReceiptIndex, merge_receipts, read_receipts, run_receipts
 from imgrelay_dagster.relay.results import Told, store_results, tell
-from imgrelay_dagster.relay.shards import Part, add_part
 from imgrelay_dagster.relay.stores import explain, remove
 from imgrelay_dagster.relay.summary import Summary, read_summary, results_prefix, summary_json
 
@@ -65,7 +65,7 @@ def _write(
             tick()
             summary = store_results(store, told, Path(scratch), seconds=seconds, status=status)
             if ledger.settings.shard is not None:
-                add_part(store, dataset, ledger.settings.shard, Part.of(summary))
+                add_part(store, dataset, ledger.settings.shard, summary)
             merge_receipts(store, run_receipts(dataset, run_id), Path(scratch))
         tick()
         remove(store, [ledger_key(dataset, run_id)])

@@ -18,7 +18,7 @@ from imgrelay_dagster.relay.page.write import write_page
 from imgrelay_dagster.relay.receipts import RECEIPTS_TYPE, record_json
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import put
-from imgrelay_dagster.relay.summary import Summary, results_prefix, summary_json
+from imgrelay_dagster.relay.summary import Summary, results_prefix, store_summary
 
 NOT_IN_RESULTS = {"template", "at"}
 
@@ -91,10 +91,9 @@ def store_results(
     """Put what was told into the destination; the summary comes last of what others wait for."""
     summary = told.summary(seconds, status)
     prefix = results_prefix(summary.dataset, summary.run_id)
-    (scratch / "summary.json").write_bytes(summary_json.dump_json(summary, indent=2) + b"\n")
-    for name in ("results.jsonl", "failed.jsonl", "summary.json"):
-        kind = RECEIPTS_TYPE if name.endswith(".jsonl") else "application/json"
-        put(store, f"{prefix}/{name}", scratch / name, kind)
+    for name in ("results.jsonl", "failed.jsonl"):
+        put(store, f"{prefix}/{name}", scratch / name, RECEIPTS_TYPE)
+    store_summary(store, summary)
     write_page(store, summary, told.settings, told.gathered)
     return summary
 

@@ -6,24 +6,29 @@ from itertools import pairwise
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
+from tests.accounts import check_results
 from tests.e2e.conftest import own_days
 from tests.e2e.ui import materialize, runs_tagged
 from tests.instance import Served
 from tests.running import until
 
 ENTRIES = 60
-FORM = {"max_entries_per_run": 25, "urls_per_task": 30}
+FORM = {"max_entries_per_run": 35, "urls_per_task": 30}
+
+
+def launched_shards(served: Served, coordinator: str) -> dict[str, dict[str, str]]:
+    """The two shard runs of a coordinator, once they are asked for."""
+    assert served.wait_for(coordinator) == "SUCCESS", served.why(coordinator)
+    return until(
+        lambda: runs if len(runs := runs_tagged(served, imgrelay__coordinator=coordinator)) == 2 else None,
+        120,
+        "the sensor launches two shards",
+    )
 
 
 def wait_for_shards(served: Served, coordinator: str) -> dict[str, dict[str, str]]:
     """The shard runs of a coordinator, once all have ended."""
-    assert served.wait_for(coordinator) == "SUCCESS", served.why(coordinator)
-    runs = until(
-        lambda: runs if len(runs := runs_tagged(served, imgrelay__coordinator=coordinator)) == 3 else None,
-        120,
-        "the sensor launches three shards",
-    )
-    for run_id in runs:
+    for run_id in launched_shards(served, coordinator):
         assert served.wait_for(run_id, limit=300) == "SUCCESS", served.why(run_id)
     return runs_tagged(served, imgrelay__coordinator=coordinator)
 
@@ -55,7 +60,7 @@ def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(s
     shards = wait_for_shards(served, launched)
     check_joined(served, launched, list(shards))
     tags = [{name.partition("/")[2]: value for name, value in run.items()} for run in shards.values()]
-    assert {run["shard"] for run in tags} == {"1 of 3", "2 of 3", "3 of 3"}
+    assert {run["shard"] for run in tags} == {"1 of 2", "2 of 2"}
     assert {(run["dataset"], run["manifest"]) for run in tags} == {("many", str(served.manifests / "many.txt"))}
 
     shards = wait_for_shards(served, of_day)
@@ -66,3 +71,32 @@ def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(s
     again = served.launch({"manifest": "many.txt", **FORM})
     assert served.wait_for(again) == "SUCCESS"
     assert (served.summary(again)["unchanged"], served.summary(again)["status"]) == (ENTRIES, "success")
+
+
+@pytest.mark.timeout(900)
+def test_a_shard_that_is_killed_is_done_by_the_run_in_its_place(served: Served, origin: Origin):
+    """Its run's process, in the midst of its images. What it had done is kept, and read as one with the rest."""
+    entries = 600
+    lines = [origin.url(f"jpeg/small-dawn.jpg?killed-{n}") for n in range(entries)]
+    form = {"manifest": served.write_manifest("killed.txt", lines), "max_entries_per_run": 320, "urls_per_task": 15}
+    coordinator = served.launch(form)
+    shards = launched_shards(served, coordinator)
+    (killed,) = [run_id for run_id, tags in shards.items() if tags["imgrelay/shard"] == "1 of 2"]
+    until(lambda: list(served.receipts("killed")), 120, "a first image of the first shard is done")
+    assert served.status(killed) == "STARTED", "it was too fast to be killed"
+    served.kill(served.run_process(killed))
+
+    assert served.wait_for(killed) == "FAILURE"
+    (again,) = until(lambda: served.retries(killed), 120, "Dagster starts it again")
+    assert [served.wait_for(run_id, limit=300) for run_id in (again, *shards)] == [
+        "SUCCESS",
+        *map(served.status, shards),
+    ]
+    until(lambda: served.tags(killed).get("imgrelay/settled") == killed, 60, "housekeeping has looked after it")
+    lost, late = served.summary(killed), served.summary(again)
+    assert (lost["status"], late["status"]) == ("failure", "success")
+    assert 0 < lost["uploaded"] == late["unchanged"]
+    whole = check_results(served, coordinator, entries)
+    assert (whole["status"], whole["not_attempted"], whole["unchanged"]) == ("success", 0, lost["uploaded"])
+    assert served.tags(coordinator)["imgrelay/results"] == f"{entries} of {entries}"
+    assert len([record for record in served.receipts("killed") if record.outcome == "uploaded"]) == entries
