@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.housekeeping import is_settled
 from tests.accounts import check_results
 from tests.e2e.conftest import own_days
 from tests.e2e.ui import materialize, runs_tagged
@@ -92,7 +93,7 @@ def test_a_shard_that_is_killed_is_done_by_the_run_in_its_place(served: Served, 
         "SUCCESS",
         *map(served.status, shards),
     ]
-    until(lambda: served.tags(killed).get("imgrelay/settled") == killed, 60, "housekeeping has looked after it")
+    until(lambda: is_settled(served.dagster.get_run_by_id(killed)), 60, "housekeeping has looked after it")
     lost, late = served.summary(killed), served.summary(again)
     assert (lost["status"], late["status"]) == ("failure", "success")
     assert 0 < lost["uploaded"] == late["unchanged"]
