@@ -3,8 +3,8 @@
     with TroubledS3(seaweed) as store:
         store.trouble = lambda request: SLOW_DOWN if request.is_image else None
 
-What is asked goes on byte by byte, with its `Host`, so that signatures hold. `seen` counts what was asked and `struck`
-what trouble there was.
+What is asked goes on byte by byte, with its `Host`, so that signatures hold. `seen` counts what was asked, `struck`
+what trouble there was, and `most_delayed` how many requests were held back at one time.
 """
 
 import socket
@@ -87,11 +87,13 @@ class TroubledS3:
     trouble: Callable[[Request], Trouble | None] = lambda _: None
     seen: Counter[str] = field(default_factory=Counter)
     struck: Counter[Trouble] = field(default_factory=Counter)
+    most_delayed: int = 0
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._delayed = 0
         self._listener = socket.create_server((HOST, 0), backlog=512)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, name="s3-proxy", daemon=True).start()
@@ -157,8 +159,12 @@ class TroubledS3:
             self.seen[f"{request.method} {request.key}"] += 1
             trouble = self.trouble(request) or Trouble()
             self.struck[trouble] += 1
+            self._delayed += trouble.delay > 0
+            self.most_delayed = max(self.most_delayed, self._delayed)
         if trouble.delay:
             self._over.wait(trouble.delay)
+            with self._lock:
+                self._delayed -= 1
         return trouble
 
     def _pass_on(

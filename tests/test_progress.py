@@ -8,6 +8,7 @@ from obstore.store import LocalStore
 from rich.console import Console
 
 from imgrelay_dagster.commands.live import Display
+from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.announce import ANNOUNCE_INTERVAL, Announcer, most_frequent, sentence
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.progress import (
@@ -20,6 +21,8 @@ from imgrelay_dagster.relay.progress import (
     read_progress,
 )
 from imgrelay_dagster.relay.staging import Staging
+from imgrelay_dagster.relay.stores import open_store
+from tests.s3_proxy import Request, Trouble, TroubledS3
 
 HALFWAY = RunProgress(
     entries=300,
@@ -98,6 +101,27 @@ def test_a_step_that_lasts_less_than_an_interval_speaks_too(staging: Staging):
     for at in (1001.0, 1012.0, 1014.0, 1023.0):
         Announcer(staging, 1000.0, said.append, clock=lambda at=at: at).check()
     assert len(said) == 2
+
+
+def test_many_notes_in_s3_are_read_at_once_and_one_that_vanishes_is_passed_over(
+    seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+):
+    seaweed.create_bucket("notes")
+
+    def trouble(request: Request) -> Trouble | None:
+        if request.method != "GET" or "/notes/upload-" not in request.key:
+            return None
+        seaweed.client().delete_object(Bucket="notes", Key="run1/notes/upload-9")  # the last one of the listing
+        return Trouble(delay=0.5)
+
+    with TroubledS3(seaweed, trouble) as proxy:
+        for name, value in proxy.environment().items():
+            monkeypatch.setenv(name, value)
+        staging = Staging(open_store("s3://notes"), "run1")
+        for number in range(40):
+            StepProgress(staging, f"upload-{number}", Note(Stage.UPLOAD, 5, passed=3)).write()
+        assert read_progress(staging).passed[Stage.UPLOAD] == 39 * 3
+        assert proxy.most_delayed >= 4
 
 
 def test_nobody_speaks_before_the_run_is_planned(staging: Staging):

@@ -141,7 +141,7 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
     stop = threading.Event()
     with run_failures(staging):
         guard = RunGuard(step)
-        announcer = Announcer(staging, planned_at(staging), lambda seen: _announce(context, seen))
+        announcer = Announcer(staging, planned_at(staging), lambda seen: _announce(context, seen), tick=guard.check)
 
         def tick() -> None:
             guard.check()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import islice
 
 from imgrelay_dagster.relay import words
+from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import RunProgress, read_progress
@@ -30,6 +31,7 @@ class Announcer:
             passes in silence.
         say: is given how far the run is when this step is the one to speak.
         clock: the time, in seconds since the epoch.
+        tick: called several times a second while it is read how far the run is; what it raises ends that.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class Announcer:
         began: float | None,
         say: Callable[[RunProgress], None],
         clock: Callable[[], float] = time.time,
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._staging = staging
         self._began = began
         self._say = say
         self._clock = clock
+        self._tick = tick
         self._last = 0
 
     def check(self) -> None:
@@ -53,7 +57,7 @@ class Announcer:
         self._last = interval
         if self._staging.claim(f"announced-{interval}"):
             with suppress(RelayError):
-                self._say(read_progress(self._staging))
+                self._say(in_background(lambda _: read_progress(self._staging), self._tick))
 
     def _interval(self) -> int:
         return int((self._clock() - self._began) / ANNOUNCE_INTERVAL) if self._began is not None else 0

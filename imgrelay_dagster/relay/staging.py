@@ -6,6 +6,7 @@ again finds its input.
 """
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,9 +19,14 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.stores import explain, folder_of, is_disk_full, put, remove
+from imgrelay_dagster.relay.workers import work_through
 
 BUFFER = 5 * 1024 * 1024
 """Bytes of a body kept in memory before the store is given them: S3's smallest part of a multipart upload."""
+
+
+READERS = 16
+"""Notes of one run that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +83,7 @@ class Staging:
 
     def note(self, name: str) -> bytes | None:
         """What `put_note` kept under this name."""
-        key = f"{self._run_id}/notes/{name}"
-        with self._troubles(key), suppress(FileNotFoundError):
-            return bytes(self._notes.get(key).bytes())
-        return None
+        return self._read_note(f"{self._run_id}/notes/{name}")
 
     def claim(self, name: str) -> bool:
         """Whether this is the first to claim `name` in this run. Where the store cannot tell, nobody is."""
@@ -89,13 +92,20 @@ class Staging:
             return True
         return False
 
-    def notes(self) -> Iterator[bytes]:
-        """What `put_note` kept, in no particular order; what vanishes meanwhile is passed over."""
+    def notes(self) -> list[bytes]:
+        """What `put_note` kept, in no particular order; what vanishes meanwhile is passed over.
+
+        A run of 100,000 entries has a thousand of them or more, and S3 may take 30 ms for each: many are read at once.
+        """
         with self._troubles("notes"):
-            for chunk in self._notes.list(f"{self._run_id}/notes"):
-                for meta in chunk:
-                    with suppress(FileNotFoundError):
-                        yield bytes(self._notes.get(meta["path"]).bytes())
+            keys = [meta["path"] for chunk in self._notes.list(f"{self._run_id}/notes") for meta in chunk]
+        found = work_through(keys, self._read_note, threads=READERS, stop=threading.Event(), crashed=lambda *_: None)
+        return [data for data in found if data is not None]
+
+    def _read_note(self, key: str) -> bytes | None:
+        with self._troubles(key), suppress(FileNotFoundError):
+            return bytes(self._notes.get(key).bytes())
+        return None
 
     def clear_stage(self, task: str, stage: Stage) -> None:
         """Remove what a stage left of a task."""
