@@ -16,6 +16,7 @@ from imgrelay_dagster.step_storage import make_cheaper
 from imgrelay_dagster.warmup import warm_up
 
 MODULES = (
+    "boto3.s3.inject",
     "boto3.session",
     "dagster._core.definitions.repository_definition.repository_data_builder",
     "dagster._core.event_api",
@@ -42,6 +43,8 @@ MODULES = (
     "multiprocessing.queues",
     "multiprocessing.synchronize",
     "PIL.AvifImagePlugin",
+    "PIL.BmpImagePlugin",  # with the next, what Pillow loads before it opens anything
+    "PIL.PpmImagePlugin",
     "PIL.GifImagePlugin",
     "PIL.ImageCms",
     "PIL.JpegImagePlugin",
@@ -50,6 +53,7 @@ MODULES = (
     "PIL.WebPImagePlugin",
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
+    "imgrelay_dagster.cli",  # each child runs the command's main module again, which imports the rest of it
     "imgrelay_dagster.definitions",
 )
 
