@@ -53,7 +53,7 @@ MODULES = (
     "PIL.WebPImagePlugin",
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
-    "imgrelay_dagster.cli",  # each child runs the command's main module again, which imports the rest of it
+    "imgrelay_dagster.commands.launch",  # a child runs the main module again: the command, which imports this
     "imgrelay_dagster.definitions",
 )
 
