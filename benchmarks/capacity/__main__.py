@@ -38,7 +38,10 @@ def main() -> None:
     kinds = load()
     _print(["measured", *kinds], list(map(measured, kinds.values())))
     for kind, costs in kinds.items():
-        found = [smallest(replace(plan, images=images), costs, hours=given.hours) for images in amounts]
+        try:
+            found = [smallest(replace(plan, images=images), costs, hours=given.hours) for images in amounts]
+        except ValueError as error:
+            raise SystemExit(f"{kind}: {error}") from None
         heads = [kind, *(f"{images:,} images a day" for images in amounts)]
         _print(heads, [needs(trial, day, costs, prices) for trial, day in found])
     limits = [carries(plan, costs) for costs in kinds.values()]

@@ -73,14 +73,24 @@ def measured(costs: Costs) -> dict[str, str]:
 
 
 def smallest(plan: Plan, costs: Costs, *, hours: float) -> tuple[Plan, Day]:
-    """The fewest slots, within some percent, that are through after `hours`, with runs enough to keep them at work."""
-    slots = max(1, int(Plant(_for_slots(plan, 64), costs).day().worked / (hours * 3600)))
-    while True:
+    """The fewest slots, within some percent, that are through after `hours`, with runs enough to keep them at work.
+
+    Raises:
+        ValueError: no number of slots is.
+    """
+    least = max(1, int(Plant(_for_slots(plan, 64), costs).day().worked / (hours * 3600)))
+    slots = least
+    while slots <= 50 * least:
         trial = _for_slots(plan, slots)
         day = Plant(trial, costs).day()
         if day.seconds <= hours * 3600:
             return trial, day
-        slots = max(slots + 1, int(slots * 1.04))
+        late = day.seconds / (hours * 3600)
+        slots = max(slots + 1, int(slots * min(late, 1.04 if late < 1.2 else 2.0)))
+    raise ValueError(
+        f"no number of workers relays {plan.images:,} images in {hours:g} hours: runs of one dataset go on one after "
+        f"another, and {plan.per_manifest:,} entries are in each manifest; cut manifests, or raise --hours"
+    )
 
 
 def _for_slots(plan: Plan, slots: int) -> Plan:
