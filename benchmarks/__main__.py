@@ -40,8 +40,8 @@ def main() -> None:
                         continue
                     found.append(arena.measure(case, by, number))
                     print(_line(found[-1]), flush=True)
-    given.save.parent.mkdir(parents=True, exist_ok=True)
-    given.save.write_text(json.dumps([asdict(figures) for figures in found], indent=1) + "\n")
+                    given.save.parent.mkdir(parents=True, exist_ok=True)
+                    given.save.write_text(json.dumps([asdict(figures) for figures in found], indent=1) + "\n")
 
 
 def _line(one: Figures) -> str:

@@ -55,7 +55,7 @@ class Arena:
         elif case.then == "cancel":
             asked = self._origin.requests()
             stop = self._once(asked + case.entries // 5)
-        asked = self._origin.requests()
+        asked, load = self._origin.requests(), os.getloadavg()[0]
         seen = meter.run(
             run.command(by), environment=run.environment, folder=folder, scratch=folder / "staging", stop=stop
         )
@@ -69,6 +69,7 @@ class Arena:
             round=number,
             entries=case.entries,
             uploaded=told["uploaded"],
+            load=load,
             wall=seen.wall,
             cpu=seen.cpu,
             memory=seen.peak_memory,

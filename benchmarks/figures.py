@@ -13,13 +13,17 @@ STAGES = ("download", "compose", "upload")
 
 @dataclass(frozen=True)
 class Figures:
-    """One command, measured. Seconds, bytes and counts; `split` are parts of `wall` (see `split_of`)."""
+    """One command, measured. Seconds, bytes and counts; `split` are parts of `wall` (see `split_of`).
+
+    `load` is the machine's load average when it began: whatever else runs there takes from `wall`, less from `cpu`.
+    """
 
     case: str
     by: str
     round: int
     entries: int
     uploaded: int
+    load: float
     wall: float
     cpu: float
     memory: int
