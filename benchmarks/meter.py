@@ -62,7 +62,8 @@ def run(
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         began = time.time()
         process = subprocess.Popen(
-            [str(word) for word in command],
+            # Where this is started in the background, SIGINT is ignored, and what it starts inherits that.
+            ["env", "--default-signal=INT", *map(str, command)],
             env=dict(environment),
             cwd=folder,
             stdin=subprocess.DEVNULL,

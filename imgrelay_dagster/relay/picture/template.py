@@ -8,6 +8,7 @@ from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.picture.decode import open_source
 from imgrelay_dagster.relay.picture.layout import Placement, Size
 from imgrelay_dagster.relay.picture.lru import BoundedCache
+from imgrelay_dagster.relay.picture.pieces import Piece, cut
 
 TEMPLATE_MAX_PIXELS = 50_000_000
 """Held decoded by every process, at 4 bytes a pixel."""
@@ -31,7 +32,7 @@ class Template:
         self.name = name
         self.digest = digest
         self.image = image
-        self._layers: BoundedCache[_Key, Image.Image] = BoundedCache(LAYERS_MAX_PIXELS)
+        self._layers: BoundedCache[_Key, tuple[Piece, ...]] = BoundedCache(LAYERS_MAX_PIXELS)
 
     @classmethod
     def load(cls, data: bytes, name: str) -> "Template":
@@ -52,22 +53,29 @@ class Template:
 
     def draw(self, canvas: Image.Image, placement: Placement, opacity: float) -> None:
         """Lay the template over a canvas in RGB or RGBA, in place (Porter-Duff source-over)."""
-        layer = self.layer(placement, opacity)
-        if canvas.mode == "RGBA":
-            canvas.alpha_composite(layer, placement.offset)
-        else:
-            canvas.paste(layer, placement.offset, layer)
+        x, y = placement.offset
+        for piece, (left, top) in self._pieces(placement, opacity):
+            if canvas.mode == "RGBA":
+                canvas.alpha_composite(piece, (x + left, y + top))
+            else:
+                canvas.paste(piece, (x + left, y + top), piece)
 
-    def layer(self, placement: Placement, opacity: float) -> Image.Image:
-        """The template's pixels as they go on the canvas: scaled, clipped, faded. Not to be changed."""
-        if placement.size == self.size and placement.part == (0, 0, *self.size) and opacity == 1:
-            return self.image
+    def _pieces(self, placement: Placement, opacity: float) -> tuple[Piece, ...]:
+        """What shows of the template's pixels as they go on the canvas: scaled, clipped, faded. Not to be changed."""
         pixels = placement.size[0] * placement.size[1]
         # The same layer serves every offset.
         key = (Placement((0, 0), placement.size, placement.part), opacity)
-        return self._layers.get(key, lambda: self._make_layer(placement, opacity), pixels)
+        return self._layers.get(key, lambda: self._made(placement, opacity), pixels)
 
-    def _make_layer(self, placement: Placement, opacity: float) -> Image.Image:
+    def _made(self, placement: Placement, opacity: float) -> tuple[Piece, ...]:
+        layer = self._layer(placement, opacity)
+        if layer.width * layer.height > LAYERS_MAX_PIXELS:  # its pieces would not be kept
+            return ((layer, (0, 0)),)
+        return cut(layer)
+
+    def _layer(self, placement: Placement, opacity: float) -> Image.Image:
+        if placement.size == self.size and placement.part == (0, 0, *self.size) and opacity == 1:
+            return self.image
         layer = scaled(self.image, placement)
         if opacity < 1:
             layer.putalpha(layer.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))

@@ -1,0 +1,114 @@
+"""Show measurements: the tables and the plot of docs/performance.md.
+
+python -m benchmarks.show FIGURES.json [--plot PICTURE.svg]
+"""
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+
+from benchmarks.cases import BARE, CASES, GO, OURS
+from benchmarks.figures import Figures
+
+COLOURS = {OURS: "#2563eb", BARE: "#94a3b8", GO: "#f59e0b"}
+_HEADS = (
+    "case | by | images/s | CPU ms an image | memory, MiB | staging, MiB | event rows | planning | stages | report "
+    "| Dagster",
+    "images/s of the bare engine | its CPU | images/s of the Go program | its CPU",
+)
+
+
+def main() -> None:
+    """Print the tables, draw the plot."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.show", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("figures", type=Path)
+    parser.add_argument("--plot", type=Path, help="draw it there")
+    given = parser.parse_args()
+    all_rounds = [Figures(**one) for one in json.loads(given.figures.read_text())]
+    print(_table(_HEADS[0], (_row(rounds) for rounds in _groups(all_rounds).values())))
+    print(_table(f"imgrelay's share of | {_HEADS[1]}", _shares(all_rounds)))
+    if given.plot:
+        _draw(all_rounds, given.plot)
+
+
+def _groups(figures: Iterable[Figures]) -> dict[tuple[str, str], list[Figures]]:
+    """Rounds by case and contender, in the order of the cases."""
+    groups: dict[tuple[str, str], list[Figures]] = {}
+    order = [case.name for case in CASES]
+    for one in sorted(figures, key=lambda one: order.index(one.case)):
+        groups.setdefault((one.case, one.by), []).append(one)
+    return groups
+
+
+def _row(rounds: list[Figures]) -> list[str]:
+    """Medians of one contender at one case."""
+    first = rounds[0]
+    split = [f"{median(one.split[part] for one in rounds):.1f}" for part in first.split] or ["", "", "", ""]
+    return [
+        first.case,
+        first.by,
+        f"{median(one.rate for one in rounds):.1f}",
+        f"{median(one.cpu_each for one in rounds):.2f}",
+        f"{max(one.memory for one in rounds) / 2**20:.0f}",
+        f"{max(one.scratch for one in rounds) / 2**20:.1f}",
+        "" if first.rows is None else str(first.rows),
+        *split,
+    ]
+
+
+def _shares(figures: list[Figures]) -> Iterable[list[str]]:
+    """Our images a second over a rival's, and our CPU over its, round by round; the median."""
+    groups = _groups(figures)
+    for (case, by), ours in groups.items():
+        if by != OURS:
+            continue
+        cells = [case]
+        for rival in (BARE, GO):
+            pairs = list(zip(ours, groups.get((case, rival), []), strict=False))
+            for share in (lambda a, b: a.rate / b.rate, lambda a, b: a.cpu_each / b.cpu_each):
+                cells.append(f"{median(share(a, b) for a, b in pairs):.2f}" if pairs else "")
+        if any(cells[1:]):
+            yield cells
+
+
+def _table(head: str, rows: Iterable[list[str]]) -> str:
+    lines = [f"| {head} |", f"|{'---|' * (head.count('|') + 1)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _draw(figures: list[Figures], path: Path) -> None:
+    """Images a second and CPU an image, by case, side by side."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - slow to load
+
+    groups = _groups(figures)
+    cases = list(dict.fromkeys(case for case, by in groups if by in (BARE, GO)))
+    plt.rcParams.update({"font.size": 9, "svg.hashsalt": "imgrelay"})
+    picture, (fast, cheap) = plt.subplots(1, 2, figsize=(10, 0.6 + 0.5 * len(cases)), sharey=True)
+    height = 0.26
+    for axes, what, value in (
+        (fast, "images a second, more is better", lambda one: one.rate),
+        (cheap, "CPU milliseconds an image, less is better (log)", lambda one: one.cpu_each),
+    ):
+        for number, by in enumerate((OURS, BARE, GO)):
+            shown = [(row, groups[case, by]) for row, case in enumerate(cases) if (case, by) in groups]
+            values = [median(map(value, rounds)) for _, rounds in shown]
+            places = [row + (number - 1) * height for row, _ in shown]
+            bars = axes.barh(places, values, height * 0.9, color=COLOURS[by], label=by)
+            axes.bar_label(bars, fmt="%.3g", padding=2, fontsize=7, color="#475569")
+        axes.set_title(what, fontsize=9, loc="left")
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    cheap.set_xscale("log")
+    fast.set_yticks(range(len(cases)), cases)
+    fast.invert_yaxis()
+    for axes in (fast, cheap):
+        axes.margins(x=0.12)
+    fast.legend(frameon=False, fontsize=8)
+    picture.tight_layout()
+    picture.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
