@@ -18,6 +18,7 @@ class Costs:
         entry_cpu: of the workers, by stage.
         step_cpu: of the workers, for a step.
         planning, telling: of the workers, for a manifest line in the plan and in the report.
+        reading: of the workers, for a line of the ledger, which each shard run reads whole.
         loop_cpu, broker_cpu: of the run's own process and of Redis, for a step.
         waits: requests to staging and destination that an entry waits for, by stage.
         entry_requests, step_requests: all requests to the S3 server, by class.
@@ -32,6 +33,7 @@ class Costs:
     step_cpu: float
     planning: float
     telling: float
+    reading: float
     loop_cpu: float
     broker_cpu: float
     waits: dict[str, float]

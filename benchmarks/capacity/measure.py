@@ -7,6 +7,7 @@ Redis, Postgres, S3 and nginx run for real, as in tests/test_celery.py. CPU seco
 busy machine makes little difference; wall times of steps are used for nothing but the shares of the ops in the CPU.
 """
 
+import gzip
 import json
 import resource
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import psutil
@@ -24,6 +25,9 @@ import psutil
 from benchmarks import corpus
 from benchmarks.capacity.costs import DELETES, GETS, PUTS, STAGES, Costs, load, save
 from benchmarks.origin import Nginx
+from imgrelay_dagster.relay.ledger import Ledger, Planned, planned_json, settings_json
+from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.settings import Settings
 from tests.cluster import Cluster, missing
 from tests.launched import Launched
 from tests.s3_proxy import Request, TroubledS3
@@ -63,7 +67,7 @@ def _measured(folder: Path) -> dict[str, Costs]:
                 _images(cluster, meter, list(corpus.urls(origin.base(), names[kind], ENTRIES[kind])), tasks)
                 for tasks in (FEW, MANY, BETWEEN)
             )
-            measured[kind] = _told_apart(few, many, between, planning, telling)
+            measured[kind] = _told_apart(few, many, between, (planning, telling, _reading()))
         return measured
 
 
@@ -161,6 +165,21 @@ def _lines(cluster: Cluster, meter: Meter) -> tuple[float, float]:
     return run.cpu(["plan"]) / LINES, run.cpu(["report"]) / LINES
 
 
+def _reading() -> float:
+    """What a line of a ledger costs whoever reads it."""
+    with TemporaryFile() as packed:
+        with gzip.open(packed, "wb") as lines:
+            lines.write(settings_json.dump_json(Settings(dataset="lines", destination="s3://images")) + b"\n")
+            for n in range(1, LINES + 1):
+                record = Record(n, f"https://origin.example.com/{n}.jpg", key=f"origin.example.com/{n}-{n:016}.jpg")
+                lines.write(planned_json.dump_json(Planned(record)) + b"\n")
+        packed.seek(0)
+        began = time.process_time()
+        with Ledger(packed) as ledger:
+            assert sum(1 for _ in ledger) == LINES
+        return (time.process_time() - began) / LINES
+
+
 def _images(cluster: Cluster, meter: Meter, urls: list[str], tasks: int) -> Measured:
     size = len(urls) // tasks
     form = {"manifest": cluster.put("manifests/images.txt", urls), "urls_per_task": size, "max_concurrent": 4}
@@ -190,7 +209,7 @@ def _shares(cluster: Cluster, run: Launched) -> dict[str, float]:
     return {op: seconds / walls.total() for op, seconds in walls.items()}
 
 
-def _told_apart(few: Measured, many: Measured, between: Measured, planning: float, telling: float) -> Costs:
+def _told_apart(few: Measured, many: Measured, between: Measured, lines: tuple[float, float, float]) -> Costs:
     """Two measurements, two unknowns: what a step costs, and what an entry costs."""
 
     def solve(name: str) -> tuple[float, float]:
@@ -207,8 +226,7 @@ def _told_apart(few: Measured, many: Measured, between: Measured, planning: floa
     return Costs(
         entry_cpu={stage: round(entry_cpu * few.shares[stage] / stages, 6) for stage in STAGES},
         step_cpu=round(step_cpu, 4),
-        planning=round(planning, 6),
-        telling=round(telling, 6),
+        **{name: round(cost, 6) for name, cost in zip(("planning", "telling", "reading"), lines, strict=True)},
         loop_cpu=round(solve("loop")[1], 4),
         broker_cpu=round(many.spent["broker"] / many.steps, 4),
         waits={stage: round(solve(f"waits {stage}")[0], 2) for stage in STAGES},

@@ -62,6 +62,7 @@ def measured(costs: Costs) -> dict[str, str]:
         "CPU of workers for an entry: download + compose + upload": f"{stages} ms",
         "CPU of workers for a step, on top of its entries": f"{1e3 * costs.step_cpu:.0f} ms",
         "CPU of workers for a line in plan + report": f"{1e3 * costs.planning:.3f} + {1e3 * costs.telling:.3f} ms",
+        "CPU of each shard run for a line of the whole manifest": f"{1e3 * costs.reading:.3f} ms",
         "CPU of the run's process, Redis, for a step": f"{1e3 * costs.loop_cpu:.1f}, {1e3 * costs.broker_cpu:.1f} ms",
         "event rows of a step": f"{costs.step_rows:.1f}",
         "CPU of Postgres for an event row, and its size": f"{1e3 * costs.row_cpu:.1f} ms, {costs.row_bytes:,.0f} bytes",

@@ -148,8 +148,7 @@ class Plant:
     def _runs(self, number: int) -> list[_Run]:
         """A manifest's runs, the last one first: one alone, or a coordinator and its shards.
 
-        A shard reads the coordinator's ledger, which is reckoned as planning all the manifest's lines, rather too much.
-        The last one joins the results of all.
+        Each shard reads the whole ledger of the coordinator, and the last one joins the results of all.
         """
         plan, costs = self._plan, self._costs
         lines = min(plan.per_manifest, plan.images - number * plan.per_manifest)
@@ -157,9 +156,10 @@ class Plant:
         planning, telling = lines * costs.planning, lines * costs.telling
         if shards == 1:
             return [_Run(number, ceil(lines / plan.per_task), planning, telling)]
-        tasks, share = ceil(lines / shards / plan.per_task), telling / shards
-        others = [_Run(number, tasks, planning, share) for _ in range(shards - 1)]
-        return [_Run(number, tasks, planning, share + telling), *others, _Run(number, 0, planning, telling)]
+        tasks = ceil(lines / shards / plan.per_task)
+        reading, share = lines * costs.reading + planning / shards, telling / shards
+        others = [_Run(number, tasks, reading, share) for _ in range(shards - 1)]
+        return [_Run(number, tasks, reading, share + telling), *others, _Run(number, 0, planning, telling)]
 
     def _launch(self, runs: list[_Run], now: float) -> None:
         run = runs.pop()
