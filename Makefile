@@ -41,7 +41,7 @@ capacity: install
 	$(BIN)/python -m benchmarks.capacity $(ARGS)
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 torture: install
 	$(if $(FIGURES),IMGRELAY_FIGURES=$(FIGURES)) $(BIN)/pytest tests/torture --timeout=1200

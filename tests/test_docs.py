@@ -41,6 +41,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page in PAGES if RUN.search(page.read_text())], ids=lambda page: page.name)
 def test_the_commands_that_are_marked_run(page: Path, origin: Origin, home: Path, tmp_path: Path):
     here = tmp_path / "here"
@@ -51,7 +52,7 @@ def test_the_commands_that_are_marked_run(page: Path, origin: Origin, home: Path
     environment = command_environment(home)
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", script], cwd=here, env=environment, capture_output=True, text=True, timeout=240, check=False
+        ["bash", "-c", script], cwd=here, env=environment, capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert_quiet(done.stderr)

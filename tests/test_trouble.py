@@ -38,6 +38,10 @@ def slow() -> Iterator[HostileOrigin]:
         yield server
 
 
+FULL_PATIENCE = 60.0
+"""Seconds for which a store that fails in mid-run is asked again; one that never answered yet, for less."""
+
+
 def slow_urls(origin: HostileOrigin, count: int, milliseconds: int) -> list[str]:
     return [origin.url(f"/latency/{milliseconds}/{number}/x.jpg") for number in range(count)]
 
@@ -75,7 +79,7 @@ def test_a_store_that_does_not_work_fails_the_run_before_any_download(
     assert len([line for line in ran.err.splitlines() if " done, " not in line]) == 1
     assert_quiet(ran.err)
     assert seaweed.secret_key not in ran.err
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < FULL_PATIENCE
     assert Counter(origin.hits) == before
 
 
