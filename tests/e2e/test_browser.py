@@ -21,17 +21,34 @@ def urls(origin: Origin, name: str, count: int) -> list[str]:
     return [origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") for n in range(count)]
 
 
-def test_a_run_is_launched_from_the_launchpad_and_followed_to_its_end(served: Served, origin: Origin, page: "Page"):
+def test_pasted_urls_are_launched_from_the_launchpad_and_followed_to_their_end(
+    served: Served, origin: Origin, page: "Page"
+):
+    """A key with a typing error and a value out of bounds are refused in words, and mended; then URLs are pasted."""
     page.set_default_timeout(PATIENCE)
-    manifest = served.write_manifest("clicked.txt", [*urls(origin, "clicked", 3), origin.url("missing.jpg")])
     page.goto(f"{served.url}/locations/imgrelay/jobs/relay/playground")
     page.get_by_text("No errors").wait_for()
-    page.locator(".CodeMirror").first.click()
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text(f"manifest: {manifest}\ntolerated_failure_percentge: 50\n")
+    page.get_by_text("Name under which results are kept").first.wait_for()  # fields are described
+
+    def write(text: str) -> None:
+        page.locator(".CodeMirror").first.click()
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text(text)
+
+    write("manifest: clicked.txt\ntolerated_failure_percentge: 50\n")
     page.get_by_text("Received unexpected config entry").first.wait_for()
-    page.keyboard.press("Control+a")
-    page.keyboard.insert_text(f"manifest: {manifest}\ntolerated_failure_percentage: 50\n")
+    write("manifest: clicked.txt\ntolerated_failure_percentage: 500\n")
+    page.get_by_text("No errors").wait_for()
+    page.get_by_role("button", name="Launch Run").click()
+    page.get_by_text("tolerated_failure_percentage: 500.0 is refused: input should be less than or equal").wait_for()
+    page.get_by_role("button", name="OK").click()
+
+    lines = [*urls(origin, "clicked", 3), origin.url("missing.jpg")]
+    write("tolerated_failure_percentage: 50\ndataset: clicked\nurl_lines: |\n" + "\n".join(lines))
+    for _ in lines[1:]:
+        page.keyboard.press("Shift+ArrowUp")
+    page.keyboard.press("Shift+Home")
+    page.keyboard.press("Tab")
     page.get_by_text("No errors").wait_for()
     page.get_by_role("button", name="Launch Run").click()
     page.wait_for_url("**/runs/*")

@@ -69,10 +69,17 @@ def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one
     again = [runs_of(served, day)[0] for day in days]
     assert [served.wait_for(run_id, limit=300) for run_id in again] == ["SUCCESS"] * 3
     assert [len(runs_of(served, day)) for day in days] == [2, 2, 2]
+    assert most_at_once(served, again) <= 2  # max_concurrent_runs
     latest = [served.summary(run_id) for run_id in again]
     assert [summary["uploaded"] for summary in latest] == [0, 2, 0]
     assert [summary["unchanged"] for summary in latest] == [3, 0, 3]
     assert origin.hits.total() == 8
+
+
+def most_at_once(served: Served, runs: list[str]) -> int:
+    """How many of these runs were going on at the same time."""
+    records = list(map(served.dagster.get_run_record_by_id, runs))
+    return max(sum(other.start_time <= run.start_time < other.end_time for other in records) for run in records)
 
 
 def backfill_by_command(served: Served, first: str, last: str) -> str:

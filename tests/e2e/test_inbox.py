@@ -1,17 +1,14 @@
 """Manifests that land in the inbox, under the real daemon: one run each, whatever they are and whenever they come."""
 
-import os
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.inbox import MOST_RUNS
 from tests.e2e.ui import runs_tagged, sensor_ticks, start_sensor, stop_sensor
+from tests.flood import flood, idle_instance
 from tests.instance import OVER, Served
 from tests.running import until
 
@@ -104,54 +101,7 @@ def test_manifests_of_every_kind_are_run_once(served: Served, origin: Origin, in
     assert [len(runs_of(served, manifest)) for manifest in (*twins, broken, gone, growing)] == [1, 1, 1, 1, 1]
 
 
-MANIFESTS = 1000
-
-
-@pytest.fixture
-def idle(tmp_path: Path) -> Iterator[Served]:
-    """An instance whose queue lets no run begin."""
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    served = Served(tmp_path, IMGRELAY_INBOX=str(inbox), IMGRELAY_INBOX_INTERVAL="2")
-    settings = yaml.safe_load((served.home / "dagster.yaml").read_text())
-    settings["concurrency"]["runs"]["max_concurrent_runs"] = 0
-    (served.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
-    with served:
-        yield served
-
-
-def queued(served: Served) -> Counter[str]:
-    """How many runs each manifest has."""
-    return Counter(run.tags["imgrelay/manifest"] for run in served.dagster.get_runs())
-
-
 @pytest.mark.timeout(900)
-def test_a_thousand_in_one_second_under_a_killed_daemon_are_neither_lost_nor_run_twice(idle: Served):
-    """The daemon is killed while it makes the runs of one look, and `dagster dev` ends with it."""
-    inbox = Path(idle.environment["IMGRELAY_INBOX"])
-    start_sensor(idle, "inbox")
-    until(lambda: sensor_ticks(idle, "inbox"), 60, "the first look")
-    second = int(time.time())
-    for n in range(MANIFESTS):
-        (inbox / f"{n}.txt").write_text("http://127.0.0.1:1/a.jpg\n")
-        os.utime(inbox / f"{n}.txt", (second, second))
-    until(lambda: idle.dagster.get_runs_count() > MOST_RUNS + 5, 240, "the runs of the second look are being made")
-    idle.kill(idle.server("dagster._daemon"))
-    before = queued(idle)
-    idle.stop()
-    idle.start()
-    until(lambda: idle.dagster.get_runs_count() >= MANIFESTS, 600, "every manifest has its run")
-
-    def handled() -> bool:
-        said = [tick["skipReason"] or "" for tick in sensor_ticks(idle, "inbox")]
-        return said[0] == f"nothing new in {inbox}; {MANIFESTS:,} manifests handled"
-
-    until(handled, 120, "a look finds nothing new")
-    assert queued(idle) == Counter(str(inbox / f"{n}.txt") for n in range(MANIFESTS))
-    runs = idle.dagster.get_runs()
-    assert len({run.tags["dagster/run_key"] for run in runs}) == MANIFESTS
-    assert {run.status.value for run in runs} == {"QUEUED"}
-    asked = [len(tick["runIds"]) for tick in sensor_ticks(idle, "inbox") if tick["runIds"]]
-    assert max(asked) <= MOST_RUNS
-    assert len(asked) >= MANIFESTS // MOST_RUNS - 1
-    assert len(before) < MANIFESTS
+def test_a_flood_under_a_killed_daemon_is_neither_lost_nor_run_twice(tmp_path: Path):
+    with idle_instance(tmp_path) as served:
+        flood(served, 220)  # three looks; a thousand are among the tests of `make torture`
