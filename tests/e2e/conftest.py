@@ -65,6 +65,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         IMGRELAY_FAILURES_LOG=str(folder / "failures.log"),
         IMGRELAY_FIRST_DAY=day_before(FIRST),
         IMGRELAY_DROP_AT=f"{drop_at:%H:%M}",
+        IMGRELAY_SAMPLE_MANIFEST="sample.txt",
         IMGRELAY_LATE_INTERVAL="5",
         IMGRELAY_WATCH_INTERVAL="5",
     ) as instance:

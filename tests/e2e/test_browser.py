@@ -21,6 +21,19 @@ def urls(origin: Origin, name: str, count: int) -> list[str]:
     return [origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") for n in range(count)]
 
 
+def test_the_launchpad_opens_with_a_sample_that_runs_as_it_is(served: Served, origin: Origin, page: "Page"):
+    page.set_default_timeout(PATIENCE)
+    served.write_manifest("sample.txt", urls(origin, "sample", 2))
+    page.goto(f"{served.url}/locations/imgrelay/jobs/relay/playground")
+    page.get_by_text("No errors").wait_for()
+    page.get_by_text("Name under which results are kept").first.wait_for()  # fields are described
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url("**/runs/*")
+    run_id = page.url.rpartition("/")[2]
+    assert served.wait_for(run_id) == "SUCCESS"
+    assert (served.summary(run_id)["dataset"], served.summary(run_id)["uploaded"]) == ("sample", 2)
+
+
 def test_pasted_urls_are_launched_from_the_launchpad_and_followed_to_their_end(
     served: Served, origin: Origin, page: "Page"
 ):
@@ -28,7 +41,6 @@ def test_pasted_urls_are_launched_from_the_launchpad_and_followed_to_their_end(
     page.set_default_timeout(PATIENCE)
     page.goto(f"{served.url}/locations/imgrelay/jobs/relay/playground")
     page.get_by_text("No errors").wait_for()
-    page.get_by_text("Name under which results are kept").first.wait_for()  # fields are described
 
     def write(text: str) -> None:
         page.locator(".CodeMirror").first.click()
