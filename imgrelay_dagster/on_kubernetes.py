@@ -12,7 +12,7 @@ from imgrelay_dagster.config import default_max_concurrent
 def step_pod() -> dict[str, Any]:
     """What a step's pod is given beside the image, secrets and variables of its code location.
 
-    A step keeps about one core busy and stays below half a gigabyte (docs/scaling.md).
+    A step keeps at most about one core busy and stays below half a gigabyte (docs/scaling.md).
     """
     cores = os.environ.get("IMGRELAY_STEP_CPU") or "1"
     memory = os.environ.get("IMGRELAY_STEP_MEMORY") or "1Gi"

@@ -126,7 +126,7 @@ def test_a_run_terminated_from_the_ui_stops_in_seconds_and_gets_its_results(
     print(f"no worker at work {quiet:.1f} s after the click")
     assert quiet < STOP_LIMIT
     assert deployed.wait_for(run_id) == "CANCELED"
-    until(lambda: deployed.tags(run_id).get(SETTLED_TAG) == run_id, 120, "housekeeping gives the run its results")
+    until(lambda: _settled(deployed, run_id), 120, "housekeeping gives the run its results")
     rows = cluster.results("framed", "terminated", run_id)
     outcomes = Counter(row["outcome"] for row in rows)
     assert len(rows) == 2_000
@@ -181,6 +181,12 @@ def _launched(cluster: Cluster, deployed: Deployed, addresses: Addresses, name: 
     )
     until(lambda: deployed.steps(run_id, dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 180, "a task is done")
     return run_id
+
+
+def _settled(deployed: Deployed, run_id: str) -> bool:
+    run = deployed.dagster.get_run_by_id(run_id)
+    assert run is not None
+    return run.tags.get(SETTLED_TAG) == run_id
 
 
 def _quiet_after(cluster: Cluster) -> float:
