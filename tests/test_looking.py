@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,6 +138,17 @@ def test_a_run_without_its_results_is_said_to_have_none(relayed: Path, tmp_path:
     assert "no run of dataset 'birds' has its results yet" in shown.stderr
     ((name, _, status, *_),) = rows(call(relayed, "datasets", "--destination", str(tmp_path)))
     assert (name, status) == ("birds", "no run has ended yet")
+
+
+def test_a_run_whose_shards_go_on_is_said_to_have_no_lines_of_theirs_yet(relayed: Path, tmp_path: Path):
+    (bees,) = runs_of(relayed, "bees")
+    copy = tmp_path / "out" / "_relay" / "bees" / "runs" / bees.name
+    shutil.copytree(bees, copy)
+    summary = json.loads((copy / "summary.json").read_text())
+    (copy / "summary.json").write_text(json.dumps({**summary, "status": "partial"}))
+    shown = call(relayed, "results", "--destination", str(tmp_path / "out"))
+    assert "its shard runs go on; until the last one is done, its lines are as of before the first" in shown.stderr
+    assert "shard" not in call(relayed, "results", "--dataset", "bees").stderr
 
 
 def test_a_reader_that_goes_away_is_no_trouble(relayed: Path, tmp_path: Path):

@@ -251,6 +251,17 @@ def test_a_shard_whose_results_were_deleted_counts_as_not_done(house: House):
     assert summary.not_attempted > 0
 
 
+def test_a_note_that_a_loss_of_power_left_broken_counts_as_none(house: House):
+    house.cut()
+    for number in (1, 2, 3):
+        house.shard(number, f"shard{number}")
+    done = house.summary()
+    house.store.put("_relay/birds/runs/whole/shards/2.json", bytes(100))
+    summary = join(house.store, "birds", "whole")
+    assert summary is not None
+    assert (summary.status, summary.uploaded < done.uploaded) == ("partial", True)
+
+
 @pytest.mark.parametrize("status", ["canceled", "failure"])
 def test_a_shard_that_ended_before_it_was_planned_is_told_of_and_may_be_done_later(house: House, status: str):
     whole = house.cut()

@@ -12,6 +12,7 @@ from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.past import dataset_names, past_runs, result_lines
 from imgrelay_dagster.relay.receipts import record_json
 from imgrelay_dagster.relay.redact import redact
+from imgrelay_dagster.relay.shards import PARTIAL
 from imgrelay_dagster.relay.summary import REPORT, Summary, read_summary, results_prefix
 from imgrelay_dagster.relay.words import count
 
@@ -65,6 +66,8 @@ def _told(summary: Summary, shown: int, address: str) -> Iterator[str]:
         f"{summary.status}, {count(summary.uploaded)} uploaded, {count(summary.unchanged)} unchanged, "
         f"{count(summary.failed)} failed, {count(summary.not_attempted)} not attempted"
     )
+    if summary.status == PARTIAL:
+        yield "its shard runs go on; until the last one is done, its lines are as of before the first"
     yield f"{address}/{results_prefix(summary.dataset, summary.run_id)}/{REPORT} shows it at a glance"
 
 

@@ -8,13 +8,14 @@ import heapq
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
+from pydantic import ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.ledger import Ledger, Planned, read_ledger, shards_ledger_key
@@ -197,7 +198,8 @@ def _parts(store: ObjectStore, dataset: str, coordinator: str) -> dict[int, Summ
         for meta in chunk:
             name = meta["path"].rpartition("/")[2].removesuffix(".json")
             if name.isdecimal():
-                found[int(name)] = summary_json.validate_json(bytes(store.get(meta["path"]).bytes()))
+                with suppress(ValidationError):  # a machine lost its power while it was written
+                    found[int(name)] = summary_json.validate_json(bytes(store.get(meta["path"]).bytes()))
     return found
 
 
