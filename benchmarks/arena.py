@@ -29,26 +29,26 @@ class Arena:
     """Everything that the measured commands need, between `with` and its end. Pictures are kept for the next time."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.absolute()
+        self.folder = folder.absolute()
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._folder / "work", ignore_errors=True)
-        (self._folder / "work").mkdir(parents=True)
-        self._names = corpus.make(self._folder / "corpus")
-        self._origin = self._open.enter_context(Nginx(self._folder / "work" / "nginx", self._folder / "corpus"))
-        self._store = self._open.enter_context(SeaweedFS(self._folder / "work" / "seaweed"))
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+        (self.folder / "work").mkdir(parents=True)
+        self._names = corpus.make(self.folder / "corpus")
+        self._origin = self._open.enter_context(Nginx(self.folder / "work" / "nginx", self.folder / "corpus"))
+        self._store = self._open.enter_context(SeaweedFS(self.folder / "work" / "seaweed"))
         self._store.create_bucket(_BUCKET)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-        shutil.rmtree(self._folder / "work", ignore_errors=True)
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
 
     def measure(self, case: Case, by: str, number: int) -> Figures:
         """Measure one contender once."""
-        folder = self._folder / "work" / uuid.uuid4().hex
-        run = _Run(self, case, folder)
+        folder = self.folder / "work" / uuid.uuid4().hex
+        run = Run(self, case, folder)
         asked, stop = 0, (lambda: False)
         if case.then == "redrive":
             meter.run(run.command(by), environment=run.environment, folder=folder)
@@ -105,7 +105,7 @@ class Arena:
 
     def yardstick(self) -> Path:
         """The compiled Go program."""
-        program = self._folder / "yardstick"
+        program = self.folder / "yardstick"
         source = ROOT / "benchmarks" / "yardstick" / "main.go"
         if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
             environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
@@ -113,7 +113,7 @@ class Arena:
         return program
 
 
-class _Run:
+class Run:
     """One contender's folder, and how it is called."""
 
     def __init__(self, arena: Arena, case: Case, folder: Path) -> None:

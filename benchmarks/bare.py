@@ -1,6 +1,6 @@
 """The bare engine: what `imgrelay run` does, by the same code in as many processes and threads, without Dagster.
 
-python -m benchmarks.bare MANIFEST DESTINATION SCRATCH [--processes 2] [--format jpeg]
+python -m benchmarks.bare MANIFEST DESTINATION SCRATCH [--processes 2] [--format jpeg] [--download-threads 16]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +44,9 @@ def main() -> None:
     parser.add_argument("scratch")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--format", default="jpeg", choices=[str(name) for name in Format])
+    usual = Settings(dataset="", destination="")
+    for stage, threads in zip(Stage, (usual.limits.threads, usual.compose_threads, usual.upload_threads), strict=True):
+        parser.add_argument(f"--{stage.value}-threads", type=int, default=threads)
     given = parser.parse_args()
     began = time.time()
     settings = Settings(
@@ -50,6 +54,9 @@ def main() -> None:
         destination=given.destination,
         output=Output(format=Format(given.format)),
         max_concurrent=given.processes,
+        limits=replace(usual.limits, threads=given.download_threads, per_host=given.download_threads),
+        compose_threads=given.compose_threads,
+        upload_threads=given.upload_threads,
     )
     # Forked before the first store is opened: its threads do not survive a fork.
     with multiprocessing.get_context("fork").Pool(given.processes) as pool, tempfile.TemporaryDirectory() as folder:

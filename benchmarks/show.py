@@ -1,6 +1,6 @@
 """Show measurements: the tables and the plot of docs/performance.md.
 
-python -m benchmarks.show FIGURES.json [--plot PICTURE.svg]
+python -m benchmarks.show FIGURES.json ... [--plot PICTURE.svg]
 """
 
 import argparse
@@ -14,8 +14,8 @@ from benchmarks.figures import Figures
 
 COLOURS = {OURS: "#2563eb", BARE: "#94a3b8", GO: "#f59e0b"}
 _HEADS = (
-    "case | by | images/s | CPU ms an image | memory, MiB | staging, MiB | event rows | planning | stages | report "
-    "| Dagster",
+    "case | by | load | seconds | images/s | CPU s | CPU ms an image | memory, MiB | staging, MiB | event rows "
+    "| planning | stages | report | Dagster",
     "images/s of the bare engine | its CPU | images/s of the Go program | its CPU",
 )
 
@@ -23,10 +23,10 @@ _HEADS = (
 def main() -> None:
     """Print the tables, draw the plot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.show", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("figures", type=Path)
+    parser.add_argument("figures", type=Path, nargs="+")
     parser.add_argument("--plot", type=Path, help="draw it there")
     given = parser.parse_args()
-    all_rounds = [Figures(**one) for one in json.loads(given.figures.read_text())]
+    all_rounds = [Figures(**one) for path in given.figures for one in json.loads(path.read_text())]
     print(_table(_HEADS[0], (_row(rounds) for rounds in _groups(all_rounds).values())))
     print(_table(f"imgrelay's share of | {_HEADS[1]}", _shares(all_rounds)))
     if given.plot:
@@ -49,8 +49,11 @@ def _row(rounds: list[Figures]) -> list[str]:
     return [
         first.case,
         first.by,
-        f"{median(one.rate for one in rounds):.1f}",
-        f"{median(one.cpu_each for one in rounds):.2f}",
+        f"{median(one.load for one in rounds):.0f}",
+        f"{median(one.wall for one in rounds):.1f}",
+        f"{median(one.rate for one in rounds):.1f}" if first.uploaded else "",
+        f"{median(one.cpu for one in rounds):.1f}",
+        f"{median(one.cpu_each for one in rounds):.2f}" if first.uploaded else "",
         f"{max(one.memory for one in rounds) / 2**20:.0f}",
         f"{max(one.scratch for one in rounds) / 2**20:.1f}",
         "" if first.rows is None else str(first.rows),

@@ -1,0 +1,73 @@
+"""What planning and reporting cost an entry, and whether that grows: the engine's part of ops `plan` and `report`.
+
+python -m benchmarks.planning [ENTRIES ...]
+"""
+
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from imgrelay_dagster.relay.manifest import read_lines
+from imgrelay_dagster.relay.outcomes import Outcome, Seconds
+from imgrelay_dagster.relay.plan import plan_run
+from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.receipts import run_receipts
+from imgrelay_dagster.relay.report import write_results
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import open_store
+from imgrelay_dagster.relay.template_folder import TemplateFolder
+
+
+def main() -> None:
+    """Print a table."""
+    print(
+        "| entries | plan and receipts: CPU s | ms an entry | report: CPU s | ms an entry | again: CPU s | peak, MiB |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for entries in map(int, sys.argv[1:] or ("1000", "10000", "100000")):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print(pool.apply(measure, (entries,)), flush=True)
+
+
+def measure(entries: int) -> str:
+    """One row: plan a manifest, say that all of it is done, report, and plan it again."""
+    settings = Settings(dataset="plan", destination="")
+    with tempfile.TemporaryDirectory() as folder:
+        store, scratch = open_store(f"{folder}/out"), Path(folder)
+        settings = replace(settings, destination=f"{folder}/out")
+
+        def plan(run_id: str) -> int:
+            rows = read_lines("\n".join(f"http://192.0.2.1/{number}/a.jpg" for number in range(entries)))
+            templates = TemplateFolder.shipped()
+            made = plan_run(rows, settings, run_id=run_id, store=store, templates=templates, scratch=scratch)
+            tasks = list(made.tasks())
+            for task in tasks:
+                with ReceiptWriter(store, run_receipts("plan", run_id), task.name) as receipts:
+                    for record in task.records:
+                        done = {"outcome": Outcome.UPLOADED, "attempts": 1, "http_status": 200, "bytes_in": 9}
+                        stored = {"bytes_out": 9, "width": 3, "height": 2, "sha256": "0" * 64, "at": time.time()}
+                        receipts.add(replace(record, seconds=Seconds(1.5, 0.5, 0.5), **done, **stored))  # type: ignore[arg-type]
+            return made.left
+
+        began = time.process_time()
+        assert plan("one") == entries
+        planned = time.process_time()
+        assert write_results(store, "plan", run_id="one", seconds=1.0) is not None
+        reported = time.process_time()
+        assert plan("two") == 0
+        again = time.process_time() - reported
+    plan_cpu, report_cpu = planned - began, reported - planned
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    each = 1000 / entries
+    return (
+        f"| {entries:,} | {plan_cpu:.2f} | {plan_cpu * each:.3f} | {report_cpu:.2f} | {report_cpu * each:.3f} "
+        f"| {again:.2f} | {peak:.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
