@@ -14,7 +14,7 @@ PER_URL_LIMIT = 25
 """Up to so many entries each gets a chain of steps of its own. Three steps cost about 0.6 s on two cores."""
 
 SMALLEST_TASK = 25
-LARGEST_TASK = 500
+LARGEST_TASK = 1_000
 """Entries. A task is what a killed step does again, and what lies in staging at once for each running step."""
 
 
