@@ -16,6 +16,7 @@ import dagster as dg
 import psutil
 from dagster._core.events import EngineEventData
 from dagster._core.execution.stats import StepEventStatus
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
@@ -30,11 +31,17 @@ from imgrelay_dagster.tags import (
     COORDINATOR_TAG,
     DATASET_TAG,
     DESTINATION_TAG,
+    INVOCATION_TAG,
     PROCESS_TAG,
     RESULTS_TAG,
+    RETRY_TAGS,
     SETTLED_TAG,
     SHARD_TAG,
+    TOLD_TAG,
 )
+
+RETRY_LIMIT = 60.0
+"""Seconds in which Dagster starts a run again whose process was lost; a few are usual."""
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still be putting receipts."""
@@ -203,6 +210,27 @@ def end_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Itera
         else:
             instance.report_run_failed(run, message="The process of this run is gone; it counts as failed.")
         yield f"run {run.run_id} was lost and is ended"
+
+
+def tell_of_missed_failures(instance: dg.DagsterInstance) -> Iterator[str]:
+    """See that runs which Dagster is to start again are started; yields a line for each that it is told of once more.
+
+    Its daemon passes over a failure for good when it reads the event before the run's own status is written, or fails
+    itself in that moment. However often it is told, it starts a run again once.
+    """
+    recent = datetime.fromtimestamp(time.time() - RECENT, UTC)
+    wanted = {WILL_RETRY_TAG: "true", **RETRY_TAGS}
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags=wanted, updated_after=recent)
+    for record in instance.get_run_records(failed, limit=LOOKED_AT):
+        run = record.dagster_run
+        silent = time.time() - (record.end_time or record.update_timestamp.timestamp())
+        # The command's own runs are started again by whoever gave the command.
+        if {AUTO_RETRY_RUN_ID_TAG, INVOCATION_TAG} & run.tags.keys() or run.tags.get(TOLD_TAG) == run.run_id:
+            continue
+        if silent > RETRY_LIMIT:
+            instance.add_run_tags(run.run_id, {TOLD_TAG: run.run_id})
+            instance.report_run_failed(run, message="Dagster has not started this run again; it is told once more.")
+            yield f"run {run.run_id} was not started again, and Dagster is told of it once more"
 
 
 def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:

@@ -7,7 +7,12 @@ from itertools import chain
 import dagster as dg
 
 from imgrelay_dagster.drops import find_late
-from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle_ended_runs
+from imgrelay_dagster.housekeeping import (
+    clear_leftover_staging,
+    end_lost_runs,
+    settle_ended_runs,
+    tell_of_missed_failures,
+)
 from imgrelay_dagster.inbox import SENSOR, look_into_inbox
 from imgrelay_dagster.intervals import interval
 from imgrelay_dagster.jobs import relay, relay_day
@@ -34,6 +39,7 @@ def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) ->
     done = []
     for line in chain(
         end_lost_runs(context.instance, stores),
+        tell_of_missed_failures(context.instance),
         settle_ended_runs(context.instance, stores),
         clear_leftover_staging(context.instance, stores),
     ):

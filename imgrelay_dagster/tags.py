@@ -17,6 +17,9 @@ RESULTS_TAG = "imgrelay/results"
 SETTLED_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_settled"
 """The run's own id, once it has its results. A run that is launched again passes its tags on to the new one."""
 
+TOLD_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_told"
+"""The run's own id, once Dagster was told a second time that it is to be started again."""
+
 VERSION_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_manifest_version"
 """What tells the content of the manifest that the run read from another content at the same address."""
 

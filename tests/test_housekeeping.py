@@ -21,11 +21,13 @@ from imgrelay_dagster import housekeeping
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.housekeeping import (
     GRACE,
+    RETRY_LIMIT,
     UNPLANNED_LIMIT,
     clear_leftover_staging,
     end_lost_runs,
     run_process,
     settle_ended_runs,
+    tell_of_missed_failures,
 )
 from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, take
 from imgrelay_dagster.relay.manifest_rows import ManifestRow
@@ -39,7 +41,7 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stores import open_store
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, SETTLED_TAG
+from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, RETRY_TAGS, SETTLED_TAG
 from tests.conftest import ROOT
 
 Status = dg.DagsterRunStatus
@@ -78,7 +80,7 @@ class House:
         """A run in this state, planned in a living process unless `tags` say otherwise."""
         planned = {"dataset": "birds", "destination": str(self.out), "process": run_process()}
         given = {TAGS[name]: value for name, value in {**planned, **tags}.items() if value is not None}
-        run = self.instance.create_run_for_job(relay_job(), run_config={"urls": URLS}, tags=given)
+        run = self.instance.create_run_for_job(relay_job(), run_config={"urls": URLS}, tags={**RETRY_TAGS, **given})
         for kind in EVENTS[status]:
             self.instance.report_dagster_event(DagsterEvent(kind.value, run.job_name), run.run_id)
         assert self.status(run.run_id) is status
@@ -135,6 +137,13 @@ class House:
 
     def end_lost(self) -> list[str]:
         return list(end_lost_runs(self.instance, self.stores))
+
+    def tell(self) -> list[str]:
+        return list(tell_of_missed_failures(self.instance))
+
+    def failures(self, run_id: str) -> int:
+        """How often it was said that the run failed."""
+        return len(self.instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE))
 
     def clear(self) -> list[str]:
         return list(clear_leftover_staging(self.instance, self.stores))
@@ -328,6 +337,18 @@ def test_a_lost_run_is_to_be_started_again_and_a_canceled_one_is_not(house: Hous
     house.end_lost()
     assert house.tags(lost)["dagster/will_retry"] == "true"
     assert house.tags(canceled).get("dagster/will_retry", "false") == "false"
+
+
+def test_a_failure_that_dagster_passed_over_is_told_once_more(house: House, gone: str, clock: Clock):
+    missed, heard = house.run(Status.STARTED, process=gone), house.run(Status.FAILURE)
+    house.end_lost()
+    house.instance.add_run_tags(heard, {"dagster/auto_retry_run_id": "some-run"})
+    assert house.tell() == []
+    clock(RETRY_LIMIT + 5)
+    assert [line.split()[1] for line in house.tell()] == [missed]
+    assert house.tell() == []
+    assert [house.failures(run_id) for run_id in (missed, heard)] == [2, 1]
+    assert house.tags(missed)["dagster/will_retry"] == "true"
 
 
 def test_another_process_with_the_same_number_is_not_the_runs(house: House):
