@@ -71,10 +71,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
         arguments = build_parser().parse_args(argv)
-        return _relay(arguments) if arguments.command == "run" else _look(arguments)
+        code = _relay(arguments) if arguments.command == "run" else _look(arguments)
     except KeyboardInterrupt:  # at any moment, also while it is prepared to be heard in a better way
         _tell("imgrelay: cancelled")
-        return CANCELED
+        code = CANCELED
+    if code == CANCELED:
+        _let_the_code_count()
+    return code
+
+
+def _let_the_code_count() -> None:
+    """Keep `python -m` from ending by SIGINT, whatever the exit code, after an interrupt that was handled.
+
+    CPython takes one that came while a string was executed, as dataclasses and Dagster do when they are imported, for
+    unhandled until the next string is executed (`run_eval_code_obj` in its pythonrun.c).
+    """
+    exec("")  # nosec B102
 
 
 def _relay(arguments: argparse.Namespace) -> int:

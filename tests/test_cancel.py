@@ -178,10 +178,23 @@ def test_a_ctrl_c_before_the_run_begins(home: Path, manifest: Path, tmp_path: Pa
         command.send(signal.SIGINT, group=True)
         ran = command.wait(STOP_SECONDS)
         command.wait_until_gone(1)
-    assert (ran.code, ran.out) == (130, "")
+    assert (ran.code, ran.out) == (130, ""), ran.err
     assert "imgrelay: cancelled" in ran.err
     assert_quiet(ran.err)
     assert not images(files(tmp_path / "out"))
+
+
+def test_an_interrupt_while_a_string_is_executed_ends_with_the_same_code(tmp_path: Path):
+    """As most of Dagster's import does."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from imgrelay_dagster import cli\n"
+        "cli._run = lambda *_, **__: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(cli.main(['run', 'http://h/a.jpg']))\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "imgrelay: cancelled before the run began\n")
 
 
 def test_a_closed_terminal_cancels_the_run_and_its_results_are_written(home: Path, manifest: Path, tmp_path: Path):
