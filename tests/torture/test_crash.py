@@ -137,7 +137,8 @@ def test_a_failure_that_the_daemon_passes_over_is_retried_all_the_same(served: S
     run_id = served.launch(dataset.form)
     served.wait_for_steps(run_id, "download")
     served.lose_the_machine()
-    assert list(housekeeping.end_lost_runs(served.dagster, served.stores)) == [f"run {run_id} was lost and is ended"]
+    ended = until(lambda: list(housekeeping.end_lost_runs(served.dagster, served.stores)), 30, "the run is missed")
+    assert ended == [f"run {run_id} was lost and is ended"]
     # What the daemon keeps of an event that it read before the run's status was written.
     newest = served.dagster.event_log_storage.get_maximum_record_id()
     served.dagster.daemon_cursor_storage.set_cursor_values({"EVENT_LOG_CONSUMER_CURSOR-PIPELINE_FAILURE": str(newest)})
