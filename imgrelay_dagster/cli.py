@@ -117,12 +117,11 @@ def _tell(message: str) -> None:
 def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
     """Settle the environment, launch, tell how it ended.
 
-    Imports are made here: Dagster takes two seconds, in which the terminal shows that something happens and the
-    process that steps are forked from loads it too.
+    Imports are made here: Dagster takes a second and more, in which the terminal shows that something happens.
     """
     from imgrelay_dagster.commands.console import Console  # noqa: PLC0415
     from imgrelay_dagster.commands.home import settle_dagster_home  # noqa: PLC0415
-    from imgrelay_dagster.commands.processes import step_server  # noqa: PLC0415
+    from imgrelay_dagster.loading import loading  # noqa: PLC0415
     from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
 
     console = Console(as_json=as_json)
@@ -130,9 +129,10 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
         with console.progress():
             home = settle_dagster_home()
             _allow(form)
-            with step_server():
+            with loading():
                 from imgrelay_dagster.commands.launch import launch  # noqa: PLC0415 - reads the environment settled above
-
+                from imgrelay_dagster.commands.step_server import step_server  # noqa: PLC0415
+            with step_server(console.still):
                 end = launch(form, home, endings, console)
     except RelayError as error:
         raise UsageError(str(error)) from error

@@ -10,10 +10,13 @@ import logging
 import os
 import sys
 
-from dagster._core.errors import DagsterExecutionInterruptedError
+from imgrelay_dagster.loading import loading
 
-from imgrelay_dagster.step_storage import make_cheaper
-from imgrelay_dagster.warmup import warm_up
+with loading():
+    from dagster._core.errors import DagsterExecutionInterruptedError
+
+    from imgrelay_dagster.step_storage import make_cheaper
+    from imgrelay_dagster.warmup import warm_up
 
 MODULES = (
     "boto3.s3.inject",
@@ -60,12 +63,11 @@ MODULES = (
 POSTGRES = ("dagster_postgres", "psycopg2")
 """Loaded as well where the instance keeps its storage in Postgres."""
 
-for _name in MODULES + (POSTGRES if os.environ.get("IMGRELAY_PRELOAD_POSTGRES") else ()):
-    importlib.import_module(_name)
-
-
-make_cheaper()
-warm_up()
+with loading():
+    for _name in MODULES + (POSTGRES if os.environ.get("IMGRELAY_PRELOAD_POSTGRES") else ()):
+        importlib.import_module(_name)
+    make_cheaper()
+    warm_up()
 
 
 def _unraisable(trouble: "sys.UnraisableHookArgs") -> None:

@@ -1,6 +1,7 @@
 """What the command line shows: progress while the run goes on, a summary at its end."""
 
 import io
+import itertools
 import os
 import sys
 import threading
@@ -23,11 +24,20 @@ from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix, summ
 
 Look = Callable[[], RunProgress | None]
 
+FRAME = 0.2
+"""Seconds from one drawing of the display to the next."""
+
+LOOK = 3
+"""Frames from one look at the run to the next."""
+
 
 class Console:
     """Progress and errors go to standard error, the summary to standard output.
 
     A terminal that was closed, or a pipe whose reader has gone, never ends a run.
+
+    Attributes:
+        still: held by who wants nothing drawn for a moment.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -37,6 +47,7 @@ class Console:
         self._look: Look | None = None
         self._stopping = False
         self._shown: Display | None = None
+        self.still = threading.Lock()
 
     def error(self, message: str) -> None:
         """One message for the user."""
@@ -86,10 +97,21 @@ class Console:
 
     def _display(self, over: threading.Event) -> None:
         display = self._shown = Display()
-        with Live(display, console=self._err, transient=True, refresh_per_second=5):
-            while not over.wait(0.5):
+        live = Live(display, console=self._err, transient=True, auto_refresh=False)
+        try:
+            with self.still:
+                live.start()
+            for number in itertools.count():
+                if over.wait(FRAME):
+                    break
+                if number % LOOK == 0:
+                    display.show(self._quietly(), time.time())
                 display.stopping = self._stopping
-                display.show(self._quietly(), time.time())
+                with self.still:
+                    live.refresh()
+        finally:
+            with self.still:
+                live.stop()
 
     def _lines(self, over: threading.Event) -> None:
         while not over.wait(ANNOUNCE_INTERVAL):

@@ -32,6 +32,7 @@ from imgrelay_dagster.relay.report import Summary
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import is_remote
 from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.step_storage import make_cheaper
 from imgrelay_dagster.tags import INVOCATION_TAG
 from imgrelay_dagster.why import why
 
@@ -62,6 +63,7 @@ def launch(form: dict[str, Any], home: Path, endings: Endings, console: Console)
     # One run, whatever the number of entries: shard runs would wait for a daemon that may not be there.
     config = RelayConfig.checked({**form, "max_entries_per_run": None})
     _check_inputs(config, form)
+    make_cheaper()
     with _open_instance(home) as instance:
         return _Launched(instance, config, endings, console).to_the_end()
 

@@ -1,52 +1,12 @@
-"""The processes of a run from the command line: the one that steps are forked from, and the steps."""
+"""The step processes of a run from the command line."""
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from multiprocessing import forkserver, util
-from typing import Any
 
 import psutil
 
-from imgrelay_dagster.placement import steps_leave_this_host
-
-PRELOAD = ["imgrelay_dagster.preload"]
-"""As in `executors.py`, which cannot be imported before Dagster is."""
-
-
-@contextmanager
-def step_server() -> Iterator[None]:
-    """Start the process that steps are forked from at once, so that it loads Dagster while this one does.
-
-    It ignores what ends a run, for it serves until its steps have gone: a signal sent to the whole process group,
-    as a terminal does, would else end it first, and nobody would learn how its steps ended.
-    """
-    if steps_leave_this_host():
-        yield
-        return
-    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    saved = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        forkserver.ensure_running()
-    finally:
-        for number, handler in saved.items():
-            signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        kill_step_server()
-
-
-def kill_step_server() -> None:
-    """End the process that steps are forked from; by itself it would go a moment after this one."""
-    server: Any = forkserver._forkserver
-    if server._forkserver_pid is not None:
-        with suppress(OSError):
-            os.kill(server._forkserver_pid, signal.SIGKILL)
-            server._stop()
+from imgrelay_dagster.commands.step_server import kill_step_server
 
 
 def let_steps_leave(limit: float) -> None:
