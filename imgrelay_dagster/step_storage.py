@@ -1,7 +1,7 @@
-"""Dagster's storage as step processes use it: less work for the same rows.
+"""Dagster's storage as step processes and the command use it: less work for the same rows.
 
-The one place where a library is changed at run time. It concerns the process that steps are forked from and the
-steps, which import it by `preload.py`, and no other.
+It changes a library at run time, for the process that steps are forked from and the steps, which import it by
+`preload.py`, for the command, and for no other.
 """
 
 import functools
