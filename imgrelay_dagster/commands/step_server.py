@@ -75,7 +75,8 @@ def _serve(code: str, descriptors: Sequence[int]) -> NoReturn:
         server._lock = threading.Lock()  # held by the call that brought us here
         tracker: Any = resource_tracker.getfd()
         _close_all_but(0, 1, 2, tracker, *descriptors)
-        exec(code, {})  # nosec B102 - multiprocessing's own, which it would have another Python execute
+        # multiprocessing's own code, which it would have another Python execute
+        exec(code, {})  # nosec B102
     finally:
         os._exit(0)
 
