@@ -24,12 +24,17 @@ def day(plan: Plan, costs: Costs) -> Day:
 
 
 def test_one_slot_does_one_thing_after_the_other(costs: Costs) -> None:
-    plan = Plan(50_000, slots=1, **NO_WAITING)
+    plan = Plan(50_000, slots=1, per_task=500, **NO_WAITING)
     done = day(plan, costs)
     entries = plan.images * (sum(costs.entry_cpu.values()) + costs.planning + costs.telling)
     assert (done.runs, done.tasks, done.steps) == (1, 100, 302)
     assert done.worker_cpu == pytest.approx(done.worked) == pytest.approx(entries + 302 * costs.step_cpu)
     assert done.seconds > done.worked
+
+
+def test_tasks_are_as_large_as_runs_make_them(costs: Costs) -> None:
+    assert [Plan(100_000, slots=1, at_once=at_once).task for at_once in (2, 64)] == [1_000, 782]
+    assert day(Plan(300_000, slots=1, at_once=2), costs).tasks == 300
 
 
 def test_begun_work_is_finished_first_so_that_staging_holds_no_more_than_steps_at_once(costs: Costs) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.capacity.costs import load
 from benchmarks.capacity.needs import Machine, Prices, carries, measured, needs, smallest
-from benchmarks.capacity.plant import Plan
+from benchmarks.capacity.plant import PER_RUN, Plan
 
 
 def main() -> None:
@@ -27,8 +27,8 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=20.0, help="hours of the day in which they are to be relayed")
     parser.add_argument("--latency", type=float, default=0.2, help="seconds that an origin takes for an image")
     parser.add_argument("--store-latency", type=float, default=0.02, help="seconds that the store takes for a request")
-    parser.add_argument("--per-task", type=int, default=500, help="entries in a task")
-    parser.add_argument("--per-manifest", type=int, default=100_000, help="entries in a manifest, a dataset of its own")
+    parser.add_argument("--per-task", type=int, help="entries in a task; as many as runs choose, if not given")
+    parser.add_argument("--per-manifest", type=int, default=PER_RUN, help="entries in a manifest, a dataset of its own")
     parser.add_argument("--prices", type=Path, help="a JSON file, see above")
     given = parser.parse_args()
     prices = _prices(given.prices) if given.prices else Prices()

@@ -135,7 +135,7 @@ def _paid(machine: Machine, cores: float, memory: float, hours: float) -> str:
 
 
 def _staged(plan: Plan, day: Day, costs: Costs) -> float:
-    return day.staged * plan.per_task * (costs.bytes_in + costs.bytes_out)
+    return day.staged * plan.task * (costs.bytes_in + costs.bytes_out)
 
 
 def _stored(costs: Costs) -> float:
@@ -145,7 +145,7 @@ def _stored(costs: Costs) -> float:
 
 def carries(plan: Plan, costs: Costs) -> dict[str, str]:
     """What one of each thing carries, in images a day."""
-    steps = 3 / plan.per_task
+    steps = 3 / plan.task
     rows = steps * costs.step_rows
     one_run = replace(plan, images=plan.per_run, slots=10 * MOST_CONCURRENT, runs_at_once=1, at_once=MOST_CONCURRENT)
     one_slot = replace(plan, images=plan.per_run, slots=1, runs_at_once=1, at_once=2)

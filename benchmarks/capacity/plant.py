@@ -10,17 +10,22 @@ from collections import deque
 from dataclasses import dataclass, field
 from math import ceil
 
-from benchmarks.capacity.costs import STAGES, Costs
-from imgrelay_dagster.relay.settings import Settings
+from dagster_celery.core_execution_loop import TICK_SECONDS
 
-TICK = 1.0
-"""Seconds between two looks of a run at its steps: dagster-celery's `TICK_SECONDS`."""
+from benchmarks.capacity.costs import STAGES, Costs
+from imgrelay_dagster.config import RelayConfig
+from imgrelay_dagster.ops.plan import plan as plan_op
+from imgrelay_dagster.ops.report import report as report_op
+from imgrelay_dagster.ops.stages import compose, download, upload
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.tasks import entries_per_task
 
 LAUNCH = 10.0
 """Seconds from a run's place in the queue being free until its plan can begin: the daemon's round, process, imports."""
 
 OPS = ("plan", *STAGES, "report")
-PRIORITY = {"download": 1, "compose": 2, "upload": 3, "plan": 4, "report": 4}
+PRIORITY = {op.name: int(op.tags["dagster/priority"]) for op in (plan_op, download, compose, upload, report_op)}
+PER_RUN: int = RelayConfig.model_fields["max_entries_per_run"].default
 
 
 def _threads() -> dict[str, int]:
@@ -35,7 +40,8 @@ class Plan:
 
     Attributes:
         slots: of all workers together; each does one step at a time.
-        per_task, per_run, per_manifest: entries. A manifest of more than `per_run` is cut into shard runs.
+        per_task, per_run, per_manifest: entries. A manifest of more than `per_run` is cut into shard runs; with
+            `per_task` None, tasks are as large as a run chooses by itself.
         runs_at_once, at_once: what the run queue and a run allow: runs, and steps of one.
         latency, store_latency: seconds that an origin and the store take to answer.
         threads: of a step, by stage. The defaults of downloads are those for a single host.
@@ -43,14 +49,20 @@ class Plan:
 
     images: int
     slots: int
-    per_task: int = 500
-    per_run: int = 100_000
-    per_manifest: int = 100_000
+    per_task: int | None = None
+    per_run: int = PER_RUN
+    per_manifest: int = PER_RUN
     runs_at_once: int = 4
     at_once: int = 64
     latency: float = 0.2
     store_latency: float = 0.02
     threads: dict[str, int] = field(default_factory=_threads)
+
+    @property
+    def task(self) -> int:
+        """Entries in a task."""
+        entries = min(self.images, self.per_manifest, self.per_run)
+        return entries_per_task(entries, wanted=self.per_task, max_concurrent=self.at_once)
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ class _Run:
     ready: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OPS, 0))
 
     def tick_after(self, at: float) -> float:
-        return self.began + TICK * ceil((at - self.began) / TICK + 1e-9)
+        return self.began + TICK_SECONDS * ceil((at - self.began) / TICK_SECONDS + 1e-9)
 
 
 class Plant:
@@ -94,7 +106,7 @@ class Plant:
 
     def __init__(self, plan: Plan, costs: Costs) -> None:
         self._plan, self._costs = plan, costs
-        self._cpu = {stage: costs.step_cpu + plan.per_task * costs.entry_cpu[stage] for stage in STAGES}
+        self._cpu = {stage: costs.step_cpu + plan.task * costs.entry_cpu[stage] for stage in STAGES}
         self._takes = {stage: max(self._cpu[stage], self._waits(stage)) for stage in STAGES}
         self._events: list[tuple[float, int, str, _Run, str]] = []
         self._queue: list[tuple[int, int, _Run, str]] = []
@@ -143,7 +155,7 @@ class Plant:
         """Seconds that a task's threads wait for answers."""
         plan = self._plan
         each = self._costs.waits[stage] * plan.store_latency + (plan.latency if stage == "download" else 0.0)
-        return plan.per_task * each / plan.threads[stage]
+        return plan.task * each / plan.threads[stage]
 
     def _runs(self, number: int) -> list[_Run]:
         """A manifest's runs, the last one first: one alone, or a coordinator and its shards.
@@ -155,8 +167,8 @@ class Plant:
         shards = ceil(lines / plan.per_run)
         planning, telling = lines * costs.planning, lines * costs.telling
         if shards == 1:
-            return [_Run(number, ceil(lines / plan.per_task), planning, telling)]
-        tasks = ceil(lines / shards / plan.per_task)
+            return [_Run(number, ceil(lines / plan.task), planning, telling)]
+        tasks = ceil(lines / shards / plan.task)
         reading, share = lines * costs.reading + planning / shards, telling / shards
         others = [_Run(number, tasks, reading, share) for _ in range(shards - 1)]
         return [_Run(number, tasks, reading, share + telling), *others, _Run(number, 0, planning, telling)]
