@@ -19,6 +19,7 @@ from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, SetAside, Stopped
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.packs import Packing, Unpacking
+from imgrelay_dagster.relay.picture.allocation import keep_freed_pixels
 from imgrelay_dagster.relay.picture.budget import PixelBudget
 from imgrelay_dagster.relay.progress import StepProgress
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
@@ -97,6 +98,7 @@ def download(task: Task, bench: Bench, downloader: Downloader, *, last_chance: b
 
 def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
     """Lay the template over every downloaded picture."""
+    keep_freed_pixels()
     settings = bench.settings
     budget = PixelBudget(PIXELS_AT_ONCE)
     unpacking = Unpacking(bench.staging, task)
