@@ -1,5 +1,6 @@
 """What the tests stand on: a real image origin, a real S3 server, and the real command in a process of its own."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,8 +14,27 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
+from tests.s3_proxy import TroubledS3
+from tests.stored import Bucket
 
 ROOT = Path(__file__).parent.parent
+
+LONGEST = (
+    "tests/torture/test_crash.py",
+    "tests/torture/test_cancel.py",
+    "tests/torture/test_outages.py",
+    "tests/torture/test_celery.py",
+    "tests/torture/test_flood.py",
+    "tests/torture/test_command.py",
+)
+"""Files that take minutes, the longest first."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the files out, begin with the longest, so that none is left to end alone."""
+    if hasattr(config, "workerinput"):
+        rank = {name: number for number, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +47,18 @@ def origin() -> Iterator[Origin]:
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     with SeaweedFS(tmp_path_factory.mktemp("seaweed")) as server:
         yield server
+
+
+@pytest.fixture
+def store(seaweed: SeaweedFS) -> Iterator[TroubledS3]:
+    with TroubledS3(seaweed) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def bucket(seaweed: SeaweedFS, request: pytest.FixtureRequest) -> Bucket:
+    """A bucket of the test's own."""
+    return Bucket(seaweed, f"b{hashlib.sha256(request.node.name.encode()).hexdigest()[:20]}")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from imgrelay_dagster.demo.pictures import picture
 from tests.conftest import Ran, command_environment
 from tests.hostile import HostileOrigin
 from tests.running import Running, assert_quiet, read_summary, run_folder, until
-from tests.test_relay import check_accounts, files, images, write_manifest
+from tests.stored import check_accounts, files, images, write_manifest
 
 Command = Callable[..., Ran]
 ENTRIES = 400

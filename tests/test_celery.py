@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,10 +15,11 @@ import pytest
 from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.manifests import expected
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.demo.server import Server
-from tests.cluster import BUCKET, LOST_AFTER, Cluster, missing
+from tests.cluster import LOST_AFTER, Cluster, missing
 from tests.deployed import PROGRAMS, compose
+from tests.on_workers import check_same, launch_alone, see_that_there_are
 from tests.running import until
+from tests.slow_origin import slow_origin
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -41,24 +41,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def workers(cluster: Cluster) -> None:
     """Two workers, fresh ones if the last test hurt them."""
-    for name in ("first", "second"):
-        if name not in cluster.alive():
-            cluster.worker(name, SLOTS)
+    see_that_there_are(cluster, "first", "second", slots=SLOTS)
 
 
 @pytest.fixture(scope="module")
-def slow_origin() -> Iterator[Origin]:
-    def answer_slowly(server: Server, target: str, visit: Any = Server.visit) -> int:
-        time.sleep(ANSWER)
-        return visit(server, target)
-
-    with pytest.MonkeyPatch.context() as patch, Origin() as server:
-        patch.setattr(Server, "visit", answer_slowly)
+def slow() -> Iterator[Origin]:
+    with slow_origin(ANSWER) as server:
         yield server
 
 
 FORM = {"urls_per_task": TASK, "max_concurrent": 2 * SLOTS, "tolerated_failure_percentage": 100}
-SAME = ("line", "url", "key", "outcome", "reason", "bytes_out", "width", "height", "sha256", "fingerprint")
 
 
 def test_the_workers_give_the_results_of_one_machine(cluster: Cluster, workers: None, origin: Origin) -> None:
@@ -69,15 +61,10 @@ def test_the_workers_give_the_results_of_one_machine(cluster: Cluster, workers: 
         staged = run.watch_staging()
         ran = run.wait(180)
     assert ran.code == 0, ran.err
-    rows = cluster.results("framed", "birds", run.id)
+    with launch_alone(cluster, {**FORM, **hasty, "manifest": manifest}) as alone:
+        assert alone.wait(180).code == 0
+    rows = check_same(cluster, "birds", run, alone)
     assert [row["reason"] for row in rows] == list(expected(urls).values())
-
-    alone = {"IMGRELAY_EXECUTOR": "", "IMGRELAY_STAGING": "", "IMGRELAY_DESTINATION": f"s3://{BUCKET}/alone"}
-    with cluster.launch({**FORM, **hasty, "manifest": manifest}, **alone) as other:
-        assert other.wait(180).code == 0
-    assert [_same(row) for row in rows] == [_same(row) for row in cluster.results("alone", "birds", other.id)]
-    assert cluster.images("framed") == cluster.images("alone")
-
     assert cluster.objects("staging/") == {}
     assert 1 <= max(staged) <= FORM["max_concurrent"], staged
     assert set(run.workers()) == {"celery@first", "celery@second"}
@@ -96,10 +83,8 @@ def test_the_health_check_of_the_workers_container_tells_who_answers(cluster: Cl
     assert not healthy("nobody")
 
 
-def test_a_step_that_takes_long_is_not_given_to_a_second_worker(
-    cluster: Cluster, workers: None, slow_origin: Origin
-) -> None:
-    urls = [slow_origin.url(f"jpeg/small-dawn.jpg?long={n}") for n in range(10)]
+def test_a_step_that_takes_long_is_not_given_to_a_second_worker(cluster: Cluster, workers: None, slow: Origin) -> None:
+    urls = [slow.url(f"jpeg/small-dawn.jpg?long={n}") for n in range(10)]
     with cluster.launch({**FORM, "urls": urls, "dataset": "long", "download": {"threads": 1}}) as run:
         ran = run.wait(120)
     assert ran.code == 0, ran.err
@@ -108,9 +93,9 @@ def test_a_step_that_takes_long_is_not_given_to_a_second_worker(
 
 
 def test_a_killed_workers_steps_are_taken_up_and_a_new_worker_takes_part(
-    cluster: Cluster, workers: None, slow_origin: Origin
+    cluster: Cluster, workers: None, slow: Origin
 ) -> None:
-    urls = [slow_origin.url(f"jpeg/small-dawn.jpg?killed={n}") for n in range(8 * TASK)]
+    urls = [slow.url(f"jpeg/small-dawn.jpg?killed={n}") for n in range(8 * TASK)]
     manifest = cluster.put("manifests/killed.txt", urls)
     with cluster.launch({**FORM, "manifest": manifest, "download": {"threads": 4}}) as run:
         hit = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
@@ -128,18 +113,18 @@ def test_a_killed_workers_steps_are_taken_up_and_a_new_worker_takes_part(
     assert cluster.objects("staging/") == {}
     assert "celery@third" in run.workers()
     twice = {step: count for step, count in run.steps(dg.DagsterEventType.STEP_START, whole=True).items() if count > 1}
-    print(f"steps begun again: {twice}; requests: {slow_origin.hits.total()} for {len(urls)}")
+    print(f"steps begun again: {twice}; requests: {slow.hits.total()} for {len(urls)}")
     assert set(hit) & twice.keys(), "no step was hit"
     assert max(twice.values()) == 2
-    asked = Counter({url: slow_origin.hits[url.partition(str(slow_origin.port))[2]] for url in urls})
+    asked = Counter({url: slow.hits[url.partition(str(slow.port))[2]] for url in urls})
     again = sum("download" in step for step in twice)
     assert sum(asked.values()) - len(urls) <= TASK * again
 
 
 def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
-    cluster: Cluster, workers: None, slow_origin: Origin
+    cluster: Cluster, workers: None, slow: Origin
 ) -> None:
-    urls = [slow_origin.url(f"jpeg/small-dawn.jpg?cancelled={n}") for n in range(6 * TASK)]
+    urls = [slow.url(f"jpeg/small-dawn.jpg?cancelled={n}") for n in range(6 * TASK)]
     form = {**FORM, "manifest": cluster.put("manifests/cancelled.txt", urls)}
     with cluster.launch(form) as run:
         until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 120, "a task is done")
@@ -158,20 +143,20 @@ def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
     assert len(cluster.results("framed", "cancelled", run.id)) == len(urls)
     assert cluster.objects("staging/") == {}
 
-    before = Counter(slow_origin.hits)
+    before = Counter(slow.hits)
     with cluster.launch(form) as rest:
         ran = rest.wait(180)
     assert ran.code == 0, ran.err
     assert ran.summary["unchanged"] >= summary["uploaded"]
     assert ran.summary["unchanged"] + ran.summary["uploaded"] == len(urls)
-    asked = Counter(slow_origin.hits) - before
+    asked = Counter(slow.hits) - before
     assert asked.total() == ran.summary["uploaded"]
 
 
 def test_a_run_is_lost_with_its_own_process_and_not_with_a_workers(
-    cluster: Cluster, workers: None, slow_origin: Origin, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, workers: None, slow: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    urls = [slow_origin.url(f"jpeg/small-dawn.jpg?lost={n}") for n in range(6 * TASK)]
+    urls = [slow.url(f"jpeg/small-dawn.jpg?lost={n}") for n in range(6 * TASK)]
     instance, stores = cluster.dagster, cluster.stores
     with cluster.launch({**FORM, "manifest": cluster.put("manifests/lost.txt", urls)}) as run:
         until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 120, "a task is done")
@@ -189,7 +174,3 @@ def test_a_run_is_lost_with_its_own_process_and_not_with_a_workers(
     assert [row["url"] for row in rows] == urls
     assert Counter(row["outcome"] for row in rows)["uploaded"] >= TASK
     assert cluster.objects("staging/") == {}
-
-
-def _same(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in SAME}

@@ -1,18 +1,16 @@
 """Steps on Celery workers with RabbitMQ as the broker, where priorities and lost workers are the broker's business."""
 
 import signal
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.demo.server import Server
 from tests.cluster import Cluster
 from tests.rabbitmq import RabbitMQ, missing
 from tests.running import until
+from tests.slow_origin import slow_origin
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -34,13 +32,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def slow_origin() -> Iterator[Origin]:
-    def answer_slowly(server: Server, target: str, visit: Any = Server.visit) -> int:
-        time.sleep(ANSWER)
-        return visit(server, target)
-
-    with pytest.MonkeyPatch.context() as patch, Origin() as server:
-        patch.setattr(Server, "visit", answer_slowly)
+def slow() -> Iterator[Origin]:
+    with slow_origin(ANSWER) as server:
         yield server
 
 
@@ -49,10 +42,8 @@ def manifest(cluster: Cluster, origin: Origin, name: str) -> str:
     return cluster.put(f"manifests/{name}.txt", urls)
 
 
-def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
-    cluster: Cluster, slow_origin: Origin
-) -> None:
-    form = {**FORM, "manifest": manifest(cluster, slow_origin, "cancelled")}
+def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(cluster: Cluster, slow: Origin) -> None:
+    form = {**FORM, "manifest": manifest(cluster, slow, "cancelled")}
     with cluster.launch(form) as run:
         until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 120, "a task is done")
         run.process.send_signal(signal.SIGINT)
@@ -61,19 +52,19 @@ def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
     done = ran.summary["uploaded"]
     assert done >= TASK
     assert ran.summary["not_attempted"] > 0
-    before = slow_origin.hits.total()
+    before = slow.hits.total()
     with cluster.launch(form) as rest:
         staged = rest.watch_staging()
         ran = rest.wait(180)
     assert ran.code == 0, ran.err
     assert ran.summary["unchanged"] >= done
-    assert ran.summary["uploaded"] == slow_origin.hits.total() - before > 0
+    assert ran.summary["uploaded"] == slow.hits.total() - before > 0
     assert 1 <= max(staged) <= FORM["max_concurrent"]
     assert cluster.objects("staging/") == {}
 
 
-def test_a_killed_workers_steps_are_taken_up_by_the_other(cluster: Cluster, slow_origin: Origin) -> None:
-    with cluster.launch({**FORM, "manifest": manifest(cluster, slow_origin, "killed")}) as run:
+def test_a_killed_workers_steps_are_taken_up_by_the_other(cluster: Cluster, slow: Origin) -> None:
+    with cluster.launch({**FORM, "manifest": manifest(cluster, slow, "killed")}) as run:
         hit = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
         cluster.alive()["first"].kill()
         ran = run.wait(180)

@@ -14,7 +14,7 @@ from imgrelay_dagster import cli
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import ROOT, Ran, command_environment
 from tests.running import assert_quiet, read_summary, run_folder
-from tests.test_relay import files, images, write_manifest
+from tests.stored import files, images, write_manifest
 
 Command = Callable[..., Ran]
 Called = Callable[..., tuple[int, str, str]]

@@ -1,39 +1,25 @@
 """A store that fails while a run is at work: short troubles are ridden out, long ones end the run in an orderly way."""
 
-import hashlib
-import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
-import dagster as dg
 import pytest
 from botocore.exceptions import ClientError
-from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.resources import StoresResource
-from tests.conftest import Ran
+from tests.outages import Command, at_images, the_next_launch_does_the_rest
 from tests.running import Running, assert_quiet, until
 from tests.s3_proxy import CUT, DAMAGED, HANG, LOST, RESET, REVOKED, SLOW_DOWN, Request, Trouble, TroubledS3
-from tests.test_relay import Bucket, check_accounts, results, write_manifest
+from tests.stored import Bucket, check_accounts, check_right, write_manifest
 
-Command = Callable[..., Ran]
 ENTRIES = 120
 GONE_SECONDS = 20.0
 """A cancel takes 10 at most on an idle machine."""
-
-
-@pytest.fixture
-def store(seaweed: SeaweedFS) -> Iterator[TroubledS3]:
-    with TroubledS3(seaweed) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -41,19 +27,6 @@ def manifest(origin: Origin, request: pytest.FixtureRequest, tmp_path: Path) -> 
     name = request.node.name
     urls = [origin.url(f"jpeg/tiny-sunset.jpg?{name}={number}") for number in range(ENTRIES)]
     return write_manifest(tmp_path, urls)
-
-
-@pytest.fixture
-def bucket(seaweed: SeaweedFS, request: pytest.FixtureRequest) -> Bucket:
-    return Bucket(seaweed, f"o{hashlib.sha256(request.node.name.encode()).hexdigest()[:20]}")
-
-
-def check_right(stored: dict[str, bytes], rows: list[dict[str, Any]]) -> None:
-    """What is said to be stored is there, byte for byte."""
-    for row in rows:
-        if row["outcome"] in ("uploaded", "unchanged"):
-            data = stored[row["key"]]
-            assert (len(data), hashlib.sha256(data).hexdigest()) == (row["bytes_out"], row["sha256"]), row["key"]
 
 
 def once_each(*kinds: Trouble) -> Callable[[Request], Trouble | None]:
@@ -84,66 +57,12 @@ def test_what_passes_is_ridden_out(imgrelay: Command, store: TroubledS3, bucket:
     check_right(stored, check_accounts(stored, ran.summary, ENTRIES))
 
 
-def at_images(kind: Trouble, after: int) -> Callable[[Request], Trouble | None]:
-    """From some image on, everything meets this trouble."""
-    stored = 0
-
-    def trouble(request: Request) -> Trouble | None:
-        nonlocal stored
-        stored += request.is_image
-        return kind if stored > after else None
-
-    return trouble
-
-
-def the_next_launch_does_the_rest(
-    imgrelay: Command,
-    home: Path,
-    store: TroubledS3,
-    bucket: Bucket,
-    options: tuple[object, ...],
-    status: str,
-    entries: int = ENTRIES,
-) -> None:
-    """The run that met the outage gets its results, in which only what is stored counts as stored."""
-    again = imgrelay("run", *options, **store.environment())
-    assert again.code == 0, again.err
-    settle_all(home, store)
-    assert again.summary["uploaded"] + again.summary["unchanged"] == entries
-    assert again.summary["unchanged"] > 0
-    stored = bucket.objects()
-    check_right(stored, check_accounts(stored, again.summary, entries))
-    summaries = [json.loads(data) for key, data in stored.items() if key.endswith("/summary.json")]
-    (before,) = (summary for summary in summaries if summary["run_id"] != again.summary["run_id"])
-    assert (before["status"], before["entries"]) == (status, entries)
-    assert before["not_attempted"] > 0
-    rows = results(stored, before)
-    check_right(stored, rows)
-    assert {row["reason"] for row in rows} <= {None, "upload_error"}
-    assert before["uploaded"] == again.summary["unchanged"]
-    assert not [key for key in stored if key.endswith(("lock.json", "ledger.jsonl.gz"))]
-
-
-def settle_all(home: Path, store: TroubledS3) -> None:
-    """What the next command, or the sensor, does ten seconds later."""
-    given = store.environment()
-    s3 = S3Resource(
-        endpoint_url=given["AWS_ENDPOINT_URL_S3"],
-        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
-    )
-    stores = StoresResource(s3=s3, staging_address=str(home / "staging"))
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.from_config(str(home)) as instance:
-        patch.setattr(housekeeping, "GRACE", 0.0)
-        list(housekeeping.settle_ended_runs(instance, stores))
-
-
 def test_a_store_that_is_stopped_and_started_again_costs_nothing_but_time(
     home: Path, seaweed: SeaweedFS, bucket: Bucket, manifest: Path, tmp_path: Path
 ):
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
     with Running(home, tmp_path, *options, **seaweed.environment()) as command:
-        until(lambda: images_in(bucket) > 0, 90, "the first image is stored")
+        until(lambda: bucket.images() > 0, 90, "the first image is stored")
         seaweed.stop()
         try:
             time.sleep(6)
@@ -159,11 +78,6 @@ def test_a_store_that_is_stopped_and_started_again_costs_nothing_but_time(
     assert [row["detail"] for row in rows if row["outcome"] != "uploaded"] == []
 
 
-def images_in(bucket: Bucket) -> int:
-    listed = bucket.client.list_objects_v2(Bucket=bucket.name).get("Contents", [])
-    return sum(not item["Key"].startswith("_relay/") for item in listed)
-
-
 def test_revoked_credentials_end_the_run(
     imgrelay: Command, home: Path, store: TroubledS3, bucket: Bucket, manifest: Path
 ):
@@ -174,9 +88,9 @@ def test_revoked_credentials_end_the_run(
     print(ran.err)
     assert_quiet(ran.err)
     assert not list((home / "staging").iterdir())
-    assert images_in(bucket) == 40
+    assert 40 <= bucket.images() < ENTRIES
     store.trouble = lambda _: None
-    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, "failure")
+    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="failure", entries=ENTRIES)
 
 
 def test_a_bucket_that_is_deleted_ends_the_run(
@@ -184,7 +98,7 @@ def test_a_bucket_that_is_deleted_ends_the_run(
 ):
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
     with Running(home, tmp_path, *options, **seaweed.environment()) as command:
-        until(lambda: images_in(bucket) > 0, 90, "the first image is stored")
+        until(lambda: bucket.images() > 0, 90, "the first image is stored")
         until(lambda: delete(bucket), 60, "the bucket is gone")
         ran = command.wait(120)
     print(ran.err)
@@ -225,4 +139,4 @@ def test_a_cancel_does_not_wait_for_a_store_that_hangs(
     assert_quiet(ran.err)
     assert not list((home / "staging").iterdir())
     store.trouble = lambda _: None
-    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, "canceled")
+    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="canceled", entries=ENTRIES)

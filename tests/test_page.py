@@ -32,8 +32,8 @@ from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.words import MEANINGS, percent, seconds, size
 from tests.browser import chromium, watched
 from tests.running import run_folder
+from tests.stored import write_manifest
 from tests.test_cli import Command
-from tests.test_relay import write_manifest
 
 SETTINGS = Settings(dataset="birds", destination="s3://shop/birds")
 SECRET = "token=s3cr3t"

@@ -23,7 +23,7 @@ from imgrelay_dagster.why import why
 from tests.conftest import Ran
 from tests.hostile import HostileOrigin
 from tests.running import Running, assert_quiet, until
-from tests.test_relay import check_accounts, files, images, write_manifest
+from tests.stored import check_accounts, files, images, write_manifest
 
 pytestmark = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run:DeprecationWarning")
 

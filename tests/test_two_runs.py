@@ -11,8 +11,7 @@ from imgrelay_dagster.demo.pictures import picture
 from tests.conftest import ROOT, Ran
 from tests.hostile import HostileOrigin
 from tests.running import Running, assert_quiet, until
-from tests.test_outages import check_right
-from tests.test_relay import check_accounts, files, write_manifest
+from tests.stored import check_accounts, check_right, files, write_manifest
 
 ENTRIES = 60
 

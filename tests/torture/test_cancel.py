@@ -48,7 +48,7 @@ class Terminated:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("cancel")) as instance:
+    with Served(tmp_path_factory.mktemp("cancel"), IMGRELAY_WATCH_INTERVAL="5") as instance:
         yield instance
 
 

@@ -15,6 +15,7 @@ from imgrelay_dagster.tags import RESULTS_TAG, SETTLED_TAG
 from tests.cluster import BUCKET, Cluster, missing
 from tests.deployed import Deployed
 from tests.launched import Launched
+from tests.on_workers import check_same, launch_alone, see_that_there_are
 from tests.running import until
 from tests.torture.test_hostile_web import FORM
 from tests.torture.web import Addresses, Entry, with_trouble
@@ -32,7 +33,6 @@ STOP_LIMIT = 15.0
 QUIET = 5.0
 """Seconds in which no worker has a step: then none will."""
 
-SAME = ("line", "url", "key", "outcome", "reason", "bytes_out", "width", "height", "sha256", "fingerprint")
 CUT = {"urls_per_task": TASK, "max_concurrent": AT_ONCE}
 
 
@@ -44,9 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def workers(cluster: Cluster) -> None:
-    for name in ("first", "second"):
-        if name not in cluster.alive():
-            cluster.worker(name, SLOTS)
+    see_that_there_are(cluster, "first", "second", slots=SLOTS)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +60,7 @@ def deployed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         **elsewhere,
         IMGRELAY_EXECUTOR="celery",
         IMGRELAY_STAGING=cluster.addresses["IMGRELAY_STAGING"],
+        IMGRELAY_WATCH_INTERVAL="5",
     ) as served:
         yield served
 
@@ -71,20 +70,15 @@ def test_workers_that_are_killed_stopped_and_added_change_nothing(
 ) -> None:
     entries = with_trouble(addresses, ENTRIES, TROUBLE)
     form = {**FORM, **CUT, "manifest": cluster.put("manifests/web.txt", [entry.url for entry in entries])}
-    alone = {"IMGRELAY_EXECUTOR": "", "IMGRELAY_STAGING": "", "IMGRELAY_DESTINATION": f"s3://{BUCKET}/alone"}
-    with cluster.launch({**form, "max_concurrent": 2}, **alone) as one_machine:
-        assert one_machine.wait(600).code == 0
+    with launch_alone(cluster, {**form, "max_concurrent": 2}) as alone:
+        assert alone.wait(600).code == 0
 
     with cluster.launch(form) as run:
         _hurt(cluster, run)
         staged = run.watch_staging()
         ran = run.wait(900)
     assert ran.code == 0, ran.err
-    rows = cluster.results("framed", "web", run.id)
-    _check(rows, entries)
-    machine = cluster.results("alone", "web", one_machine.id)
-    assert [_same(row) for row in rows] == [_same(row) for row in machine]
-    assert cluster.images("framed") == cluster.images("alone")
+    _check(check_same(cluster, "web", run, alone), entries)
     assert cluster.objects("staging/") == {}
     begun = run.steps(dg.DagsterEventType.STEP_START, whole=True)
     again = {step: count for step, count in begun.items() if count > 1}
@@ -207,7 +201,3 @@ def _check(rows: list[dict[str, Any]], entries: list[Entry]) -> None:
         if row["reason"] != entry.reason or row["url"] != entry.url
     ]
     assert not wrong, "\n".join(map(str, wrong))
-
-
-def _same(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in SAME}

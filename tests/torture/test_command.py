@@ -18,7 +18,7 @@ from imgrelay_dagster.resources import StoresResource
 from tests.conftest import Ran
 from tests.instance import connections
 from tests.running import Running, assert_quiet, until
-from tests.test_relay import check_accounts, files
+from tests.stored import check_accounts, files
 
 ENTRIES, GONE = 10_000, 200
 """Lines of the manifest, and how many of them the origin answers with 404."""

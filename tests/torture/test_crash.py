@@ -1,7 +1,6 @@
 """`kill -9` of a step, of a run, of the daemon, of everything: the work is finished, each line once."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,12 @@ from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.demo.server import Server
 from imgrelay_dagster.resources import StoresResource
 from tests.accounts import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.conftest import Ran
 from tests.instance import OVER, Served, connections, seconds_until
 from tests.running import Running, until
+from tests.slow_origin import slow_origin
 
 ENTRIES = 600
 TASK = 50
@@ -34,18 +33,13 @@ ANSWER = 0.1
 
 @pytest.fixture(scope="module")
 def origin() -> Iterator[Origin]:
-    def answer_slowly(server: Server, target: str, visit: Any = Server.visit) -> int:
-        time.sleep(ANSWER)
-        return visit(server, target)
-
-    with pytest.MonkeyPatch.context() as patch, Origin() as server:
-        patch.setattr(Server, "visit", answer_slowly)
+    with slow_origin(ANSWER) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("crash")) as instance:
+    with Served(tmp_path_factory.mktemp("crash"), IMGRELAY_WATCH_INTERVAL="5") as instance:
         yield instance
 
 

@@ -1,9 +1,7 @@
 """Outages that last: a store that stays away, that crawls, that hangs, that is the scratch space too."""
 
-import hashlib
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,44 +9,14 @@ import pytest
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.instance import Served, connections
+from tests.outages import Command, at_images, settle_all, the_next_launch_does_the_rest
 from tests.running import Running, assert_quiet, until
 from tests.s3_proxy import HANG, LOST, RESET, SLOW_DOWN, Request, Trouble, TroubledS3
-from tests.test_outages import (
-    Command,
-    at_images,
-    check_right,
-    images_in,
-    settle_all,
-    the_next_launch_does_the_rest,
-)
-from tests.test_relay import Bucket, check_accounts, write_manifest
+from tests.stored import Bucket, check_accounts, check_right, write_manifest
 
 ENTRIES = 600
 GONE_LIMIT = 20.0
 """Seconds from the click until the last process is gone: 10 is promised, the rest is for a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    with SeaweedFS(tmp_path_factory.mktemp("seaweed")) as server:
-        yield server
-
-
-@pytest.fixture
-def store(seaweed: SeaweedFS) -> Iterator[TroubledS3]:
-    with TroubledS3(seaweed) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def bucket(seaweed: SeaweedFS, request: pytest.FixtureRequest) -> Bucket:
-    return Bucket(seaweed, f"t{hashlib.sha256(request.node.name.encode()).hexdigest()[:20]}")
 
 
 @pytest.fixture
@@ -61,7 +29,7 @@ def test_forty_seconds_without_a_store_cost_no_entry(
 ):
     options = ("--manifest", write_manifest(tmp_path, urls), "--destination", f"s3://{bucket.name}", "--json")
     with Running(home, tmp_path, *options, "--urls-per-task", "100", **seaweed.environment()) as command:
-        until(lambda: images_in(bucket) > 0, 90, "the first image is stored")
+        until(lambda: bucket.images() > 0, 90, "the first image is stored")
         seaweed.stop()
         try:
             time.sleep(40)
@@ -91,7 +59,7 @@ def test_a_store_that_does_not_come_back_ends_the_run_and_the_next_one_does_the_
     assert "the run ends here; launch it again when the store is back" in ran.err
     assert not list((home / "staging").iterdir())
     store.trouble = lambda _: None
-    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, "failure", ENTRIES)
+    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="failure", entries=ENTRIES)
 
 
 def test_a_store_that_takes_six_seconds_for_each_object_is_only_slow(
