@@ -11,30 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.remote import Producer
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.s3_proxy import TroubledS3
+from tests.sharing_out import Scheduling, place
 from tests.stored import Bucket
 
 ROOT = Path(__file__).parent.parent
 
-LONGEST = (
-    "tests/torture/test_crash.py",
-    "tests/torture/test_cancel.py",
-    "tests/torture/test_outages.py",
-    "tests/torture/test_celery.py",
-    "tests/torture/test_flood.py",
-    "tests/torture/test_command.py",
-)
-"""Files that take minutes, the longest first."""
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the files out, begin with the longest, so that none is left to end alone."""
+    """Where several processes share the files out, begin with the longest."""
     if hasattr(config, "workerinput"):
-        rank = {name: number for number, name in enumerate(LONGEST)}
-        items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+        items.sort(key=lambda item: place(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

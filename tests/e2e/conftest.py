@@ -40,14 +40,14 @@ def own_days(count: int) -> list[str]:
     return [day.isoformat() for day in islice(_untaken, count)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def webhook() -> Iterator[Webhook]:
     """Is told of runs that fail or are cancelled."""
     with Webhook() as hook:
         yield hook
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Served]:
     """`dagster dev` as a user starts it. Every test uses datasets and file names of its own, and takes `own_days`.
 

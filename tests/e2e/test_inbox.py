@@ -8,7 +8,6 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.e2e.ui import runs_tagged, sensor_ticks, start_sensor, stop_sensor
-from tests.flood import flood, idle_instance
 from tests.instance import OVER, Served
 from tests.running import until
 
@@ -99,9 +98,3 @@ def test_manifests_of_every_kind_are_run_once(served: Served, origin: Origin, in
     until(lambda: said()[0].startswith(f"nothing new in {inbox}; "), 60, "nothing is new any more")
     assert sum("notes.pdf" in words for words in said()) == 1
     assert [len(runs_of(served, manifest)) for manifest in (*twins, broken, gone, growing)] == [1, 1, 1, 1, 1]
-
-
-@pytest.mark.timeout(900)
-def test_a_flood_under_a_killed_daemon_is_neither_lost_nor_run_twice(tmp_path: Path):
-    with idle_instance(tmp_path) as served:
-        flood(served, 220)  # three looks; a thousand are among the tests of `make torture`
