@@ -109,10 +109,15 @@ class Cluster:
 
     def worker(self, name: str, slots: int = 2) -> Worker:
         """Start a worker, and wait until it answers."""
-        worker = Worker(self.folder, name, slots, self.addresses)
-        self.workers.append(worker)
-        until(worker.answers, 60, f"worker {name} answers; {worker.log} says why not")
-        return worker
+        return self.start_workers(name, slots=slots)[0]
+
+    def start_workers(self, *names: str, slots: int = 2) -> list[Worker]:
+        """Start several at once, and wait until all answer."""
+        started = [Worker(self.folder, name, slots, self.addresses) for name in names]
+        self.workers += started
+        for worker in started:
+            until(worker.answers, 60, f"worker {worker.name} answers; {worker.log} says why not")
+        return started
 
     def alive(self) -> dict[str, Worker]:
         """The workers that have not ended, by name."""

@@ -10,9 +10,7 @@ SAME = ("line", "url", "key", "outcome", "reason", "bytes_out", "width", "height
 
 def see_that_there_are(cluster: Cluster, *names: str, slots: int) -> None:
     """Start those of these workers that the last test hurt, or that never were."""
-    for name in names:
-        if name not in cluster.alive():
-            cluster.worker(name, slots)
+    cluster.start_workers(*(name for name in names if name not in cluster.alive()), slots=slots)
 
 
 def launch_alone(cluster: Cluster, form: dict[str, Any]) -> Launched:

@@ -26,8 +26,7 @@ STOP_LIMIT = 30.0
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("rabbitmq")
     with RabbitMQ(folder / "broker") as broker, Cluster(folder / "celery" / "here", broker) as started:
-        for name in ("first", "second"):
-            started.worker(name)
+        started.start_workers("first", "second")
         yield started
 
 
