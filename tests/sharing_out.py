@@ -7,16 +7,16 @@ from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = "tests/e2e/"
 
+_END_TO_END = ("browser", "shards", "inbox", "notify", "daily")
+_TESTS = ("relay", "celery", "deploy", "outages", "celery_rabbitmq", "cancel", "flood", "trouble", "leaks", "terminate")
+_TORTURE = ("crash", "cancel", "outages", "celery", "flood", "command")
+
 LONGEST = (
-    *(f"{TOGETHER}test_{name}.py" for name in ("browser", "shards", "inbox", "notify", "daily")),
-    "tests/torture/test_crash.py",
-    "tests/torture/test_cancel.py",
-    "tests/torture/test_outages.py",
-    "tests/torture/test_celery.py",
-    "tests/torture/test_flood.py",
-    "tests/torture/test_command.py",
+    *(f"{TOGETHER}test_{name}.py" for name in _END_TO_END),
+    *(f"tests/test_{name}.py" for name in _TESTS),
+    *(f"tests/torture/test_{name}.py" for name in _TORTURE),
 )
-"""Files that take minutes. Of the end-to-end tests those of daily drops come last: they wait for a time of day."""
+"""Files that take a minute and more. The end-to-end tests of daily drops come last: they wait for a time of day."""
 
 
 def place(nodeid: str) -> int:
