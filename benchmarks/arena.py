@@ -13,7 +13,7 @@ from typing import Self
 
 from benchmarks import corpus, meter
 from benchmarks.cases import BARE, GO, NAIVE, OURS, Case
-from benchmarks.figures import Figures, event_rows, split_of
+from benchmarks.figures import Figures, event_rows, run_seconds, split_of
 from benchmarks.origin import Nginx
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 
@@ -78,6 +78,7 @@ class Arena:
             requests=self._origin.requests() - asked,
             rows=event_rows(run.home) if dagster else None,
             stopping=seen.stopping,
+            inside=run_seconds(run.home) if dagster else told.get("seconds"),
             split=split_of(run.home, began=seen.began, ended=seen.began + seen.wall, slots=SLOTS) if dagster else {},
         )
         shutil.rmtree(folder)

@@ -15,6 +15,9 @@ STAGES = ("download", "compose", "upload")
 class Figures:
     """One command, measured. Seconds, bytes and counts; `split` are parts of `wall` (see `split_of`).
 
+    `inside` is `wall` without what comes before and after the work: from the run's first event to its last, or what the
+    program says of itself.
+
     `load` is the machine's load average when it began: whatever else runs there takes from `wall`, less from `cpu`.
     """
 
@@ -32,6 +35,7 @@ class Figures:
     requests: int
     rows: int | None = None
     stopping: float | None = None
+    inside: float | None = None
     split: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -48,6 +52,12 @@ class Figures:
 def event_rows(home: Path) -> int:
     """Rows in the event logs of all runs of an instance."""
     return sum(1 for _ in _events(home, "1"))
+
+
+def run_seconds(home: Path) -> float:
+    """From the first event of the newest run of an instance to its last."""
+    times = [datetime.fromisoformat(text) for (text,) in _events(home, "timestamp")]
+    return (times[-1] - times[0]).total_seconds()
 
 
 def split_of(home: Path, *, began: float, ended: float, slots: int) -> dict[str, float]:

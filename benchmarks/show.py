@@ -14,9 +14,9 @@ from benchmarks.figures import Figures
 
 COLOURS = {OURS: "#2563eb", BARE: "#94a3b8", GO: "#f59e0b"}
 _HEADS = (
-    "case | by | load | seconds | images/s | CPU s | CPU ms an image | memory, MiB | staging, MiB | event rows "
-    "| planning | stages | report | Dagster",
-    "images/s of the bare engine | its CPU | images/s of the Go program | its CPU",
+    "case | by | load | seconds | of them the run | images/s | CPU s | CPU ms an image | memory, MiB | staging, MiB "
+    "| event rows | planning | stages | report | Dagster",
+    "images/s of the bare engine | the run alone | its CPU | images/s of the Go program | the run alone | its CPU",
 )
 
 
@@ -51,6 +51,7 @@ def _row(rounds: list[Figures]) -> list[str]:
         first.by,
         f"{median(one.load for one in rounds):.0f}",
         f"{median(one.wall for one in rounds):.1f}",
+        f"{median(one.inside for one in rounds):.1f}" if all(one.inside for one in rounds) else "",
         f"{median(one.rate for one in rounds):.1f}" if first.uploaded else "",
         f"{median(one.cpu for one in rounds):.1f}",
         f"{median(one.cpu_each for one in rounds):.2f}" if first.uploaded else "",
@@ -70,7 +71,11 @@ def _shares(figures: list[Figures]) -> Iterable[list[str]]:
         cells = [case]
         for rival in (BARE, GO):
             pairs = list(zip(ours, groups.get((case, rival), []), strict=False))
-            for share in (lambda a, b: a.rate / b.rate, lambda a, b: a.cpu_each / b.cpu_each):
+            for share in (
+                lambda a, b: a.rate / b.rate,
+                lambda a, b: (b.inside or b.wall) / (a.inside or a.wall),
+                lambda a, b: a.cpu_each / b.cpu_each,
+            ):
                 cells.append(f"{median(share(a, b) for a, b in pairs):.2f}" if pairs else "")
         if any(cells[1:]):
             yield cells
