@@ -1,28 +1,23 @@
 """Looking after runs that ended without their report step: cancelled, crashed, or lost with their machine.
 
-Such a run gets its results from ledger and receipts, its scratch space cleared and its dataset released. A run that
-Dagster still takes for running although nobody works on it is ended, so that the daemon may start it again. The
-command line does this for its own run before it exits; the sensor `housekeeping` does it for every other.
+Such a run gets its results from ledger and receipts, its scratch space cleared and its dataset released. The command
+line does this for its own run before it exits; the sensor `housekeeping` does it for every other.
 """
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from multiprocessing import parent_process
 
 import dagster as dg
-import psutil
 from dagster._core.events import EngineEventData
 from dagster._core.execution.stats import StepEventStatus
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.joining import add_missing_part
-from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, release
+from imgrelay_dagster.relay.lock import holder, release
 from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.stores import explain
@@ -31,17 +26,10 @@ from imgrelay_dagster.tags import (
     COORDINATOR_TAG,
     DATASET_TAG,
     DESTINATION_TAG,
-    INVOCATION_TAG,
-    PROCESS_TAG,
     RESULTS_TAG,
-    RETRY_TAGS,
     SETTLED_TAG,
     SHARD_TAG,
-    TOLD_TAG,
 )
-
-RETRY_LIMIT = 60.0
-"""Seconds in which Dagster starts a run again whose process was lost; a few are usual."""
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still be putting receipts."""
@@ -49,40 +37,10 @@ GRACE = 10.0
 RECENT = 7 * 24 * 3600.0
 """Seconds that a run without results is looked after."""
 
-UNPLANNED_LIMIT = 600.0
-"""Seconds without an event after which a started run that was never planned counts as lost."""
-
 LOOKED_AT = 200
 """Runs looked at in one round, the newest first."""
 
 _OVER = [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE]
-_GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-
-
-def run_process() -> str:
-    """The process that this step's run lives in, told apart from any later one with the same number."""
-    parent = parent_process()
-    return _named(psutil.Process(None if parent is None else parent.pid))
-
-
-def this_process() -> str:
-    """The same of this very process, where it is the run's and its steps are elsewhere."""
-    return _named(psutil.Process())
-
-
-def _named(process: psutil.Process) -> str:
-    return f"{socket.gethostname()} {process.pid} {process.create_time():.0f}"
-
-
-def process_is_gone(tag: str) -> bool:
-    """Whether the process of `run_process` has ended; never said of another host's."""
-    host, pid, created = tag.rsplit(" ", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return abs(psutil.Process(int(pid)).create_time() - float(created)) > 5
-    except psutil.NoSuchProcess:
-        return True
 
 
 def counts_tag(summary: Summary) -> dict[str, str]:
@@ -193,46 +151,6 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
             yield f"run {run.run_id} has its results"
 
 
-def end_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
-    """End every run that counts as running although nobody works on it; yields a line for each.
-
-    Its process is gone from this host, or, where that cannot be known, nothing has been heard of it for long.
-    """
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_GOING), limit=LOOKED_AT):
-        if not _is_lost(instance, record, stores):
-            continue
-        # Looked at again now that its process is known to be gone: it may have ended in order a moment ago.
-        run = instance.get_run_by_id(record.dagster_run.run_id)
-        if run is None or run.is_finished:
-            continue
-        if run.status is dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, message="Nobody works on this run any more; it counts as canceled.")
-        else:
-            instance.report_run_failed(run, message="The process of this run is gone; it counts as failed.")
-        yield f"run {run.run_id} was lost and is ended"
-
-
-def tell_of_missed_failures(instance: dg.DagsterInstance) -> Iterator[str]:
-    """See that runs which Dagster is to start again are started; yields a line for each that it is told of once more.
-
-    Its daemon passes over a failure for good when it reads the event before the run's own status is written, or fails
-    itself in that moment. However often it is told, it starts a run again once.
-    """
-    recent = datetime.fromtimestamp(time.time() - RECENT, UTC)
-    wanted = {WILL_RETRY_TAG: "true", **RETRY_TAGS}
-    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags=wanted, updated_after=recent)
-    for record in instance.get_run_records(failed, limit=LOOKED_AT):
-        run = record.dagster_run
-        silent = time.time() - (record.end_time or record.update_timestamp.timestamp())
-        # The command's own runs are started again by whoever gave the command.
-        if {AUTO_RETRY_RUN_ID_TAG, INVOCATION_TAG} & run.tags.keys() or run.tags.get(TOLD_TAG) == run.run_id:
-            continue
-        if silent > RETRY_LIMIT:
-            instance.add_run_tags(run.run_id, {TOLD_TAG: run.run_id})
-            instance.report_run_failed(run, message="Dagster has not started this run again; it is told once more.")
-            yield f"run {run.run_id} was not started again, and Dagster is told of it once more"
-
-
 def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
     """Clear the scratch space of runs that are over; yields a line for each."""
     try:
@@ -255,34 +173,6 @@ def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether this instance knows that the run has ended."""
     run = instance.get_run_by_id(run_id)
     return run is not None and run.is_finished
-
-
-def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresResource) -> bool:
-    if instance.run_launcher.supports_check_run_worker_health:  # Dagster's own run monitoring asks it
-        return False
-    run = record.dagster_run
-    tag = run.tags.get(PROCESS_TAG)
-    if tag is None or _is_inherited(instance, run, tag):  # `plan` has not begun
-        return time.time() - _last_event(instance, record) > UNPLANNED_LIMIT
-    if tag.startswith(socket.gethostname() + " "):
-        return process_is_gone(tag)
-    with suppress(Exception):  # a store that is away says nothing about the run
-        held = holder(stores.open_brief(run.tags[DESTINATION_TAG]), run.tags[DATASET_TAG])
-        renewed = held.at if held is not None and held.run_id == run.run_id else 0.0
-        return time.time() - max(renewed, _last_event(instance, record)) > SILENCE_LIMIT
-    return False
-
-
-def _is_inherited(instance: dg.DagsterInstance, run: dg.DagsterRun, tag: str) -> bool:
-    """Whether this is the process of an earlier run, which this one was made from: `plan` will put its own there."""
-    *_, first = instance.get_runs(dg.RunsFilter(tags={PROCESS_TAG: tag}))
-    return first.run_id != run.run_id
-
-
-def _last_event(instance: dg.DagsterInstance, record: dg.RunRecord) -> float:
-    """When the run last left an event in its log."""
-    events = instance.event_log_storage.get_logs_for_run(record.dagster_run.run_id, limit=1, ascending=False)
-    return events[0].timestamp if events else record.create_timestamp.timestamp()
 
 
 def _has_been_over(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -7,15 +7,11 @@ from itertools import chain
 import dagster as dg
 
 from imgrelay_dagster.drops import find_late
-from imgrelay_dagster.housekeeping import (
-    clear_leftover_staging,
-    end_lost_runs,
-    settle_ended_runs,
-    tell_of_missed_failures,
-)
+from imgrelay_dagster.housekeeping import clear_leftover_staging, settle_ended_runs
 from imgrelay_dagster.inbox import SENSOR, look_into_inbox
 from imgrelay_dagster.intervals import interval
 from imgrelay_dagster.jobs import relay, relay_day
+from imgrelay_dagster.lost_runs import end_lost_runs, tell_of_missed_failures
 from imgrelay_dagster.notify import tell
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.shard_runs import shard_requests

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from imgrelay_dagster import housekeeping
+from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.demo.manifests import expected
 from imgrelay_dagster.demo.origin import Origin
 from tests.cluster import LOST_AFTER, Cluster, missing
@@ -163,10 +163,10 @@ def test_a_run_is_lost_with_its_own_process_and_not_with_a_workers(
         for worker in cluster.alive().values():
             for process in worker.slots():
                 process.kill()
-        assert list(housekeeping.end_lost_runs(instance, stores)) == []
+        assert list(lost_runs.end_lost_runs(instance, stores)) == []
         run.process.kill()
         run.process.wait(10)
-        assert list(housekeeping.end_lost_runs(instance, stores)) == [f"run {run.id} was lost and is ended"]
+        assert list(lost_runs.end_lost_runs(instance, stores)) == [f"run {run.id} was lost and is ended"]
         until(lambda: not cluster.busy(), STOP_LIMIT + LOST_AFTER, "no worker is at work")
     monkeypatch.setattr(housekeeping, "GRACE", 0.0)
     assert f"run {run.id} has its results" in list(housekeeping.settle_ended_runs(instance, stores))

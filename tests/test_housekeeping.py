@@ -17,16 +17,14 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import housekeeping
+from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.housekeeping import (
-    GRACE,
+from imgrelay_dagster.housekeeping import GRACE, clear_leftover_staging, settle_ended_runs
+from imgrelay_dagster.lost_runs import (
     RETRY_LIMIT,
     UNPLANNED_LIMIT,
-    clear_leftover_staging,
     end_lost_runs,
     run_process,
-    settle_ended_runs,
     tell_of_missed_failures,
 )
 from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, take
@@ -166,13 +164,17 @@ def house(instance: dg.DagsterInstance, tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Moves housekeeping's clock on by so many seconds."""
+    """Moves the clock of whoever looks after runs on by so many seconds."""
 
     class Later:
         def __init__(self, seconds: float) -> None:
             self.time = lambda: time.time() + seconds
 
-    return lambda seconds: monkeypatch.setattr(housekeeping, "time", Later(seconds))
+    def move(seconds: float) -> None:
+        for module in (housekeeping, lost_runs):
+            monkeypatch.setattr(module, "time", Later(seconds))
+
+    return move
 
 
 @pytest.fixture
@@ -365,7 +367,7 @@ def test_a_run_that_succeeds_at_this_moment_is_not_failed(house: House, gone: st
         house.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "relay"), run_id)
         return True
 
-    monkeypatch.setattr(housekeeping, "process_is_gone", ends_meanwhile)
+    monkeypatch.setattr(lost_runs, "process_is_gone", ends_meanwhile)
     assert house.end_lost() == []
     assert house.status(run_id) is Status.SUCCESS
 

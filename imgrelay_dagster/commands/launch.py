@@ -23,7 +23,8 @@ from imgrelay_dagster.commands.endings import Endings
 from imgrelay_dagster.commands.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.housekeeping import clear_leftover_staging, end_lost_runs, settle, settle_ended_runs, was_planned
+from imgrelay_dagster.housekeeping import clear_leftover_staging, settle, settle_ended_runs, was_planned
+from imgrelay_dagster.lost_runs import end_lost_runs
 from imgrelay_dagster.placement import CELERY, executor_name
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import read_manifest

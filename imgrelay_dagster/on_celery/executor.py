@@ -25,7 +25,7 @@ from dagster_celery.executor import CeleryExecutor
 from kombu.exceptions import OperationalError
 
 from imgrelay_dagster.config import default_max_concurrent
-from imgrelay_dagster.housekeeping import this_process
+from imgrelay_dagster.lost_runs import this_process
 from imgrelay_dagster.on_celery.handed import Handed
 from imgrelay_dagster.on_celery.settings import (
     backend_url,

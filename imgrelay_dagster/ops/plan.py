@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import dagster as dg
 
 from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.housekeeping import is_over, run_process
+from imgrelay_dagster.housekeeping import is_over
+from imgrelay_dagster.lost_runs import run_process
 from imgrelay_dagster.ops.sources import source_of
 from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failures
 from imgrelay_dagster.placement import steps_leave_this_host

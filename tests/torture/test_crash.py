@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import housekeeping
+from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.resources import StoresResource
 from tests.accounts import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
@@ -77,7 +77,7 @@ def check_done(served: Served, dataset: Dataset, run_id: str) -> dict[str, Any]:
 
 def retry_of(served: Served, run_id: str, number: int = 1) -> str:
     """The run that Dagster starts in place of a lost one."""
-    limit = housekeeping.RETRY_LIMIT + 120  # Dagster may have to be told of it a second time
+    limit = lost_runs.RETRY_LIMIT + 120  # Dagster may have to be told of it a second time
     runs = until(lambda: found if len(found := served.retries(run_id)) >= number else None, limit, "the run is retried")
     assert len(runs) == number
     tags = served.tags(runs[-1])
@@ -131,7 +131,7 @@ def test_a_failure_that_the_daemon_passes_over_is_retried_all_the_same(served: S
     run_id = served.launch(dataset.form)
     served.wait_for_steps(run_id, "download")
     served.lose_the_machine()
-    ended = until(lambda: list(housekeeping.end_lost_runs(served.dagster, served.stores)), 30, "the run is missed")
+    ended = until(lambda: list(lost_runs.end_lost_runs(served.dagster, served.stores)), 30, "the run is missed")
     assert ended == [f"run {run_id} was lost and is ended"]
     # What the daemon keeps of an event that it read before the run's status was written.
     newest = served.dagster.event_log_storage.get_maximum_record_id()
@@ -222,8 +222,8 @@ def test_a_lost_machine_loses_no_work(served: Served, origin: Origin, monkeypatc
 
     # The sensor does the same once the run has been silent for longer than this test waits.
     assert served.status(early) == "STARTED"
-    monkeypatch.setattr(housekeeping, "UNPLANNED_LIMIT", 30.0)
-    assert list(housekeeping.end_lost_runs(served.dagster, served.stores)) == [f"run {early} was lost and is ended"]
+    monkeypatch.setattr(lost_runs, "UNPLANNED_LIMIT", 30.0)
+    assert list(lost_runs.end_lost_runs(served.dagster, served.stores)) == [f"run {early} was lost and is ended"]
     again = retry_of(served, early)
     assert served.wait_for(again, limit=240) == "SUCCESS", served.why(again)
     check_done(served, unplanned, again)
