@@ -8,7 +8,10 @@ from xdist.scheduler import LoadFileScheduling
 TOGETHER = "tests/e2e/"
 
 _END_TO_END = ("browser", "shards", "inbox", "notify", "daily")
-_TESTS = ("relay", "celery", "deploy", "outages", "celery_rabbitmq", "cancel", "flood", "trouble", "leaks", "terminate")
+_TESTS = (
+    *("relay", "celery", "deploy", "outages", "celery_rabbitmq", "kubernetes_run"),
+    *("cancel", "flood", "trouble", "leaks", "terminate"),
+)
 _TORTURE = ("crash", "cancel", "outages", "celery", "flood", "command")
 
 LONGEST = (
