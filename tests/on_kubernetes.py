@@ -100,6 +100,11 @@ class OnKubernetes(Deployed):
                 found.setdefault(job.step, []).append(job)
         return found
 
+    def at_work(self, run_id: str) -> list[str]:
+        """The steps of a run whose containers still go on, the run's own as ''."""
+        jobs = (job for jobs in self.jobs(run_id).values() for job in jobs)
+        return [job.step for job in jobs if job.process is not None and job.process.poll() is None]
+
     def pods_of(self, run_id: str) -> list[dict[str, Any]]:
         """The pods that a run has had."""
         return [job.pod for jobs in self.jobs(run_id).values() for job in jobs]

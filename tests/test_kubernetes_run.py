@@ -81,5 +81,4 @@ def test_a_cancelled_run_leaves_no_pod(served: OnKubernetes, seaweed: SeaweedFS,
     run_id = launch(served, seaweed, origin, "wrens", 40)
     until(lambda: any(step.startswith("download") for step in served.jobs(run_id)), 120, "a download has a job")
     assert served.terminate_to_the_end(run_id) is not None, "\n".join([served.status(run_id), *served.messages(run_id)])
-    processes = [job.process for jobs in served.jobs(run_id).values() for job in jobs]
-    assert all(process is None or process.poll() is not None for process in processes)
+    until(lambda: not served.at_work(run_id), 30, "no pod is left")
