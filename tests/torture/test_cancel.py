@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import read_progress
+from imgrelay_dagster.tags import DATASET_TAG, RESULTS_TAG
 from tests.accounts import IN_FLIGHT, check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.instance import OVER, Served, connections
 from tests.running import until
@@ -74,7 +74,7 @@ def at_work(served: Served, run_id: str, stage: Stage) -> bool:
 def settle(served: Served, run_id: str, *, by_sensor: bool) -> None:
     """Let the run have its results: from the sensor's next round, or from one made here at once."""
     if by_sensor:
-        until(lambda: housekeeping.RESULTS_TAG in served.tags(run_id), 120, "the sensor gives the run its results")
+        until(lambda: RESULTS_TAG in served.tags(run_id), 120, "the sensor gives the run its results")
     else:
         list(housekeeping.settle_ended_runs(served.dagster, served.stores))
 
@@ -91,12 +91,12 @@ def one_round(
         return None
     assert connections(origin.port) == 0
     uploaded = 0
-    if housekeeping.DATASET_TAG in served.tags(run_id):
+    if DATASET_TAG in served.tags(run_id):
         settle(served, run_id, by_sensor=by_sensor)
         if served.results_folder(run_id).exists():
             uploaded = check_ended_early(served, run_id, ENTRIES)["uploaded"]
         else:
-            assert served.tags(run_id)[housekeeping.RESULTS_TAG] == "none: ended before it was planned"
+            assert served.tags(run_id)[RESULTS_TAG] == "none: ended before it was planned"
     assert moment not in ("upload", "report") or served.results_folder(run_id).exists()
     assert not (served.home / "staging" / run_id).exists()
     assert lock_is_free(served, dataset)

@@ -13,6 +13,7 @@ from dagster_aws.s3 import S3Resource
 from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.tags import PROCESS_TAG, RESULTS_TAG
 from tests.accounts import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.conftest import Ran
 from tests.instance import OVER, Served, connections, seconds_until
@@ -121,7 +122,7 @@ def test_a_run_whose_process_is_killed_is_retried_and_the_retry_does_the_rest(se
     summary = check_done(served, dataset, retry)
     assert summary["unchanged"] >= TASK
     assert dataset.again() <= BEGUN
-    until(lambda: housekeeping.RESULTS_TAG in served.tags(run_id), 90, "the sensor gives the lost run its results")
+    until(lambda: RESULTS_TAG in served.tags(run_id), 90, "the sensor gives the lost run its results")
     lost = check_ended_early(served, run_id, ENTRIES, "failure")
     assert lost["uploaded"] == summary["unchanged"]
 
@@ -203,7 +204,7 @@ def test_a_lost_machine_loses_no_work(served: Served, origin: Origin, monkeypatc
     early = served.launch(unplanned.form)
     served.wait_for(early, "STARTED")
     served.lose_the_machine()
-    assert housekeeping.PROCESS_TAG not in served.dagster.get_run_by_id(early).tags
+    assert PROCESS_TAG not in served.dagster.get_run_by_id(early).tags
     before = len(done_urls(served, "machine"))
     # What an interrupted put into a folder leaves, in the scratch space and beside the images.
     halves = [served.home / "staging" / run_id / "lines_1_to_50" / "download" / "1", served.out / "half.jpg#1"]
@@ -229,7 +230,7 @@ def test_a_lost_machine_loses_no_work(served: Served, origin: Origin, monkeypatc
     check_done(served, unplanned, again)
 
     until(lambda: not served.staged(), 120, "the sensor clears the scratch space of lost runs")
-    until(lambda: housekeeping.RESULTS_TAG in served.tags(run_id), 120, "the sensor gives the lost run its results")
+    until(lambda: RESULTS_TAG in served.tags(run_id), 120, "the sensor gives the lost run its results")
     assert check_ended_early(served, run_id, ENTRIES, "failure")["uploaded"] >= 2 * TASK
 
 
