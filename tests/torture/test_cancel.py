@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress import read_progress
