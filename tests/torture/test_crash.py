@@ -223,7 +223,7 @@ def test_a_lost_machine_loses_no_work(served: Served, origin: Origin, monkeypatc
 
     # The sensor does the same once the run has been silent for longer than this test waits.
     assert served.status(early) == "STARTED"
-    monkeypatch.setattr(lost_runs, "UNPLANNED_LIMIT", 30.0)
+    monkeypatch.setattr(lost_runs, "UNPLANNED_LIMIT", 5.0)
     assert list(lost_runs.end_lost_runs(served.dagster, served.stores)) == [f"run {early} was lost and is ended"]
     again = retry_of(served, early)
     assert served.wait_for(again, limit=240) == "SUCCESS", served.why(again)
