@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any, NoReturn, cast
 
@@ -24,6 +25,7 @@ def step_server(still: AbstractContextManager[object]) -> Iterator[None]:
 
     multiprocessing would start its server as a Python of its own, which imports Dagster a second time. A fork has it,
     and shares its memory. It takes no thread along, so none may hold a lock at that moment: in `still`, none does.
+    Elsewhere than on Linux it is left to multiprocessing: there, libraries of the system may not survive a fork.
     """
     if steps_leave_this_host():
         yield
@@ -31,17 +33,23 @@ def step_server(still: AbstractContextManager[object]) -> Iterator[None]:
     forkserver.set_forkserver_preload(PRELOAD)
     with _held_back():  # from multiprocessing's other helper too, which inherits this
         resource_tracker.ensure_running()
-    spawn = util.spawnv_passfds
-    util.spawnv_passfds = cast(Any, _fork)
-    try:
-        with still:
-            forkserver.ensure_running()
-    finally:
-        util.spawnv_passfds = spawn
+    with still, _by_fork() if sys.platform == "linux" else nullcontext():
+        forkserver.ensure_running()
     try:
         yield
     finally:
         kill_step_server()
+
+
+@contextmanager
+def _by_fork() -> Iterator[None]:
+    """Have multiprocessing fork what it would start."""
+    spawn = util.spawnv_passfds
+    util.spawnv_passfds = cast(Any, _fork)
+    try:
+        yield
+    finally:
+        util.spawnv_passfds = spawn
 
 
 @contextmanager
@@ -82,8 +90,10 @@ def _serve(code: str, descriptors: Sequence[int]) -> NoReturn:
 
 
 def _close_all_but(*kept: int) -> None:
-    for low, high in zip(sorted(kept), [*sorted(kept)[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
-        os.closerange(low + 1, high)
+    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names only
+        if number not in kept:
+            with suppress(OSError):  # the one that the listing itself was read by
+                os.close(number)
 
 
 def kill_step_server() -> None:
