@@ -114,7 +114,7 @@ def test_a_run_terminated_from_the_ui_stops_in_seconds_and_gets_its_results(
     cluster: Cluster, workers: None, deployed: Deployed, addresses: Addresses
 ) -> None:
     run_id = _launched(cluster, deployed, addresses, "terminated")
-    assert cluster.busy()
+    until(cluster.busy, 30, "workers are at work")
     assert deployed.terminate(run_id)
     quiet = _quiet_after(cluster)
     print(f"no worker at work {quiet:.1f} s after the click")
