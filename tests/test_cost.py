@@ -30,7 +30,7 @@ from tests.s3_proxy import Request, TroubledS3
 ENTRIES = 500
 AT_ONCE = 2
 TASKS = 4
-"""Two for each step at once, of 125 entries."""
+"""Two for each step at once, of 125 entries, as the command is told."""
 
 STEPS = 3 * TASKS + 2
 """And plan and report."""
@@ -128,6 +128,8 @@ def cost(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterat
             "s3://cost/out",
             "--max-concurrent",
             str(AT_ONCE),
+            "--urls-per-task",
+            str(ENTRIES // TASKS),
             "--json",
         )
         places = {"IMGRELAY_STAGING": "s3://cost/staging", "PYTHONPATH": f"{watch}:{ROOT}"}

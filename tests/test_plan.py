@@ -18,7 +18,7 @@ from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.receipts import run_receipts
 from imgrelay_dagster.relay.report import write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.tasks import LARGEST_TASK, PER_URL_LIMIT, cut, entries_per_task
+from imgrelay_dagster.relay.tasks import LARGEST_TASK, PER_URL_LIMIT, SMALLEST_TASK, cut, entries_per_task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 
 SETTINGS = Settings(dataset="birds", destination="memory")
@@ -224,10 +224,12 @@ def test_few_entries_get_a_chain_of_steps_each():
 
 @pytest.mark.parametrize("entries", [26, 100, 101, 1_000, 2_000, 10_000, 100_000])
 @pytest.mark.parametrize("max_concurrent", [2, 8, 32])
-def test_many_entries_travel_in_few_tasks(entries: int, max_concurrent: int):
+def test_many_entries_travel_in_few_tasks_that_keep_every_slot_busy_as_often(entries: int, max_concurrent: int):
     size = entries_per_task(entries, wanted=None, max_concurrent=max_concurrent)
     assert 1 < size <= LARGEST_TASK
-    assert entries / size <= max(2 * max_concurrent, entries / LARGEST_TASK) + 1
+    tasks = len(list(cut([Record(line, "http://h/a") for line in range(entries)], size)))
+    assert tasks <= entries / LARGEST_TASK + max_concurrent
+    assert size == SMALLEST_TASK or tasks % max_concurrent == 0
 
 
 def test_the_wanted_task_size_is_taken():

@@ -36,13 +36,14 @@ def entries_per_task(entries: int, *, wanted: int | None, max_concurrent: int) -
     """How many entries go into a task.
 
     Few entries: one each, so that every URL is a row of its own on the run page. Beyond `PER_URL_LIMIT`: as
-    few tasks as keep `max_concurrent` steps busy in all three stages, within the bounds above.
+    few tasks as keep `max_concurrent` steps busy to the end, each as many times, within the bounds above.
     """
     if wanted is not None:
         return wanted
     if entries <= PER_URL_LIMIT:
         return 1
-    return min(LARGEST_TASK, max(SMALLEST_TASK, ceil(entries / (2 * max_concurrent))))
+    rounds = ceil(entries / (LARGEST_TASK * max_concurrent))
+    return max(SMALLEST_TASK, ceil(entries / (rounds * max_concurrent)))
 
 
 def cut(records: Iterable[Record], size: int) -> Iterator[Task]:
