@@ -273,7 +273,7 @@ def test_sound_urls_pass(url: str) -> None:
         ("http://h\\@secret/", "host holds"),
         ("http://a%41/", "host holds"),
         ("http://a<b>/", "host holds"),
-        ("http://[::1]x/", "host holds"),
+        ("http://[::1]x/", "host"),  # which of two causes is told depends on the Python
         ("http://h:1:2/", "host holds"),
         ("http://a..b/", "over-long"),
         ("http://./", "over-long"),
