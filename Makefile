@@ -1,6 +1,6 @@
 # make demo     install, relay the demo pictures into the folder out (S3=1: into an S3 server started for it)
 # make test     install, run the tests
-# make torture  tests of twenty minutes at 10,000 entries (FIGURES=folder keeps what they measure)
+# make torture  tests of a quarter of an hour at 10,000 entries (FIGURES=folder keeps what they measure)
 # make check    linters, types, the engine's independence, known vulnerabilities, insecure patterns
 # make fuzz     damage pictures, manifests and URLs for SECONDS=60, and see that each ends in a result or a reason
 # make mutants  break the address guard and the outcome code in small ways, and list what no test notices
