@@ -26,7 +26,7 @@ from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.web.addresses import AddressGuard
-from imgrelay_dagster.relay.web.patience import UNKNOWN, Patience
+from imgrelay_dagster.relay.web.patience import LEAST, UNKNOWN, Patience
 from tests.hostile import HostileOrigin
 
 LIMITS = Limits(read_timeout=4.0, deadline=4.0, attempts=2, backoff=0.01, threads=8)
@@ -197,7 +197,7 @@ def test_patience_follows_the_pace_of_the_others():
     assert patience() == UNKNOWN / 2
     for _ in range(3):
         patience.took(0.05)
-    assert patience() == 2.0
+    assert patience() == LEAST
     for _ in range(300):
         patience.took(3.0)
     assert 14 < patience() <= 15

@@ -9,7 +9,7 @@ of the run about n / (per_host * max_concurrent) times `read_timeout` where it i
 import time
 from collections.abc import Callable
 
-LEAST = 2.0
+LEAST = 1.5
 """Seconds that any download is given."""
 
 FACTOR = 5.0
