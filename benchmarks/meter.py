@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INTERVAL = 0.5
-"""Seconds between two looks at memory and scratch files."""
+"""Seconds between two looks at memory and scratch files, at least."""
+
+SHARE = 0.02
+"""Of one core that looking takes at most: it would slow down whom it looks at, and most who has most processes."""
 
 _SUBREAPER = 36  # prctl(2), PR_SET_CHILD_SUBREAPER
 
@@ -77,11 +80,12 @@ def run(
             if pid == process.pid:
                 code, ends = os.waitstatus_to_exitcode(status), time.time()
             if time.time() >= due:
-                due = time.time() + INTERVAL
+                looked = time.thread_time()
                 memory = max(memory, sum(map(_pss, _session(process.pid))))
                 if scratch is not None:
                     sizes = _sizes(scratch)
                     scratch_bytes, scratch_files = max(scratch_bytes, sum(sizes)), max(scratch_files, len(sizes))
+                due = time.time() + max(INTERVAL, (time.thread_time() - looked) / SHARE)
                 if stopped is None and stop():
                     stopped = time.time()
                     process.send_signal(signal.SIGINT)

@@ -119,11 +119,12 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
 
     Imports are made here: Dagster takes a second and more, in which the terminal shows that something happens.
     """
-    from imgrelay_dagster.commands.console import Console  # noqa: PLC0415
-    from imgrelay_dagster.commands.home import settle_dagster_home  # noqa: PLC0415
     from imgrelay_dagster.loading import loading  # noqa: PLC0415
-    from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
 
+    with loading():
+        from imgrelay_dagster.commands.console import Console  # noqa: PLC0415
+        from imgrelay_dagster.commands.home import settle_dagster_home  # noqa: PLC0415
+        from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
     console = Console(as_json=as_json)
     try:
         with console.progress():
@@ -132,6 +133,9 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
             with loading():
                 from imgrelay_dagster.commands.launch import launch  # noqa: PLC0415 - reads the environment settled above
                 from imgrelay_dagster.commands.step_server import step_server  # noqa: PLC0415
+                from imgrelay_dagster.step_storage import make_cheaper  # noqa: PLC0415
+
+                make_cheaper()
             with step_server(console.still):
                 end = launch(form, home, endings, console)
     except RelayError as error:

@@ -13,6 +13,8 @@ import dagster as dg
 
 from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.definitions import defs
+from imgrelay_dagster.relay.page.facts import versions_facts
+from imgrelay_dagster.relay.page.write import page_template
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.web.connections import tls_context
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
@@ -57,6 +59,8 @@ def nothing() -> None:
 def warm_up() -> None:
     """Do once what every step does."""
     tls_context()
+    page_template()
+    versions_facts()
     boto3.session.Session()
     for job in defs.get_repository_def().get_all_jobs():
         _ = job.run_config_schema

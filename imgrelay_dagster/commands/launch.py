@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import dagster._core.storage.sqlite_storage  # for an instance, and for the steps': loaded once for both
 from dagster._core.instance.ref import InstanceRef
 
 from imgrelay_dagster.commands import exits
@@ -33,7 +34,6 @@ from imgrelay_dagster.relay.report import Summary
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import is_remote
 from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
-from imgrelay_dagster.step_storage import make_cheaper
 from imgrelay_dagster.tags import INVOCATION_TAG
 from imgrelay_dagster.why import why
 
@@ -64,7 +64,6 @@ def launch(form: dict[str, Any], home: Path, endings: Endings, console: Console)
     # One run, whatever the number of entries: shard runs would wait for a daemon that may not be there.
     config = RelayConfig.checked({**form, "max_entries_per_run": None})
     _check_inputs(config, form)
-    make_cheaper()
     with _open_instance(home) as instance:
         return _Launched(instance, config, endings, console).to_the_end()
 

@@ -6,11 +6,14 @@ thread, and the caller waits for it in short ticks.
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 from imgrelay_dagster.relay.errors import Stopped
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 TICK = 0.25
@@ -58,6 +61,19 @@ class Background(Generic[T]):
             self._error = error
         finally:
             self._over.set()
+
+
+def ahead(items: Iterable[S], call: Callable[[S], T], *, at_once: int) -> Iterator[Background[T]]:
+    """The call for each item, in the items' order, to be waited for; so many of them are under way at a time.
+
+    Those under way when nobody asks any more are left behind.
+    """
+    under_way: deque[Background[T]] = deque()
+    for item in items:
+        under_way.append(Background(partial(call, item)))
+        if len(under_way) == at_once:
+            yield under_way.popleft()
+    yield from under_way
 
 
 def in_background(call: Callable[[Callable[[], None]], T], tick: Callable[[], None]) -> T:

@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from PIL import Image
 
+from imgrelay_dagster.relay.background import ahead
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.page.sheet import LARGEST_OBJECT, data_uri, shrunk
+from imgrelay_dagster.relay.page.sheet import AT_ONCE, LARGEST_OBJECT, data_uri, shrunk
 from imgrelay_dagster.relay.past import sample_stored
 from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.stores import explain
@@ -59,34 +61,39 @@ def inspect_destination(
         RelayError: the results cannot be read.
     """
     seen, until = Inspection(), clock() + SECONDS
-    for record in sample_stored(store, dataset, run_id, SAMPLE):
-        _look_at(store, record, seen)
+    sample = sample_stored(store, dataset, run_id, SAMPLE)
+    for record, looking in zip(sample, ahead(sample, partial(_look_at, store), at_once=AT_ONCE), strict=True):
+        wrong, image = looking.wait()
+        seen.checked += 1
+        if wrong is not None:
+            seen.wrong.append(f"{printable(record.key or '')}: {wrong}")
+        elif image is not None:
+            seen.images.append(image)
         if clock() > until:
             break
     return seen
 
 
-def _look_at(store: ObjectStore, record: Record, seen: Inspection) -> None:
+def _look_at(store: ObjectStore, record: Record) -> tuple[str | None, Image.Image | None]:
+    """What is wrong with a stored image, or how it looks, made small; neither for one too large to be read."""
     assert record.key is not None
-    seen.checked += 1
-    wrong: str | None
+    wrong, image = None, None
     try:
         found = store.get(record.key)
         size, data = found.meta["size"], b""
-        wrong = None if size == record.bytes_out else f"{size:,} bytes, {record.bytes_out or 0:,} were stored"
-        if wrong is None and size <= LARGEST_OBJECT:
+        if size != record.bytes_out:
+            wrong = f"{size:,} bytes, {record.bytes_out or 0:,} were stored"
+        elif size <= LARGEST_OBJECT:
             data = bytes(found.bytes())
-            if hashlib.sha256(data).hexdigest() != record.sha256:
-                wrong = "not the bytes that were stored"
+            wrong = None if hashlib.sha256(data).hexdigest() == record.sha256 else "not the bytes that were stored"
     except FileNotFoundError:
         wrong = "gone"
     except (BaseError, OSError) as error:
         wrong = f"cannot be read: {explain(error)}"
-    if wrong is not None:
-        seen.wrong.append(f"{printable(record.key)}: {wrong}")
-    elif data:
+    if wrong is None and data:
         with suppress(EntryFailure):
-            seen.images.append(shrunk(data, CELL))
+            image = shrunk(data, CELL)
+    return wrong, image
 
 
 def _contact_sheet(images: Sequence[Image.Image]) -> Image.Image:

@@ -47,6 +47,8 @@ def redact_text(text: str) -> str:
 
 def printable(text: str) -> str:
     """The text with line breaks and terminal escapes replaced, so that it stays on its line and harmless."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "�" for char in text)
 
 

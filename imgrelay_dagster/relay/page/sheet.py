@@ -8,16 +8,19 @@ import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from PIL import Image
 
+from imgrelay_dagster.relay.background import ahead
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.page.gather import Stored
 from imgrelay_dagster.relay.picture.decode import HIGHEST_MAX_PIXELS, Source
 from imgrelay_dagster.relay.picture.image_header import SourceFormat
 from imgrelay_dagster.relay.picture.layout import Size
+from imgrelay_dagster.relay.picture.output import WEBP_METHOD
 
 SIDES = (240, 180)
 """Largest width and height of a picture on the sheet, in pixels: sharp at half of it on a phone."""
@@ -34,6 +37,9 @@ LARGEST_DECODED = 16_000_000
 
 LARGEST_SHEET = 360_000
 """Bytes of all pictures, as base64 has them."""
+
+AT_ONCE = 4
+"""Images read and made small at a time."""
 
 TROUBLES = 3
 """Reads that fail before the store is left alone."""
@@ -63,12 +69,9 @@ def smalls(store: ObjectStore, sample: Iterable[Stored], clock: Callable[[], flo
 
 def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Small]:
     troubles = 0
-    for stored in sample:
+    for reading in ahead(sample, partial(_small, store), at_once=AT_ONCE):
         try:
-            found = store.get(stored.key)
-            if found.meta["size"] > LARGEST_OBJECT:
-                continue
-            image = shrunk(bytes(found.bytes()), SIDES)
+            small = reading.wait()
         except (FileNotFoundError, EntryFailure):
             continue
         except (BaseError, OSError, ValueError):
@@ -76,7 +79,16 @@ def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Small]:
             if troubles == TROUBLES:
                 return
             continue
-        yield Small(stored, image, data_uri(image, "webp", QUALITY))
+        if small is not None:
+            yield small
+
+
+def _small(store: ObjectStore, stored: Stored) -> Small | None:
+    found = store.get(stored.key)
+    if found.meta["size"] > LARGEST_OBJECT:
+        return None
+    image = shrunk(bytes(found.bytes()), SIDES)
+    return Small(stored, image, data_uri(image, "webp", QUALITY))
 
 
 def shrunk(data: bytes, sides: Size) -> Image.Image:
@@ -100,5 +112,5 @@ def _within(size: Size, sides: Size) -> Size:
 def data_uri(image: Image.Image, kind: str, quality: int) -> str:
     """The image as it stands in the `src` of an `img`."""
     buffer = io.BytesIO()
-    image.save(buffer, kind, quality=quality)
+    image.save(buffer, kind, quality=quality, method=WEBP_METHOD)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -38,11 +38,12 @@ def write_page(store: ObjectStore, summary: Summary, settings: Settings, gathere
 
 def render(page: Page) -> str:
     """The page as HTML. Every text in it is made harmless and escaped, and it may load nothing and run nothing."""
-    return _template().render(page=page)
+    return page_template().render(page=page)
 
 
 @cache
-def _template() -> Template:
+def page_template() -> Template:
+    """The page's template, compiled at the first call."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,

@@ -190,10 +190,9 @@ class Watchdog:
             thread.join(timeout=5 * _TICK)
 
     def _round(self) -> None:
-        while not self._closed.is_set():
+        # Once stopped it keeps going round: an exchange may open its connection a moment later.
+        while not self._closed.wait(_TICK):
             self._cut_due()
-            # Once stopped, keep going round: an exchange may open its connection a moment later.
-            (self._closed if self._stop.is_set() else self._stop).wait(_TICK)
 
     def _cut_due(self) -> None:
         with self._lock:
