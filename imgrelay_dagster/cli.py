@@ -1,12 +1,13 @@
 """The command `imgrelay`: arguments in, exit code out. What a run does is in `launch.py`."""
 
 import argparse
+import atexit
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from imgrelay_dagster import __version__
 from imgrelay_dagster.commands.endings import Endings
@@ -67,26 +68,30 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def program() -> NoReturn:
+    """Be the command, and leave with its exit code.
+
+    Python is not taken down in order, for two reasons: thousands of modules take it a twentieth of a second, and after
+    an interrupt that was handled `python -m` might end by SIGINT whatever the code. CPython takes one that came while a
+    string was executed, as dataclasses and Dagster do when they are imported, for unhandled (`run_eval_code_obj` in its
+    pythonrun.c).
+    """
+    code = main()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # the terminal may have been closed
+            stream.flush()
+    os._exit(code)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
         arguments = build_parser().parse_args(argv)
-        code = _relay(arguments) if arguments.command == "run" else _look(arguments)
+        return _relay(arguments) if arguments.command == "run" else _look(arguments)
     except KeyboardInterrupt:  # at any moment, also while it is prepared to be heard in a better way
         _tell("imgrelay: cancelled")
-        code = CANCELED
-    if code == CANCELED:
-        _let_the_code_count()
-    return code
-
-
-def _let_the_code_count() -> None:
-    """Keep `python -m` from ending by SIGINT, whatever the exit code, after an interrupt that was handled.
-
-    CPython takes one that came while a string was executed, as dataclasses and Dagster do when they are imported, for
-    unhandled until the next string is executed (`run_eval_code_obj` in its pythonrun.c).
-    """
-    exec("")  # nosec B102
+        return CANCELED
 
 
 def _relay(arguments: argparse.Namespace) -> int:
@@ -207,4 +212,4 @@ def _config_file(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -190,7 +190,8 @@ def test_an_interrupt_while_a_string_is_executed_ends_with_the_same_code(tmp_pat
         "import sys\n"
         "from imgrelay_dagster import cli\n"
         "cli._run = lambda *_, **__: exec('raise KeyboardInterrupt')\n"
-        "sys.exit(cli.main(['run', 'http://h/a.jpg']))\n"
+        "sys.argv[1:] = ['run', 'http://h/a.jpg']\n"
+        "cli.program()\n"
     )
     command = [sys.executable, "-m", "interrupted"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)

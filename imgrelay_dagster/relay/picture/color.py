@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from functools import cache
 from typing import Any
 
 from PIL import Image, ImageChops, ImageCms
@@ -14,8 +15,6 @@ PROFILES_KEPT = 16
 _SRGB = ImageCms.createProfile("sRGB")
 _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
 _transforms: BoundedCache[tuple[bytes, str], ImageCms.ImageCmsTransform | None] = BoundedCache(PROFILES_KEPT)
-
-_EIGHT_BITS_OF_SIXTEEN = [round(value / 257) for value in range(65536)]
 
 
 def to_eight_bits(image: Image.Image, png_depth: int | None = None) -> Image.Image:
@@ -86,10 +85,15 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     return max(moved.tobytes()) <= 1
 
 
+@cache
+def _eight_bits_of_sixteen() -> list[int]:
+    return [round(value / 257) for value in range(65536)]
+
+
 def _sixteen_to_eight_bits(image: Image.Image, key: int | None) -> Image.Image:
     """Pillow's own conversion to L clips at 255 where a picture of 16 bits has to be scaled."""
     wide = image.convert("I")
-    gray = wide.point(_EIGHT_BITS_OF_SIXTEEN, "L")
+    gray = wide.point(_eight_bits_of_sixteen(), "L")
     if key is None:
         return gray
     opaque = [255] * 65536
