@@ -122,7 +122,8 @@ def _tell(message: str) -> None:
 def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
     """Settle the environment, launch, tell how it ended.
 
-    Imports are made here: Dagster takes a second and more, in which the terminal shows that something happens.
+    Imports are made here: Dagster takes a second, in which the terminal shows that something happens, and our own
+    modules read the environment as they are loaded.
     """
     from imgrelay_dagster.loading import loading  # noqa: PLC0415
 
@@ -136,13 +137,14 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
             home = settle_dagster_home()
             _allow(form)
             with loading():
-                from imgrelay_dagster.commands.launch import launch  # noqa: PLC0415 - reads the environment settled above
+                from imgrelay_dagster.commands.launch import checked, launch  # noqa: PLC0415
                 from imgrelay_dagster.commands.step_server import step_server  # noqa: PLC0415
                 from imgrelay_dagster.step_storage import make_cheaper  # noqa: PLC0415
 
                 make_cheaper()
+            config = checked(form)
             with step_server(console.still):
-                end = launch(form, home, endings, console)
+                end = launch(config, home, endings, console)
     except RelayError as error:
         raise UsageError(str(error)) from error
     for message in end.errors:

@@ -54,16 +54,25 @@ class End:
     destination: str = ""
 
 
-def launch(form: dict[str, Any], home: Path, endings: Endings, console: Console) -> End:
-    """Run job `relay` with this form.
+def checked(form: dict[str, Any]) -> RelayConfig:
+    """The config of a run with this form, and its template loaded, which processes forked from this one have then too.
 
     Raises:
-        RelayError: the form, or the Dagster instance in `home`, cannot be used; nothing was run.
-        KeyboardInterrupt: a signal came before the run began.
+        RelayError: the form cannot be used.
     """
     # One run, whatever the number of entries: shard runs would wait for a daemon that may not be there.
     config = RelayConfig.checked({**form, "max_entries_per_run": None})
     _check_inputs(config, form)
+    return config
+
+
+def launch(config: RelayConfig, home: Path, endings: Endings, console: Console) -> End:
+    """Run job `relay` with this config.
+
+    Raises:
+        RelayError: the Dagster instance in `home` cannot be used; nothing was run.
+        KeyboardInterrupt: a signal came before the run began.
+    """
     with _open_instance(home) as instance:
         return _Launched(instance, config, endings, console).to_the_end()
 

@@ -4,11 +4,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.url_check import check_url
+from imgrelay_dagster.relay.url_check import HOSTS_KEPT, check_url
 
 __all__ = ["check_key", "check_url", "default_key", "fingerprint"]
 
@@ -21,6 +22,7 @@ MAX_SEGMENT = 250
 
 _MAX_HOST = 100
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|gif|avif|bmp|tiff?|hei[cf]|svg|ico)$", re.IGNORECASE)
 
 
@@ -91,8 +93,7 @@ def fingerprint(
         "output": dict(output),
         "composer": composer_version,
     }
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    return hashlib.sha256(_canonical(parts).encode("ascii")).hexdigest()
 
 
 def _host_and_path(url: str) -> tuple[str, str]:
@@ -104,6 +105,7 @@ def _host_and_path(url: str) -> tuple[str, str]:
         return "", ""
 
 
+@lru_cache(maxsize=HOSTS_KEPT)
 def _ascii(host: str) -> str:
     """The host as DNS knows it. By Python's own IDNA 2003, whose tables never change, so keys never do."""
     try:

@@ -90,6 +90,7 @@ class Planner:
 
     def __init__(self, settings: Settings, templates: TemplateFolder, done: ReceiptIndex, seen: ReceiptIndex) -> None:
         self._settings = settings
+        self._fingerprint = settings.fingerprints()
         self._templates = templates
         self._done = done
         self._seen = seen
@@ -104,12 +105,10 @@ class Planner:
         except EntryFailure as failure:
             return Planned(_failed(replace(record, key=row.key), failure.reason, failure.detail))
         assert record.key is not None
-        claimed = self._seen.get(record.key)
+        claimed = self._seen.claim(record.key, record)
         if claimed is not None and (claimed.url, claimed.fingerprint) != (record.url, record.fingerprint):
             detail = f"line {claimed.line} already claims the key {record.key!r}"
             return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
-        if claimed is None:
-            self._seen.add(record.key, record)
         decided = self._already(record)
         if decided is not None:
             return Planned(decided)
@@ -126,7 +125,7 @@ class Planner:
         return replace(
             record,
             key=row.key or self._settings.default_key(row.url),
-            fingerprint=self._settings.fingerprint(row.url, digest),
+            fingerprint=self._fingerprint(url=row.url, template_digest=digest),
         )
 
     def _already(self, record: Record) -> Record | None:

@@ -108,6 +108,7 @@ class ReceiptIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._empty = True
         self._db = sqlite3.connect(path)
         self._db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
@@ -116,14 +117,24 @@ class ReceiptIndex:
 
     def add(self, identity: str | int, record: Record) -> None:
         """Keep a receipt under its key or line; the latest one stays."""
+        self._empty = False
         self._db.execute(
             "INSERT INTO receipt (id, at, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
             "SET at = excluded.at, record = excluded.record WHERE excluded.at >= receipt.at",
             (identity, record.at or 0.0, record_json.dump_json(record)),
         )
 
+    def claim(self, identity: str, record: Record) -> Record | None:
+        """Keep a record under its key if there is none; return the one that there is."""
+        self._empty = False
+        values = (identity, record_json.dump_json(record))
+        claimed = self._db.execute("INSERT OR IGNORE INTO receipt (id, at, record) VALUES (?, 0, ?)", values)
+        return None if claimed.rowcount else self.get(identity)
+
     def get(self, identity: str | int) -> Record | None:
         """The latest receipt under this key or line."""
+        if self._empty:
+            return None
         row = self._db.execute("SELECT record FROM receipt WHERE id = ?", (identity,)).fetchone()
         return None if row is None else record_json.validate_json(row[0])
 

@@ -1,6 +1,8 @@
 """What a run is told: the engine's side of the run config, every value checked."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 from imgrelay_dagster.relay.compose import COMPOSER_VERSION, Output
 from imgrelay_dagster.relay.download import Limits
@@ -43,11 +45,10 @@ class Settings:
         """The key of an entry that names none."""
         return default_key(url, self.output.extension.removeprefix("."))
 
-    def fingerprint(self, url: str, template_digest: str) -> str:
-        """Digest of everything that decides the output bytes of `url` besides the source itself."""
-        return fingerprint(
-            url=url,
-            template_digest=template_digest,
+    def fingerprints(self) -> Callable[..., str]:
+        """What gives the fingerprint of a `url` with a `template_digest`: all else that decides the output is known."""
+        return partial(
+            fingerprint,
             layout=asdict(self.layout),
             output=asdict(self.output),
             composer_version=str(COMPOSER_VERSION),

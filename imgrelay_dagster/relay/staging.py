@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import obstore
 from obstore.exceptions import BaseError
@@ -37,6 +37,9 @@ class Place:
     start: int
     size: int
     alone: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Place, (self.key, self.start, self.size, self.alone)
 
 
 class Staging:

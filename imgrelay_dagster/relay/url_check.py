@@ -1,6 +1,7 @@
 """Is a URL sound, as far as its text shows."""
 
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from imgrelay_dagster.relay.errors import EntryFailure
@@ -8,6 +9,9 @@ from imgrelay_dagster.relay.outcomes import Reason
 
 MAX_URL = 8192
 """Characters in a URL."""
+
+HOSTS_KEPT = 1024
+"""Hosts whose names are not looked into again: a manifest has few, and many URLs of each."""
 
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,19})://", re.IGNORECASE)
@@ -71,6 +75,7 @@ def _unsound_port(parts: SplitResult) -> str | None:
     return None if sound else "URL port is not a number from 1 to 65535"
 
 
+@lru_cache(maxsize=HOSTS_KEPT)
 def _can_be_looked_up(host: str) -> bool:
     """Whether the resolver takes the name; for others `socket.getaddrinfo` raises UnicodeError."""
     try:

@@ -1,6 +1,7 @@
 """The template picture, loaded once and laid over many images."""
 
 import hashlib
+from functools import lru_cache
 
 from PIL import Image
 
@@ -41,10 +42,10 @@ class Template:
         Raises RelayError naming the template when it cannot be used.
         """
         try:
-            image = open_source(data, TEMPLATE_MAX_PIXELS)
+            image = _decoded(data)
         except EntryFailure as failure:
             raise RelayError(f"template {name!r} cannot be used: {failure.detail}") from failure
-        return cls(name, hashlib.sha256(data).hexdigest(), image.convert("RGBA"))
+        return cls(name, hashlib.sha256(data).hexdigest(), image)
 
     @property
     def size(self) -> Size:
@@ -80,6 +81,12 @@ class Template:
         if opacity < 1:
             layer.putalpha(layer.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
         return layer
+
+
+@lru_cache(maxsize=1)
+def _decoded(data: bytes) -> Image.Image:
+    """The picture in `data` in RGBA, kept for who loads it next: not least a process forked from this one."""
+    return open_source(data, TEMPLATE_MAX_PIXELS).convert("RGBA")
 
 
 def scaled(image: Image.Image, placement: Placement) -> Image.Image:
