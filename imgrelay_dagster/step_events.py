@@ -19,10 +19,10 @@ rounds to start, in which there is none of it to wait for."""
 
 def listen_to_all() -> None:
     """Change it."""
-    child_process_executor._poll_for_event = _Listener().next_event
+    child_process_executor._poll_for_event = Listener().next_event
 
 
-class _Listener:
+class Listener:
     """Asks steps for events in turn.
 
     Dagster gives each step 20 ms to have an event when it asks it for one. So the end of a step and the start of the

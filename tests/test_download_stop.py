@@ -11,6 +11,7 @@ import pytest
 
 from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.web import watchdog
 from imgrelay_dagster.relay.web.hosts import HostTurns
 from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, open_sockets, resolver
 from tests.hostile import HostileOrigin
@@ -96,6 +97,14 @@ def test_a_quick_stream_is_stopped_between_two_pieces() -> None:
     with HostileOrigin() as origin, downloader(stop=stop, max_bytes=10**15, **PATIENT) as download:
         took, ends = stopped_after(download, stop, [origin.url("/endless")])
     assert (ends, took < 1) == ([Stopped], True)
+
+
+def test_closing_does_not_wait_for_the_watchdog_s_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "_TICK", 3600.0)
+    with HostileOrigin(IMAGES) as origin:
+        with downloader() as download:
+            download.fetch(origin.url("/ok.jpg"), Bodies())
+        assert not [thread for thread in threading.enumerate() if thread.name == "watchdog"]
 
 
 def test_once_stopped_nothing_is_begun() -> None:

@@ -1,8 +1,22 @@
 """What counts as permanent: the entries that no later run asks for again."""
 
-import pytest
+import pickle
 
-from imgrelay_dagster.relay.outcomes import PERMANENT_REASONS, TRANSIENT_STATUSES, Outcome, Reason, Record, is_permanent
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgrelay_dagster.relay.outcomes import (
+    PERMANENT_REASONS,
+    TRANSIENT_STATUSES,
+    Outcome,
+    Reason,
+    Record,
+    Seconds,
+    is_permanent,
+)
+from imgrelay_dagster.relay.staging import Place
+from imgrelay_dagster.relay.tasks import Task
 
 
 def failed(reason: Reason, http_status: int | None = None) -> Record:
@@ -36,3 +50,12 @@ def test_the_client_errors_worth_another_request_are_these_three():
 
 def test_an_entry_without_failure_is_not_permanent():
     assert not is_permanent(Record(1, "http://h/a.jpg", outcome=Outcome.UPLOADED))
+
+
+texts, numbers = st.text(max_size=20), st.none() | st.integers(0, 2**53)
+
+
+@given(st.builds(Record), st.builds(Seconds), st.builds(Place, texts, st.integers(0), st.integers(0), st.booleans()))
+def test_what_is_handed_from_step_to_step_arrives_whole(record: Record, seconds: Seconds, place: Place):
+    task = Task("task", (record,), late=(Record(3, "u", seconds=seconds),), places={record.line: place})
+    assert pickle.loads(pickle.dumps(task, protocol=4)) == task

@@ -220,6 +220,16 @@ def test_the_index_keeps_the_latest_receipt(tmp_path: Path):
     assert not (tmp_path / "index.db").exists()
 
 
+def test_a_key_belongs_to_who_claims_it_first(tmp_path: Path):
+    first, second = record(1), record(2)
+    with ReceiptIndex(tmp_path / "index.db") as index:
+        assert index.get("k") is None
+        assert index.claim("k", first) is None
+        assert index.claim("other", second) is None
+        assert index.claim("k", second) == first
+        assert index.get("k") == first
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.none() | st.integers(0, 2**53)
 

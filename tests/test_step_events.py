@@ -1,0 +1,130 @@
+"""How a run's process waits for its steps."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dagster._core.executor import child_process_executor
+from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY, execute_child_process_command
+
+from imgrelay_dagster.step_events import Listener, listen_to_all
+
+context: Any = multiprocessing.get_context("fork")
+
+HANGS = 30.0
+"""Seconds after which something that should not wait at all counts as hanging."""
+
+
+def within(call: Callable[[], Any]) -> Any:
+    """What a call returns, which must not hang."""
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.append(call()), daemon=True)
+    thread.start()
+    thread.join(HANGS)
+    assert got, f"no answer after {HANGS:g} s"
+    return got[0]
+
+
+class Step:
+    """A process that puts each of its words once it is let."""
+
+    def __init__(self, *words: str) -> None:
+        self.queue = context.Queue()
+        self.go = context.Semaphore(0)
+        self.process = context.Process(target=self._tell, args=(words,), daemon=True)
+        self.process.start()
+
+    def _tell(self, words: tuple[str, ...]) -> None:
+        for word in words:
+            self.go.acquire()
+            self.queue.put(word)
+        signal.pause()
+
+    def end(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait that nothing happens in takes for ever, not 20 ms."""
+    monkeypatch.setattr(child_process_executor, "TICK", 10 * HANGS)
+
+
+@pytest.mark.usefixtures("patient")
+def test_silent_steps_do_not_keep_another_waiting():
+    words = [f"word {number}" for number in range(20)]
+    silent, talker, listener = [Step() for _ in range(5)], Step(*words), Listener()
+
+    def listen() -> list[str]:
+        heard: list[str] = []
+        while len(heard) < len(words):
+            for step in (*silent[:3], talker, *silent[3:]):
+                event = listener.next_event(step.process, step.queue)
+                if event is not None:
+                    heard.append(event)
+                    talker.go.release()
+        return heard
+
+    talker.go.release()
+    try:
+        assert within(listen) == words
+    finally:
+        for step in (*silent, talker):
+            step.end()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_step_that_is_being_started_is_not_waited_for_by_the_others():
+    """Dagster asks it for nothing yet, and starts it in the same rounds in which it asks the others."""
+    silent, listener = Step(), Listener()
+    try:
+        assert within(lambda: [listener.next_event(silent.process, silent.queue) for _ in range(3)]) == [None] * 3
+    finally:
+        silent.end()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_step_that_has_ended_is_not_waited_for():
+    ended, talker, listener = Step(), Step("word"), Listener()
+    ended.end()
+    try:
+        assert within(lambda: listener.next_event(ended.process, ended.queue)) == PROCESS_DEAD_AND_QUEUE_EMPTY
+        ended.queue.close()
+        talker.go.release()
+
+        def listen() -> str:
+            while (word := listener.next_event(talker.process, talker.queue)) is None:
+                pass
+            return word
+
+        assert within(listen) == "word"
+    finally:
+        talker.end()
+
+
+def test_what_a_killed_step_told_before_is_heard():
+    step, listener = Step("one", "two"), Listener()
+    for _ in range(2):
+        step.go.release()
+    while step.go.get_value() or not step.queue._reader.poll(1):
+        pass
+    step.end()
+    heard = []
+    while (event := listener.next_event(step.process, step.queue)) != PROCESS_DEAD_AND_QUEUE_EMPTY:
+        heard += [event] if event else []
+    assert heard[:1] == ["one"]
+
+
+def test_dagster_listens_that_way():
+    from imgrelay_dagster import executors  # noqa: F401 - which changes it
+
+    assert "_poll_for_event" in execute_child_process_command.__code__.co_names
+    poll: Any = child_process_executor._poll_for_event
+    assert isinstance(poll.__self__, Listener)
+    listen_to_all()
+    assert child_process_executor._poll_for_event is not poll
