@@ -4,6 +4,7 @@ It changes a library at run time, in each process that loads our executors; only
 """
 
 import queue
+import threading
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -22,8 +23,8 @@ def listen_to_all() -> None:
     child_process_executor._poll_for_event = Listener().next_event
 
 
-class Listener:
-    """Asks steps for events in turn.
+class Listener(threading.local):
+    """Asks the steps of a thread's run for events in turn.
 
     Dagster gives each step 20 ms to have an event when it asks it for one. So the end of a step and the start of the
     next one, which take it half a dozen rounds, wait a tenth of a second for each step that is silent meanwhile: on 32

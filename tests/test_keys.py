@@ -148,6 +148,9 @@ def test_default_key_refuses_an_extension_that_is_none(extension: str) -> None:
         ("a/b#1", "unfinished"),
         ("a#20/b", "unfinished"),
         ("#0", "unfinished"),
+        ("A|", "drive"),
+        ("a/z:", "drive"),
+        ("a/0b|", "drive"),
         ("é" * 513, "1 to 1,024"),
         ("é" * 126, "250 bytes"),
         ("a/" + "b" * 251, "250 bytes"),
@@ -168,6 +171,9 @@ ACCEPTED = [
     "a/_relay/b",
     "a#b",
     "a#1b",
+    "C:/D|/x",
+    "C:.jpg",
+    "é:",
     "#",
     "caf\u00e9/cafe\u0301",
     "日本/\U0001f600.png",
@@ -200,7 +206,7 @@ def test_accepted_keys_are_stored_under_their_own_name(key: str) -> None:
 segment = st.one_of(
     st.text(alphabet=st.characters(categories=None), max_size=12),
     st.text(alphabet="aA.#%/\\0129_~ é\u0301*?", max_size=12),
-    st.sampled_from([".", "..", "_relay", "#1", "%2e%2e", "x" * 250]),
+    st.sampled_from([".", "..", "_relay", "#1", "%2e%2e", "x" * 250, "A|", "b:"]),
 )
 
 

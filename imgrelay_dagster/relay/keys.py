@@ -22,6 +22,7 @@ MAX_SEGMENT = 250
 
 _MAX_HOST = 100
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_DRIVE = re.compile(r"[A-Za-z][:|]\Z")  # obstore makes file: URLs of keys, and the URL standard knows drives
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|gif|avif|bmp|tiff?|hei[cf]|svg|ico)$", re.IGNORECASE)
 
@@ -56,7 +57,8 @@ def check_key(key: str) -> None:
     Raises:
         EntryFailure: `invalid_entry`, when the key is not relative, has an empty, `.` or `..` segment, holds
             a backslash, a control character or half a surrogate pair, is over 1,024 bytes or 250 a segment,
-            lies below `_relay` in any case, or has a segment ending in `#` and digits (obstore's own files).
+            lies below `_relay` in any case, ends in a drive such as `C:`, or has a segment ending in `#` and digits
+            (obstore's own files).
     """
     why = _unsafe(key)
     if why:
@@ -133,6 +135,8 @@ def _unsafe(key: str) -> str | None:
     segments = key.split("/")
     if segments[0].casefold() == "_relay":
         return "lies below _relay, where results are kept"
+    if _DRIVE.search(key):
+        return f"ends in {key[-2:]!r}, which a folder's store takes for a drive; add an extension"
     return next((why for why in map(_unsafe_segment, segments) if why), None)
 
 

@@ -121,9 +121,9 @@ class ReceiptWriter:
         if error is None:
             try:
                 self.flush()
-            except Exception:
+            except RelayError:
                 raise
-            except BaseException:  # interrupted in the wait
+            except BaseException:  # interrupted: inside a Condition, CPython 3.11 makes a RuntimeError of it
                 self._put_last()
                 raise
         else:
