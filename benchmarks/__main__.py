@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.arena import Arena
+from benchmarks.arena import SLOTS, Arena
 from benchmarks.cases import CASES, OURS
 from benchmarks.figures import Figures
 
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="all cases")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured; the median counts")
     parser.add_argument("--only", action="append", metavar="WHO", help=f"measure this contender only, such as {OURS!r}")
+    parser.add_argument("--slots", type=int, default=SLOTS, help="steps at once, and processes of the bare engine")
     parser.add_argument("--scratch", type=Path, default=FOLDER, help="where pictures, servers and runs lie")
     parser.add_argument("--save", type=Path, default=FOLDER / "figures.json", help="where the figures go")
     given = parser.parse_args()
@@ -32,7 +33,7 @@ def main() -> None:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
     chosen = [known[name] for name in given.cases] or [case for case in CASES if given.all or case.quick]
     found: list[Figures] = []
-    with Arena(given.scratch) as arena:
+    with Arena(given.scratch, given.slots) as arena:
         for case in chosen:
             for number in range(given.rounds):
                 for by in (OURS, *case.rivals):

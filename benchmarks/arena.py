@@ -19,7 +19,7 @@ from imgrelay_dagster.demo.seaweed import SeaweedFS
 
 ROOT = Path(__file__).parent.parent
 SLOTS = max(2, len(os.sched_getaffinity(0)))
-"""Steps at once, and processes of the bare engine: imgrelay's own default."""
+"""imgrelay's own default of steps at once."""
 
 VOLUMES = 4096
 """Megabytes to each of the store's files: with small ones its change from one to the next shows in the figures."""
@@ -29,10 +29,15 @@ _FRAME = ROOT / "imgrelay_dagster" / "templates" / "frame.png"
 
 
 class Arena:
-    """Everything that the measured commands need, between `with` and its end. Pictures are kept for the next time."""
+    """Everything that the measured commands need, between `with` and its end. Pictures are kept for the next time.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        slots: steps at once, and processes of the bare engine.
+    """
+
+    def __init__(self, folder: Path, slots: int = SLOTS) -> None:
         self.folder = folder.absolute()
+        self.slots = slots
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -82,7 +87,9 @@ class Arena:
             rows=event_rows(run.home) if dagster else None,
             stopping=seen.stopping,
             inside=run_seconds(run.home) if dagster else told.get("seconds"),
-            split=split_of(run.home, began=seen.began, ended=seen.began + seen.wall, slots=SLOTS) if dagster else {},
+            split=split_of(run.home, began=seen.began, ended=seen.began + seen.wall, slots=self.slots)
+            if dagster
+            else {},
         )
         shutil.rmtree(folder)
         return figures
@@ -134,16 +141,17 @@ class Run:
 
     def command(self, by: str) -> list[str | Path]:
         """What to run."""
-        address, form = f"s3://{_BUCKET}/{self._prefix}", self._case.format
+        address, form, slots = f"s3://{_BUCKET}/{self._prefix}", self._case.format, self._arena.slots
         match by:
             case _ if by == OURS:
                 program = [sys.executable, "-m", "imgrelay_dagster.cli", "run", "--json", "--dataset", "bench"]
+                program += ["--max-concurrent", str(slots)]
                 return [*program, "--manifest", self._manifest, "--destination", address, "--format", form]
             case _ if by == BARE:
-                program = [sys.executable, "-m", "benchmarks.bare", "--processes", str(SLOTS), "--format", form]
+                program = [sys.executable, "-m", "benchmarks.bare", "--processes", str(slots), "--format", form]
                 return [*program, self._manifest, address, self._staging]
             case _ if by == GO:
-                program = [self._arena.yardstick(), "-composers", str(SLOTS), "-frame", _FRAME, "-bucket", _BUCKET]
+                program = [self._arena.yardstick(), "-composers", str(slots), "-frame", _FRAME, "-bucket", _BUCKET]
                 return [*program, "-prefix", self._prefix, "-manifest", self._manifest]
         assert by == NAIVE
         return [sys.executable, "-m", "benchmarks.naive", self._manifest, _BUCKET, self._prefix]

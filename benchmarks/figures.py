@@ -60,7 +60,7 @@ def run_seconds(home: Path) -> float:
     return (times[-1] - times[0]).total_seconds()
 
 
-def split_of(home: Path, *, began: float, ended: float, slots: int) -> dict[str, float]:
+def split_of(home: Path, began: float, ended: float, *, slots: int) -> dict[str, float]:
     """Wall seconds of the newest run of an instance: `planning`, `stages`, `report`, and `dagster`, which is the rest.
 
     `stages` is what the download, compose and upload steps took inside their ops, shared over the `slots` they run in;
