@@ -11,13 +11,13 @@ import threading
 import time
 import uuid
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from imgrelay_dagster.relay import stages
 from imgrelay_dagster.relay.compose import Format, Output
 from imgrelay_dagster.relay.download import Downloader
-from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.outcomes import Record, Stage
 from imgrelay_dagster.relay.plan import plan_run
 from imgrelay_dagster.relay.progress import Note, StepProgress
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
@@ -28,7 +28,7 @@ from imgrelay_dagster.relay.sources import open_manifest
 from imgrelay_dagster.relay.stages import Bench
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import S3Settings, open_store
-from imgrelay_dagster.relay.tasks import Task
+from imgrelay_dagster.relay.tasks import LARGEST_TASK, Task, cut
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.web.addresses import AddressGuard
 
@@ -63,17 +63,18 @@ def main() -> None:
         store = open_store(settings.destination, _s3())
         rows = open_manifest(given.manifest, open_store)
         plan = plan_run(rows, settings, run_id=RUN_ID, store=store, templates=_templates(), scratch=Path(folder))
-        for _ in pool.imap_unordered(relay, ((task, settings, given.scratch) for task in plan.tasks())):
-            pass
+        work = partial(relay, settings=settings, scratch=given.scratch)
+        late = [record for records in pool.imap_unordered(work, plan.tasks()) for record in records]
+        for task in cut(late, LARGEST_TASK):
+            work(replace(task, name=f"late_{task.name}"), last_chance=True)
     summary = write_results(store, settings.dataset, run_id=RUN_ID, seconds=time.time() - began)
     _staging(given.scratch).clear()
     assert summary is not None
     print(summary_json.dump_json(summary).decode())
 
 
-def relay(work: tuple[Task, Settings, str]) -> None:
-    """All three stages of one task."""
-    task, settings, scratch = work
+def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = False) -> tuple[Record, ...]:
+    """All three stages of one task; what was set aside."""
     store, stop = open_store(settings.destination, _s3()), threading.Event()
     for stage in Stage:
         name = f"{stage.value}-{task.name}"
@@ -83,11 +84,12 @@ def relay(work: tuple[Task, Settings, str]) -> None:
             bench = Bench(settings, staging, receipts, progress, stop)
             if stage is Stage.DOWNLOAD:
                 with Downloader(settings.limits, AddressGuard(["127.0.0.1"]), stop=stop) as downloader:
-                    task = stages.download(task, bench, downloader, last_chance=True)
+                    task = stages.download(task, bench, downloader, last_chance=last_chance)
             elif stage is Stage.COMPOSE:
                 task = stages.compose_task(task, bench, _templates())
             else:
                 task = stages.upload(task, bench, store)
+    return task.late
 
 
 def _staging(scratch: str) -> Staging:
