@@ -10,13 +10,14 @@ import boto3.session
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster._utils.cached_method import cached_method
+from dagster_aws.s3 import S3PickleIOManager, S3Resource
+from dagster_aws.s3.io_manager import PickledObjectS3IOManager
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from pydantic import Field
 from upath import UPath
 
-from imgrelay_dagster.loading import without_components
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.inbox_files import Listed
@@ -35,10 +36,6 @@ from imgrelay_dagster.relay.stores import (
 )
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.web.addresses import AddressGuard
-
-with without_components("dagster_aws"):
-    from dagster_aws.s3 import S3PickleIOManager, S3Resource
-    from dagster_aws.s3.io_manager import PickledObjectS3IOManager
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -27,8 +27,7 @@ class Listener(threading.local):
     """Asks the steps of a thread's run for events in turn.
 
     Dagster gives each step 20 ms to have an event when it asks it for one. So the end of a step and the start of the
-    next one, which take it half a dozen rounds, wait a tenth of a second for each step that is silent meanwhile: on 32
-    cores three seconds.
+    next one, which take it several rounds, wait some 75 ms for each step that is silent meanwhile.
     """
 
     def __init__(self) -> None:

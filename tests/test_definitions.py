@@ -107,22 +107,3 @@ def test_a_step_process_finds_everything_loaded(home: Path, monkeypatch: pytest.
         dg.execute_job(dg.reconstructable(looking_job), instance, raise_on_error=True) as result,
     ):
         assert result.output_for_node("look_around") == []
-
-
-def test_an_integration_s_components_are_loaded_when_somebody_asks_for_one():
-    """They take a tenth of the time that a command needs to start."""
-    asking = (
-        "import sys, imgrelay_dagster.resources, dagster_aws\n"
-        "print('dagster_aws.components' in sys.modules, hasattr(dagster_aws, 'nothing'))\n"
-        "from dagster_aws import S3ResourceComponent\n"
-        "from dagster_aws.components import S3ResourceComponent as again\n"
-        "print(S3ResourceComponent.__module__, S3ResourceComponent is again)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", asking], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "False False\ndagster_aws.components.s3 True\n"
-
-
-def test_an_integration_that_is_loaded_already_stays_as_it_is():
-    asking = "import dagster_aws, imgrelay_dagster.resources; print(dagster_aws.S3ResourceComponent.__name__)"
-    done = subprocess.run([sys.executable, "-c", asking], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "S3ResourceComponent\n"
