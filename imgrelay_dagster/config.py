@@ -1,7 +1,7 @@
 """The run config: every field with default, bounds, unit and description.
 
 This is the edge where people's input is checked. The engine gets `Settings` made from it and nothing else. How the
-form is shown in the launchpad and spread over the ops is in `forms.py`.
+form is shown in the launchpad and reaches the ops is in `forms.py`.
 """
 
 import difflib
@@ -119,7 +119,7 @@ class ShardConfig(dg.Config):
 
 
 class RelayOptions(dg.Config):
-    """What every op of a run is told."""
+    """What a run is told beside where its URLs come from."""
 
     dataset: str | None = Field(
         None,

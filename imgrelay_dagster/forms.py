@@ -1,4 +1,4 @@
-"""The forms of the launchpad: one flat form for each way to launch, spread over the graph's ops."""
+"""The forms of the launchpad: one flat form for each way to launch, given to op `plan`."""
 
 from typing import Any, TypeVar
 
@@ -21,14 +21,14 @@ once stands in the launchpad's own `execution` section, which a form of a graph-
 
 
 def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
-    """Spread the flat form of job `relay` over the ops and the executor.
+    """Share the flat form of job `relay` between `plan` and the executor.
 
     Raises:
         DagsterUserCodeProcessError: a value is refused.
     """
     checked = _checked(RelayConfig, form)
     return {
-        "ops": _spread(checked),
+        "ops": _ops(checked.model_dump()),
         "execution": {"config": {"max_concurrent": checked.max_concurrent}},
         # Everything is in the event log; on the console of a server or a command line it would be noise.
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -36,13 +36,13 @@ def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def day_run_config(form: dict[str, Any]) -> dict[str, Any]:
-    """Spread the flat form of a daily drop over the ops. Manifest and dataset follow from the run's partition.
+    """Give the flat form of a daily drop to `plan`. Manifest and dataset follow from the run's partition.
 
     Raises:
         DagsterUserCodeProcessError: a value is refused.
     """
     options = _checked(RelayOptions, form)
-    return _spread(RelayConfig(**{**options.model_dump(), "manifest": None}))
+    return _ops({**options.model_dump(), "manifest": None})
 
 
 def _checked(kind: type[Options], form: dict[str, Any]) -> Options:
@@ -53,12 +53,9 @@ def _checked(kind: type[Options], form: dict[str, Any]) -> Options:
         raise _refusal(str(error)) from None
 
 
-def _spread(config: RelayConfig) -> dict[str, Any]:
-    """What each op is given: only `plan` the URLs, so that thousands of pasted lines are not parsed in every step."""
-    values = config.model_dump()
-    options = {name: values[name] for name in RelayOptions.model_fields}
-    ops = {name: {"config": options} for name in ("download", "compose", "upload", "report")}
-    return {"plan": {"config": values}, **ops}
+def _ops(config: dict[str, Any]) -> dict[str, Any]:
+    """What the ops are given: only `plan` anything, which hands the settings on."""
+    return {"plan": {"config": config}}
 
 
 def _refusal(sentence: str) -> DagsterUserCodeProcessError:

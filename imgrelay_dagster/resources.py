@@ -1,5 +1,6 @@
 """What ops are given: the HTTP client, the template folder and the stores. The one place where they are built."""
 
+import functools
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -198,6 +199,12 @@ def _s3_settings(s3: S3Resource) -> S3Settings:
     return _SETTINGS[identity]
 
 
+@functools.cache
+def boto_session(profile: str | None) -> boto3.session.Session:
+    """boto3's session, one a process; a process forked once there is one has it too."""
+    return boto3.session.Session(profile_name=profile)
+
+
 def _make_s3_settings(s3: S3Resource) -> S3Settings:
     settings = S3Settings(
         endpoint_url=s3.endpoint_url,
@@ -209,7 +216,7 @@ def _make_s3_settings(s3: S3Resource) -> S3Settings:
     )
     if settings.access_key_id or settings.unsigned:
         return settings
-    session = boto3.session.Session(profile_name=s3.profile_name)
+    session = boto_session(s3.profile_name)
     if session.get_credentials() is None:
         raise RelayError(
             "no S3 credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run "

@@ -8,7 +8,7 @@ import threading
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY
@@ -16,6 +16,10 @@ from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE
 ROUNDS = 4
 """Times that all steps are asked for an event, and have none, before they are waited for. A step takes Dagster three
 rounds to start, in which there is none of it to wait for."""
+
+TICK = 0.1
+"""Seconds that a wait takes at most, for between two of them Dagster sees whether the run is being cancelled. Its own
+20 ms, with nothing to hear in nearly all of them, took a run's process 3 % of a core."""
 
 
 def listen_to_all() -> None:
@@ -31,15 +35,15 @@ class Listener(threading.local):
     """
 
     def __init__(self) -> None:
-        self._queues: WeakSet[Any] = WeakSet()
+        self._steps: WeakKeyDictionary[Any, BaseProcess] = WeakKeyDictionary()  # by their queues
         self._silent = 0  # answers without an event since the last one with one
 
     def next_event(self, process: BaseProcess, event_queue: Any) -> Any:
         """A step's next event; None where it has none yet, though another may have."""
-        self._queues.add(event_queue)
-        readers = [each._reader for each in self._queues if not each._closed]
-        if self._silent >= ROUNDS * len(readers):
-            wait(readers, child_process_executor.TICK)
+        self._steps[event_queue] = process
+        heard = [(each._reader, step.sentinel) for each, step in self._steps.items() if not each._closed]
+        if self._silent >= ROUNDS * len(heard):
+            wait([source for sources in heard for source in sources], TICK)
         alive = process.is_alive()  # asked first: what it told before its end is in the queue
         try:
             event = event_queue.get(block=False)

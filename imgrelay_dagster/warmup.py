@@ -8,16 +8,14 @@ made and no thread is left behind: none would survive the fork.
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 
-import boto3.session
 import dagster as dg
 
-from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.relay.page.facts import versions_facts
 from imgrelay_dagster.relay.page.write import page_template
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.web.connections import tls_context
-from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, boto_session, build_resources
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -31,14 +29,12 @@ def cut_nothing() -> Iterator[dg.DynamicOutput[Task]]:
 @dg.op(retry_policy=dg.RetryPolicy(max_retries=1))
 def relay_nothing(
     context: dg.OpExecutionContext,
-    config: RelayOptions,
     stores: StoresResource,
     http: HttpResource,
     templates: TemplatesResource,
     task: Task,
 ) -> Task:
     """What the stages do before their first entry."""
-    config.settings()
     templates.open()
     _ = stores.staging_address, http.allowed_hosts
     context.add_output_metadata({"entries": 0})
@@ -61,7 +57,7 @@ def warm_up() -> None:
     tls_context()
     page_template()
     versions_facts()
-    boto3.session.Session()
+    boto_session(None)
     for job in defs.get_repository_def().get_all_jobs():
         _ = job.run_config_schema
     with TemporaryDirectory(prefix="imgrelay-") as folder, dg.DagsterInstance.ephemeral() as instance:

@@ -101,10 +101,10 @@ def test_what_the_command_line_names_is_allowed_for_its_run(tmp_path: Path, monk
     assert RelayConfig.checked({**URLS, "destination": str(elsewhere)}).destination == str(elsewhere)
 
 
-def test_only_plan_is_given_the_urls():
+def test_only_plan_is_given_a_config():
     mapped = relay_run_config(URLS)
-    given = {name for name, op in mapped["ops"].items() if "urls" in op["config"]}
-    assert given == {"plan"}
+    assert set(mapped["ops"]) == {"plan"}
+    assert mapped["ops"]["plan"]["config"]["urls"] == URLS["urls"]
     assert mapped["execution"]["config"]["max_concurrent"] >= 2
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from imgrelay_dagster.executors import PRELOAD, relay_executor
+from imgrelay_dagster.resources import boto_session
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,6 +79,8 @@ def look_around() -> list[str]:
     found = "imgrelay_dagster.preload" in sys.modules
     if not found:
         return ["imgrelay_dagster.preload was not preloaded"]
+    if not boto_session.cache_info().currsize:
+        return ["no session of boto3 was made before the fork"]
     preload = sys.modules["imgrelay_dagster.preload"]
     heavy = ("dagster", "sqlalchemy", "alembic", "PIL", "boto3", "botocore", "obstore", "requests", "imgrelay_dagster")
     return sorted(name for name in set(sys.modules) - preload.LOADED if name.startswith(heavy))

@@ -286,7 +286,7 @@ def held_step(folder: Path, instance: dg.DagsterInstance, shard: ShardConfig | N
     """A step of a run of dataset `birds`."""
     stores = StoresResource(s3=S3Resource(), staging_address=str(folder / "staging"))
     options = RelayOptions(dataset="birds", destination=str(folder / "out"), shard=shard)
-    return Step(dg.build_op_context(instance=instance), options, stores)
+    return Step(dg.build_op_context(instance=instance), options.settings(), stores)
 
 
 def test_a_shard_waits_for_its_dataset_and_any_other_run_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,6 +11,7 @@ import pytest
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY, execute_child_process_command
 
+from imgrelay_dagster import step_events
 from imgrelay_dagster.step_events import Listener, listen_to_all
 
 context: Any = multiprocessing.get_context("fork")
@@ -51,8 +52,8 @@ class Step:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait that nothing happens in takes for ever, not 20 ms."""
-    monkeypatch.setattr(child_process_executor, "TICK", 10 * HANGS)
+    """A wait that nothing happens in takes for ever, not 0.1 s."""
+    monkeypatch.setattr(step_events, "TICK", 10 * HANGS)
 
 
 @pytest.mark.usefixtures("patient")
@@ -105,6 +106,24 @@ def test_a_step_that_has_ended_is_not_waited_for():
         assert within(listen) == "word"
     finally:
         talker.end()
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_end_of_a_step_ends_the_wait():
+    silent, killed, listener = Step(), Step(), Listener()
+
+    def listen() -> bool:
+        while listener.next_event(killed.process, killed.queue) != PROCESS_DEAD_AND_QUEUE_EMPTY:
+            assert listener.next_event(silent.process, silent.queue) is None
+        return True
+
+    later = threading.Timer(0.5, killed.end)
+    later.start()
+    try:
+        assert within(listen)
+    finally:
+        later.join()
+        silent.end()
 
 
 def test_what_a_killed_step_told_before_is_heard():

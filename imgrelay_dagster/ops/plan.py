@@ -14,7 +14,7 @@ from imgrelay_dagster.config import RelayConfig
 from imgrelay_dagster.housekeeping import is_over
 from imgrelay_dagster.lost_runs import run_process
 from imgrelay_dagster.ops.sources import source_of
-from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failures
+from imgrelay_dagster.ops.workbench import Assignment, RunGuard, Step, priority, run_failures, run_settings
 from imgrelay_dagster.placement import steps_leave_this_host
 from imgrelay_dagster.relay.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
@@ -23,7 +23,6 @@ from imgrelay_dagster.relay.lock import DatasetHeld, release, take
 from imgrelay_dagster.relay.plan import check_destination, plan_run
 from imgrelay_dagster.relay.progress import PLAN_NOTE, Note, StepProgress
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 from imgrelay_dagster.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
 
@@ -35,6 +34,7 @@ WAIT = 2.0
 class Planned:
     """What `report` is told of the plan. `shards`: into how many runs this one was cut, 0 if it does everything."""
 
+    settings: Settings
     entries: int
     tasks: int
     shards: int = 0
@@ -42,7 +42,7 @@ class Planned:
 
 @dg.op(
     ins={"day_manifest": dg.In(dg.Nothing, description="Daily drops only: the day's manifest, as an asset.")},
-    out={"planned": dg.Out(Planned), "tasks": dg.DynamicOut(Task)},
+    out={"planned": dg.Out(Planned), "tasks": dg.DynamicOut(Assignment)},
     tags=priority(4),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
 )
@@ -51,15 +51,16 @@ def plan(
     config: RelayConfig,
     stores: StoresResource,
     templates: TemplatesResource,
-) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[Task]]:
+) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[Assignment]]:
     """Check template and destination, plan the run, and yield one task for each chain of steps.
 
     With too much left to do for one run, ask for shard runs and yield no task.
     """
     began = time.time()
-    step = Step(context, config, stores)
     with run_failures():
-        settings, source = step.settings, source_of(step, config)
+        settings = run_settings(context, config)
+        step = Step(context, settings, stores)
+        source = source_of(step, config)
         context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
     with run_failures(), _dataset_held(step), TemporaryDirectory(prefix="imgrelay-") as scratch:
         store = stores.open(settings.destination)
@@ -83,9 +84,9 @@ def plan(
         tasks = 0
         for task in made.tasks():
             tasks += 1
-            yield dg.DynamicOutput(task, mapping_key=task.name, output_name="tasks")
+            yield dg.DynamicOutput(Assignment(task, settings), mapping_key=task.name, output_name="tasks")
         yield dg.Output(
-            Planned(made.entries, tasks, made.shards),
+            Planned(settings, made.entries, tasks, made.shards),
             output_name="planned",
             metadata={
                 "entries": made.entries,

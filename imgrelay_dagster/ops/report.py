@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import dagster as dg
 
-from imgrelay_dagster.config import RelayOptions
 from imgrelay_dagster.housekeeping import counts_tag, joined_summary
 from imgrelay_dagster.ops.plan import Planned
 from imgrelay_dagster.ops.showing import (
@@ -38,7 +37,6 @@ from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesRe
 )
 def report(
     context: dg.OpExecutionContext,
-    config: RelayOptions,
     stores: StoresResource,
     http: HttpResource,
     templates: TemplatesResource,
@@ -49,13 +47,13 @@ def report(
 
     Always the run's last step: a failure raised here leaves nothing undone.
     """
-    step = Step(context, config, stores)
+    settings = planned.settings
+    step = Step(context, settings, stores)
     with run_failures():
         guard = RunGuard(step)
         guard.check()
     late = list(relay_late(step, http, templates, tallies))
     with run_failures():
-        settings = step.settings
         store = stores.open(settings.destination)
         seconds = time.time() - _started(context)
         dataset, run_id = settings.dataset, context.run_id

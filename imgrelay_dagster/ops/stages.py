@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 import dagster as dg
 
-from imgrelay_dagster.config import RelayOptions
-from imgrelay_dagster.ops.workbench import Step, priority, workbench
+from imgrelay_dagster.ops.workbench import Assignment, Step, priority, workbench
 from imgrelay_dagster.relay import stages
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
 from imgrelay_dagster.relay.tasks import LARGEST_TASK, Task, cut
@@ -31,32 +30,24 @@ class TaskTally:
 
 @dg.op(tags=priority(1), retry_policy=_AGAIN)
 def download(
-    context: dg.OpExecutionContext,
-    config: RelayOptions,
-    stores: StoresResource,
-    http: HttpResource,
-    task: Task,
-) -> Task:
+    context: dg.OpExecutionContext, stores: StoresResource, http: HttpResource, assigned: Assignment
+) -> Assignment:
     """Fetch every image of the task into staging."""
-    return _download(Step(context, config, stores), http, task)
+    return replace(assigned, task=_download(Step(context, assigned.settings, stores), http, assigned.task))
 
 
 @dg.op(tags=priority(2), retry_policy=_AGAIN)
 def compose(
-    context: dg.OpExecutionContext,
-    config: RelayOptions,
-    stores: StoresResource,
-    templates: TemplatesResource,
-    task: Task,
-) -> Task:
+    context: dg.OpExecutionContext, stores: StoresResource, templates: TemplatesResource, assigned: Assignment
+) -> Assignment:
     """Lay the template over every image of the task."""
-    return _compose(Step(context, config, stores), templates, task)
+    return replace(assigned, task=_compose(Step(context, assigned.settings, stores), templates, assigned.task))
 
 
 @dg.op(tags=priority(3), retry_policy=_AGAIN)
-def upload(context: dg.OpExecutionContext, config: RelayOptions, stores: StoresResource, task: Task) -> TaskTally:
+def upload(context: dg.OpExecutionContext, stores: StoresResource, assigned: Assignment) -> TaskTally:
     """Store every composed image of the task under its key."""
-    return _upload(Step(context, config, stores), task)
+    return _upload(Step(context, assigned.settings, stores), assigned.task)
 
 
 def relay_late(

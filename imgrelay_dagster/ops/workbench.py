@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from multiprocessing import parent_process
 from uuid import uuid4
 
@@ -56,22 +55,39 @@ def priority(number: int) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Step:
-    """What every op is given by Dagster."""
+    """What every op works with: its context, the run's settings, the stores."""
 
     context: dg.OpExecutionContext
-    options: RelayOptions
+    settings: Settings
     stores: StoresResource
-
-    @cached_property
-    def settings(self) -> Settings:
-        """The run's settings; for a daily drop those of its day."""
-        settings = self.options.settings()
-        return settings if self.day is None else replace(settings, dataset=day_dataset(self.day))
 
     @property
     def day(self) -> str | None:
         """The day whose manifest this run relays, where it is a partition of a daily drop."""
-        return self.context.partition_key if self.context.has_partition_key else None
+        return day_of(self.context)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A task and its run's settings: what `plan` hands out, and one stage to the next.
+
+    Only `plan` has a config. Dagster checks all of a run's config twice in each step, so what five ops are given costs
+    each step five times as much.
+    """
+
+    task: Task
+    settings: Settings
+
+
+def day_of(context: dg.OpExecutionContext) -> str | None:
+    """The day that a run is a partition for, if it is for one."""
+    return context.partition_key if context.has_partition_key else None
+
+
+def run_settings(context: dg.OpExecutionContext, options: RelayOptions) -> Settings:
+    """The settings of a run with these options; for a daily drop those of its day."""
+    settings, day = options.settings(), day_of(context)
+    return settings if day is None else replace(settings, dataset=day_dataset(day))
 
 
 class RunGuard:
@@ -86,7 +102,8 @@ class RunGuard:
         self._instance = step.context.instance
         self._run_id = step.context.run_id
         self._dataset = settings.dataset
-        self._store = step.stores.open_brief(settings.destination)
+        self._stores = step.stores
+        self._destination = settings.destination
         self._staging = step.stores.staging(self._run_id)
         self._due = 0.0
         self._renewal = time.monotonic() + RENEW_INTERVAL
@@ -113,14 +130,18 @@ class RunGuard:
             raise RelayError(halted.decode())
         if time.monotonic() >= self._renewal and (self._renewing is None or self._renewing.over):
             self._renewal = time.monotonic() + RENEW_INTERVAL
-            self._renewing = Background(lambda: renew(self._store, self._dataset, self._run_id))
+            self._renewing = Background(lambda: renew(self._store(), self._dataset, self._run_id))
 
     def let_go(self) -> None:
         """Release the dataset, once no renewal of the hold is under way any more."""
         if self._renewing is not None:
             with suppress(TimeoutError):
                 self._renewing.wait(limit=RENEWAL_LIMIT)
-        release(self._store, self._dataset, self._run_id)
+        release(self._store(), self._dataset, self._run_id)
+
+    def _store(self) -> ObjectStore:
+        """Opened when needed, which in most steps it never is: that alone reads all of the system's certificates."""
+        return self._stores.open_brief(self._destination)
 
     def _halted(self) -> bytes | None:
         with suppress(RelayError):  # staging that is away for a moment; if for longer, the images meet it too
