@@ -1,6 +1,5 @@
 """What ops are given: the HTTP client, the template folder and the stores. The one place where they are built."""
 
-import functools
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -199,9 +198,13 @@ def _s3_settings(s3: S3Resource) -> S3Settings:
     return _SETTINGS[identity]
 
 
-@functools.cache
-def boto_session(profile: str | None) -> boto3.session.Session:
-    """boto3's session, one a process; a process forked once there is one has it too."""
+spare_sessions: list[boto3.session.Session] = []
+"""boto3's sessions that nobody has used yet: one made before a fork is there in each process that is forked."""
+
+
+def _session(profile: str | None) -> boto3.session.Session:
+    if profile is None and spare_sessions:
+        return spare_sessions.pop()
     return boto3.session.Session(profile_name=profile)
 
 
@@ -216,7 +219,7 @@ def _make_s3_settings(s3: S3Resource) -> S3Settings:
     )
     if settings.access_key_id or settings.unsigned:
         return settings
-    session = boto_session(s3.profile_name)
+    session = _session(s3.profile_name)
     if session.get_credentials() is None:
         raise RelayError(
             "no S3 credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run "

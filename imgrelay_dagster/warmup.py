@@ -8,6 +8,7 @@ made and no thread is left behind: none would survive the fork.
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 
+import boto3.session
 import dagster as dg
 
 from imgrelay_dagster.definitions import defs
@@ -15,7 +16,7 @@ from imgrelay_dagster.relay.page.facts import versions_facts
 from imgrelay_dagster.relay.page.write import page_template
 from imgrelay_dagster.relay.tasks import Task
 from imgrelay_dagster.relay.web.connections import tls_context
-from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, boto_session, build_resources
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources, spare_sessions
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -57,7 +58,7 @@ def warm_up() -> None:
     tls_context()
     page_template()
     versions_facts()
-    boto_session(None)
+    spare_sessions.append(boto3.session.Session())
     for job in defs.get_repository_def().get_all_jobs():
         _ = job.run_config_schema
     with TemporaryDirectory(prefix="imgrelay-") as folder, dg.DagsterInstance.ephemeral() as instance:

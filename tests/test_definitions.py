@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from imgrelay_dagster.executors import PRELOAD, relay_executor
-from imgrelay_dagster.resources import boto_session
+from imgrelay_dagster.resources import spare_sessions
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,7 +79,7 @@ def look_around() -> list[str]:
     found = "imgrelay_dagster.preload" in sys.modules
     if not found:
         return ["imgrelay_dagster.preload was not preloaded"]
-    if not boto_session.cache_info().currsize:
+    if not spare_sessions:
         return ["no session of boto3 was made before the fork"]
     preload = sys.modules["imgrelay_dagster.preload"]
     heavy = ("dagster", "sqlalchemy", "alembic", "PIL", "boto3", "botocore", "obstore", "requests", "imgrelay_dagster")
