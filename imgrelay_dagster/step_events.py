@@ -18,8 +18,8 @@ ROUNDS = 4
 rounds to start, in which there is none of it to wait for."""
 
 TICK = 0.1
-"""Seconds that a wait takes at most, for between two of them Dagster sees whether the run is being cancelled. Its own
-20 ms, with nothing to hear in nearly all of them, took a run's process 3 % of a core."""
+"""Seconds that a wait takes at most, for between two of them Dagster sees whether the run is being cancelled. With its
+own 20 ms a run's process took 3 % of a core, though there is nothing to hear in nearly all of them."""
 
 
 def listen_to_all() -> None:
