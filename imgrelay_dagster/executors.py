@@ -3,13 +3,11 @@
 import dagster as dg
 
 from imgrelay_dagster.config import default_max_concurrent
-from imgrelay_dagster.placement import CELERY, MULTIPROCESS, check_reachable, executor_name
+from imgrelay_dagster.placement import CELERY, MULTIPROCESS, PRELOAD, check_reachable, executor_name
 from imgrelay_dagster.resources import staging_address
 from imgrelay_dagster.step_events import listen_to_all
 
 listen_to_all()
-
-PRELOAD = ["imgrelay_dagster.preload"]
 
 
 def _forkserver(config: dict[str, int]) -> dict[str, object]:

@@ -9,6 +9,9 @@ from imgrelay_dagster.relay.stores import is_remote
 
 MULTIPROCESS, CELERY, KUBERNETES = "multiprocess", "celery", "k8s"
 
+PRELOAD = ["imgrelay_dagster.preload"]
+"""What the process that steps of this host are forked from loads."""
+
 _EXTRAS = {CELERY: ("celery", "dagster_celery"), KUBERNETES: ("kubernetes", "dagster_k8s")}
 """For each executor that leaves this host: the extra that brings it, and the module to find."""
 

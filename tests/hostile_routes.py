@@ -311,6 +311,21 @@ def raw(request: Any) -> None:
 
 
 @route
+def interim(request: Any) -> None:
+    """/interim/103/x.jpg: an answer of 1xx, a moment later the final one with the image."""
+    request.send(answer(f"{request.rest.partition('/')[0]} Whatever").replace(b"Content-Length: 0\r\n", b"Link: </a>\r\n"))
+    request.wait(0.2)
+    request.send(image(content(request), "image/jpeg"))
+
+
+@route
+def interim_endless(request: Any) -> None:
+    while not request.origin.closing.is_set():
+        request.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+    raise Hangup
+
+
+@route
 def cookie(request: Any) -> None:
     request.send(answer("200 OK", BODY, "Set-Cookie: session=secret; Path=/"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from imgrelay_dagster.executors import PRELOAD, relay_executor
+from imgrelay_dagster.executors import relay_executor
 from imgrelay_dagster.resources import spare_sessions
 
 ROOT = Path(__file__).parent.parent
@@ -104,7 +104,6 @@ def test_nothing_that_a_fork_would_lose_is_left_by_the_preload(home: Path):
 
 def test_a_step_process_finds_everything_loaded(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    assert PRELOAD == ["imgrelay_dagster.preload"]
     with (
         dg.DagsterInstance.get() as instance,
         dg.execute_job(dg.reconstructable(looking_job), instance, raise_on_error=True) as result,

@@ -72,31 +72,33 @@ def test_a_body_arrives_whole_however_it_is_sent(
         *((f"/status/{code}", Reason.HTTP_STATUS, code, 2) for code in (408, 425, 429, 500, 502, 503, 504, 521)),
         ("/redirect-nowhere", Reason.HTTP_STATUS, 302, 1),
         ("/never", Reason.TIMEOUT, None, 2),
-        ("/headers-then-hang", Reason.TIMEOUT, None, 2),
-        ("/no-length-then-hang", Reason.TIMEOUT, None, 2),
-        ("/length-too-large", Reason.TOO_LARGE, None, 1),
-        ("/length-too-small/ok.jpg", Reason.TRUNCATED, None, 2),
-        ("/endless", Reason.TOO_LARGE, None, 1),
-        ("/gzip-bomb", Reason.TOO_LARGE, None, 1),
-        ("/close-mid-body", Reason.TRUNCATED, None, 2),
-        ("/reset-mid-body", Reason.TRUNCATED, None, 2),
-        ("/chunked-broken", Reason.TRUNCATED, None, 2),
-        ("/chunked-cut", Reason.TRUNCATED, None, 2),
-        ("/gzip-cut", Reason.TRUNCATED, None, 2),
-        ("/gzip-lie", Reason.CORRUPT_IMAGE, None, 1),
-        ("/gzip-bomb/2?layers=2", Reason.UNSUPPORTED_FORMAT, None, 1),
+        ("/headers-then-hang", Reason.TIMEOUT, 200, 2),
+        ("/no-length-then-hang", Reason.TIMEOUT, 200, 2),
+        ("/length-too-large", Reason.TOO_LARGE, 200, 1),
+        ("/length-too-small/ok.jpg", Reason.TRUNCATED, 200, 2),
+        ("/endless", Reason.TOO_LARGE, 200, 1),
+        ("/gzip-bomb", Reason.TOO_LARGE, 200, 1),
+        ("/close-mid-body", Reason.TRUNCATED, 200, 2),
+        ("/reset-mid-body", Reason.TRUNCATED, 200, 2),
+        ("/chunked-broken", Reason.TRUNCATED, 200, 2),
+        ("/chunked-cut", Reason.TRUNCATED, 200, 2),
+        ("/gzip-cut", Reason.TRUNCATED, 200, 2),
+        ("/gzip-lie", Reason.CORRUPT_IMAGE, 200, 1),
+        ("/gzip-bomb/2?layers=2", Reason.UNSUPPORTED_FORMAT, 200, 1),
         ("/empty", Reason.EMPTY_BODY, 200, 1),
         ("/hang-up", Reason.CONNECT_ERROR, None, 2),
         ("/not-http", Reason.CONNECT_ERROR, None, 2),
+        ("/interim/101/ok.jpg", Reason.HTTP_STATUS, 101, 1),
+        ("/interim-endless", Reason.CONNECT_ERROR, None, 2),
         ("/big-headers", Reason.CONNECT_ERROR, None, 2),
         ("/many-headers", Reason.CONNECT_ERROR, None, 2),
         ("/lengths-differ", Reason.CONNECT_ERROR, None, 2),
-        ("/redirect/6/ok.jpg", Reason.TOO_MANY_REDIRECTS, None, 1),
-        ("/redirect-loop", Reason.TOO_MANY_REDIRECTS, None, 1),
-        ("/redirect-to?u=ftp://h/a.jpg", Reason.BAD_URL, None, 1),
-        ("/redirect-to?u=file:///etc/passwd", Reason.BAD_URL, None, 1),
-        ("/redirect-to?u=http://[/", Reason.BAD_URL, None, 1),
-        ("/redirect-to?u=http://h:99999/", Reason.BAD_URL, None, 1),
+        ("/redirect/6/ok.jpg", Reason.TOO_MANY_REDIRECTS, 302, 1),
+        ("/redirect-loop", Reason.TOO_MANY_REDIRECTS, 301, 1),
+        ("/redirect-to?u=ftp://h/a.jpg", Reason.BAD_URL, 302, 1),
+        ("/redirect-to?u=file:///etc/passwd", Reason.BAD_URL, 302, 1),
+        ("/redirect-to?u=http://[/", Reason.BAD_URL, 302, 1),
+        ("/redirect-to?u=http://h:99999/", Reason.BAD_URL, 302, 1),
     ],
 )
 def test_each_misbehaviour_has_its_reason_and_is_tried_again_only_where_that_may_help(
@@ -110,6 +112,24 @@ def test_each_misbehaviour_has_its_reason_and_is_tried_again_only_where_that_may
     assert failure.attempts == tries
     assert origin.hits[asked] - before == tries
     assert bodies.whole == []
+
+
+@pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
+def test_an_answer_before_the_final_one_is_never_taken_for_that_of_another_url(
+    origin: HostileOrigin, status: int
+) -> None:
+    """Both URLs are asked for on one connection, if it is kept, and the true answer comes late."""
+    other = b"\xff\xd8" + b"another" * 40
+    origin.images = {**IMAGES, "/other.jpg": (other, "image/jpeg")}
+    early, bodies = Bodies(), Bodies()
+    with downloader() as download:
+        if status == 101:
+            assert failure_of(download, origin.url("/interim/101/other.jpg"), early).reason is Reason.HTTP_STATUS
+        else:
+            download.fetch(origin.url(f"/interim/{status}/other.jpg"), early)
+        download.fetch(origin.url("/ok.jpg"), bodies)
+    assert early.whole == ([] if status == 101 else [other])
+    assert bodies.whole == [JPEG]
 
 
 _NAMES = (

@@ -9,10 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any, NoReturn, cast
 
-from imgrelay_dagster.placement import steps_leave_this_host
-
-PRELOAD = ["imgrelay_dagster.preload"]
-"""As in `executors.py`, which cannot be imported before Dagster is."""
+from imgrelay_dagster.placement import PRELOAD, steps_leave_this_host
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a run. The server ignores them, for it serves until its steps have gone: sent to the whole process

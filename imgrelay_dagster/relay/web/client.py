@@ -104,7 +104,7 @@ class Client:
         """
         left = self._limits.deadline
         seen = {target.url}
-        for _ in range(self._limits.max_redirects + 1):
+        while True:
             with self._turn(target.host, watch), self._watchdog.watch(left, watch.out_of_patience) as exchange:
                 answer = self._ask(target)
                 try:
@@ -113,15 +113,24 @@ class Client:
                     if location is None:
                         return answer.status, self._take(answer, target.host, exchange, sink)
                     discard(answer)
+                    target = self._follow(target, location, seen)
+                except EntryFailure as failure:
+                    failure.http_status = answer.status
+                    raise
                 finally:
                     answer.close()
             left -= time.monotonic() - exchange.started
-            target = follow(target, location)
-            if target.url in seen:  # without cookies the same request gets the same answer
-                raise EntryFailure(Reason.TOO_MANY_REDIRECTS, "the redirects go round in a circle")
-            seen.add(target.url)
-        detail = f"more than {self._limits.max_redirects} redirects"
-        raise EntryFailure(Reason.TOO_MANY_REDIRECTS, detail)
+
+    def _follow(self, target: Target, location: str, seen: set[str]) -> Target:
+        """Where a redirect leads, added to the URLs seen before."""
+        if len(seen) > self._limits.max_redirects:
+            detail = f"more than {self._limits.max_redirects} redirects"
+            raise EntryFailure(Reason.TOO_MANY_REDIRECTS, detail)
+        target = follow(target, location)
+        if target.url in seen:  # without cookies the same request gets the same answer
+            raise EntryFailure(Reason.TOO_MANY_REDIRECTS, "the redirects go round in a circle")
+        seen.add(target.url)
+        return target
 
     @contextmanager
     def _turn(self, host: str, watch: Stopwatch) -> Iterator[None]:
@@ -172,7 +181,7 @@ class Client:
             if decoder:
                 decoder.finish()
             if size == 0:
-                raise EntryFailure(Reason.EMPTY_BODY, f"{host} answers without a body", http_status=answer.status)
+                raise EntryFailure(Reason.EMPTY_BODY, f"{host} answers without a body")
         return size
 
 
@@ -200,7 +209,6 @@ def _status_failure(answer: HTTPResponse, host: str) -> EntryFailure:
     return EntryFailure(
         Reason.HTTP_STATUS,
         f"{host} answers {answer.status}{phrase}",
-        http_status=answer.status,
         transient=transient_status(answer.status),
         retry_after=retry_after(answer.headers.get("Retry-After"), datetime.now(UTC)),
     )

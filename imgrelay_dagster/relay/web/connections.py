@@ -8,6 +8,8 @@ import socket
 import ssl
 from contextlib import suppress
 from functools import cache
+from http.client import HTTPException, parse_headers
+from http.client import HTTPResponse as Answer
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -23,6 +25,7 @@ from imgrelay_dagster.relay.web.watchdog import Handle
 
 _SMALL = 8 * 1024  # bytes of an unwanted body that are read to keep the connection
 _PATIENCE = 0.2  # seconds waited for them
+_MOST_INTERIM = 16  # answers of 1xx before the final one
 _MOST_IDLE = 256  # connections kept for reuse; each holds two descriptors, and 1,024 is a usual limit
 
 
@@ -38,9 +41,26 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
+class _FinalAnswer(Answer):
+    """A server's answer, past what it may send before: 102, 103 and any other of 1xx (RFC 9110 15.2).
+
+    http.client passes over 100 alone. Taken for the answer, another one would leave the true one in the connection, as
+    the answer to the next request. 101 is final: nothing that follows it is HTTP.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(_MOST_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+        raise HTTPException(f"more than {_MOST_INTERIM} answers before the final one")
+
+
 class _WatchedConnection(HTTPConnection):
     """Dials by the `dialer` that its pool sets, and holds the handle by which it can be cut."""
 
+    response_class = _FinalAnswer
     dialer: Dialer
     handle: Handle | None = None
 
@@ -188,7 +208,8 @@ def discard(answer: HTTPResponse) -> None:
     """Be done with an answer whose body is not wanted; keep its connection if that costs next to nothing."""
     length = answer.length_remaining
     connection: Any = answer.connection
-    if length is not None and length <= _SMALL and connection is not None and connection.sock is not None:
+    kept = answer.status >= 200 and length is not None and length <= _SMALL
+    if kept and connection is not None and connection.sock is not None:
         with suppress(HTTPError, OSError):
             connection.sock.settimeout(_PATIENCE)
             answer.read1(_SMALL, decode_content=False)
