@@ -6,8 +6,10 @@ from imgrelay_dagster.config import default_max_concurrent
 from imgrelay_dagster.placement import CELERY, MULTIPROCESS, PRELOAD, check_reachable, executor_name
 from imgrelay_dagster.resources import staging_address
 from imgrelay_dagster.step_events import listen_to_all
+from imgrelay_dagster.stop_events import tell_without_waiting
 
 listen_to_all()
+tell_without_waiting()
 
 
 def _forkserver(config: dict[str, int]) -> dict[str, object]:

@@ -227,11 +227,7 @@ class _Launched:
             threading.Thread(target=work, daemon=True).start()
 
     def _hurry(self) -> None:
-        """Kill steps that do not end, then end the wait for word from them.
-
-        Dagster tells a step of a cancel by a `multiprocessing.Event`, whose `set` waits until the step has noticed: for
-        ever, when the step hangs or has been killed.
-        """
+        """Kill steps that do not end, then end the wait for word from them, should Dagster still wait."""
         time.sleep(STOP_LIMIT)
         if self._executing:
             kill_steps()
