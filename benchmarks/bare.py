@@ -17,7 +17,7 @@ from pathlib import Path
 from imgrelay_dagster.relay import stages
 from imgrelay_dagster.relay.compose import Format, Output
 from imgrelay_dagster.relay.download import Downloader
-from imgrelay_dagster.relay.outcomes import Record, Stage
+from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.plan import plan_run
 from imgrelay_dagster.relay.progress import Note, StepProgress
 from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
@@ -64,17 +64,18 @@ def main() -> None:
         rows = open_manifest(given.manifest, open_store)
         plan = plan_run(rows, settings, run_id=RUN_ID, store=store, templates=_templates(), scratch=Path(folder))
         work = partial(relay, settings=settings, scratch=given.scratch)
-        late = [record for records in pool.imap_unordered(work, plan.tasks()) for record in records]
-        for task in cut(late, LARGEST_TASK):
-            work(replace(task, name=f"late_{task.name}"), last_chance=True)
+        done = list(pool.imap_unordered(work, plan.tasks()))
+        due = {line: at for task in done for line, at in task.due.items()}
+        for task in cut((record for task in done for record in task.late), LARGEST_TASK):
+            work(replace(task, name=f"late_{task.name}", due=due), last_chance=True)
     summary = write_results(store, settings.dataset, run_id=RUN_ID, seconds=time.time() - began)
     _staging(given.scratch).clear()
     assert summary is not None
     print(summary_json.dump_json(summary).decode())
 
 
-def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = False) -> tuple[Record, ...]:
-    """All three stages of one task; what was set aside."""
+def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = False) -> Task:
+    """All three stages of one task; in what is left of it, what was set aside."""
     store, stop = open_store(settings.destination, _s3()), threading.Event()
     for stage in Stage:
         name = f"{stage.value}-{task.name}"
@@ -89,7 +90,7 @@ def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = F
                 task = stages.compose_task(task, bench, _templates())
             else:
                 task = stages.upload(task, bench, store)
-    return task.late
+    return task
 
 
 def _staging(scratch: str) -> Staging:

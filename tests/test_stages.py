@@ -154,9 +154,27 @@ def test_what_only_was_slow_is_relayed_at_its_last_chance(shop: Shop, hostile: H
     assert [(record.line, record.attempts) for record in last.records] == [(10, 2)]
 
 
-def test_a_server_that_asks_for_a_long_pause_is_asked_later(shop: Shop, hostile: HostileOrigin):
-    task = task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(5)], hostile.url("/retry-after/25"))
-    assert [record.line for record in shop.download(task).late] == [6]
+def test_a_server_that_asks_for_a_long_pause_is_asked_later_and_not_before_it_is_over(
+    shop: Shop, hostile: HostileOrigin
+):
+    task = task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(5)], hostile.url("/retry-after/4/ok.jpg"))
+    began = time.time()
+    downloaded = shop.download(task)
+    assert [(record.line, record.attempts) for record in downloaded.late] == [(6, 1)]
+    assert downloaded.due.keys() == {6}
+    assert downloaded.due[6] >= began + 4
+    last = shop.download(Task("late_1", downloaded.late, due=downloaded.due), last_chance=True)
+    assert time.time() >= downloaded.due[6]
+    assert [(record.line, record.attempts, record.http_status) for record in last.records] == [(6, 2, 200)]
+
+
+def test_requests_are_counted_as_they_are_made(shop: Shop, hostile: HostileOrigin):
+    """With one attempt allowed, what was set aside is asked for once more all the same."""
+    shop.settings = replace(shop.settings, limits=replace(LIMITS, attempts=1))
+    slow = hostile.url("/latency/2900/counted.jpg")
+    downloaded = shop.download(task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(9)], slow))
+    last = shop.download(Task("late_1", downloaded.late), last_chance=True)
+    assert [record.attempts for record in last.records] == [hostile.hits["/latency/2900/counted.jpg"]] == [2]
 
 
 def test_who_waits_behind_a_hanging_url_of_the_same_host_is_not_set_aside(shop: Shop, hostile: HostileOrigin):

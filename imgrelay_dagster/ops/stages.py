@@ -4,8 +4,8 @@ Their priorities make work begun finish before new work begins (upload > compose
 about `max_concurrent` tasks lie in staging. Limits by tag or pool would undo that: there are none.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
@@ -21,11 +21,12 @@ _AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
 
 @dataclass(frozen=True)
 class TaskTally:
-    """What `report` is told of a task: how many of its entries reached the store, and which were set aside."""
+    """What `report` is told of a task: how many of its entries reached the store, which were set aside until when."""
 
     task: str
     uploaded: int
     late: tuple[Record, ...] = ()
+    due: Mapping[int, float] = field(default_factory=dict)
 
 
 @dg.op(tags=priority(1), retry_policy=_AGAIN)
@@ -54,9 +55,11 @@ def relay_late(
     step: Step, http: HttpResource, templates: TemplatesResource, tallies: Iterable[TaskTally]
 ) -> Iterator[TaskTally]:
     """Give what was set aside its full time limits, one last time; called once everything else is done."""
+    tallies = list(tallies)
     late = (record for tally in tallies for record in tally.late)
+    due = {line: at for tally in tallies for line, at in tally.due.items()}
     for number, task in enumerate(cut(late, LARGEST_TASK), 1):
-        named = replace(task, name=f"late_{number}")
+        named = replace(task, name=f"late_{number}", due=due)
         downloaded = _download(step, http, named, last_chance=True)
         yield _upload(step, _compose(step, templates, downloaded))
 
@@ -77,4 +80,4 @@ def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:
 def _upload(step: Step, task: Task) -> TaskTally:
     with workbench(step, Stage.UPLOAD, task) as bench:
         finished = stages.upload(task, bench, step.stores.open(bench.settings.destination))
-        return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED], finished.late)
+        return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED], finished.late, finished.due)

@@ -64,7 +64,15 @@ class Downloader:
         self._rng = rng or random.Random()
         self._pause = pause or stop.wait
 
-    def fetch(self, url: str, sink: Sink, *, patience: Callable[[], float] | None = None, made: int = 0) -> Fetched:
+    def fetch(
+        self,
+        url: str,
+        sink: Sink,
+        *,
+        patience: Callable[[], float] | None = None,
+        made: int = 0,
+        wait: float = 0.0,
+    ) -> Fetched:
         """Download a URL, trying again where that may help.
 
         Args:
@@ -73,15 +81,17 @@ class Downloader:
             patience: seconds, all tries and pauses together, after which it is set aside; asked again all the time.
             made: requests made for it before it was set aside. At least one more is made, and none after a
                 timeout: it has then been given its full time, a good while after it hung before.
+            wait: seconds before the first request, where a server asked for them; cut to `retry_after_cap`.
 
         Raises:
             EntryFailure: with the last try's reason, and `attempts`.
-            SetAside: patience is at its end; with `attempts`.
+            SetAside: patience is at its end; with `attempts`, and how long the server is to be left alone.
             Stopped: the run is to stop.
         """
         watch = Stopwatch(patience)
         target = parse(url)
-        attempts = min(made, self._limits.attempts - 1) + 1
+        attempts = made + 1
+        self._wait(min(wait, self._limits.retry_after_cap))
         while True:
             try:
                 status, size = self._client.get(target, sink, watch)
@@ -96,11 +106,15 @@ class Downloader:
                 late.attempts = attempts
                 raise
             if watch.out_of_patience(wait):
-                raise SetAside(attempts)
-            self._pause(wait)
+                raise SetAside(attempts, wait)
+            self._wait(wait)
+            attempts += 1
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            self._pause(seconds)
             if self._client.stopped:
                 raise Stopped
-            attempts += 1
 
     def widened(self, *, threads: int, per_host: int) -> "Downloader":
         """Another one with room for so many downloads at once, to be closed by who asked for it."""

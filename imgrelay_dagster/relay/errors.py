@@ -50,11 +50,13 @@ class SetAside(Exception):
 
     Args:
         attempts: requests made so far.
+        wait: seconds until it may be asked for again.
     """
 
-    def __init__(self, attempts: int = 0) -> None:
+    def __init__(self, attempts: int = 0, wait: float = 0.0) -> None:
         super().__init__("set aside")
         self.attempts = attempts
+        self.wait = wait
 
 
 class Stopped(Exception):

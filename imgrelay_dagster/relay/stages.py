@@ -73,17 +73,19 @@ def download(task: Task, bench: Bench, downloader: Downloader, *, last_chance: b
     What takes far longer than the task's other downloads is set aside in `late`, except at the `last_chance`.
     That comes when no other step downloads any more, so it asks as much of a host as all of them did together.
     """
-    patience, limits = Patience(), bench.settings.limits
+    patience, limits, due = None if last_chance else Patience(), bench.settings.limits, task.due
 
     def fetch(record: Record, client: Downloader) -> Record:
         sink = partial(packing.body, record.line)
+        wait = due.get(record.line, 0.0) - time.time()
         try:
-            fetched = client.fetch(record.url, sink, patience=None if last_chance else patience, made=record.attempts)
+            fetched = client.fetch(record.url, sink, patience=patience, made=record.attempts, wait=wait)
         except (EntryFailure, SetAside) as end:
-            if isinstance(end, SetAside) or end.reason is Reason.TIMEOUT:
+            if patience is not None and (isinstance(end, SetAside) or end.reason is Reason.TIMEOUT):
                 patience.hung()
             raise
-        patience.took(fetched.seconds)
+        if patience is not None:
+            patience.took(fetched.seconds)
         return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)
 
     with Packing(bench.staging, task.name, Stage.DOWNLOAD, bench.tick) as packing:
@@ -213,6 +215,7 @@ def _through(
 ) -> Task:
     """Work through a task's records, write receipts of those that end here, return the task with the rest."""
     aside: dict[int, Record] = {}
+    due: dict[int, float] = {}
 
     def timed(record: Record) -> tuple[Record, bytes]:
         began = time.monotonic()
@@ -226,6 +229,8 @@ def _through(
             )
         except SetAside as late:
             aside[record.line] = replace(record, attempts=late.attempts)
+            if late.wait:
+                due[record.line] = time.time() + late.wait
         spent = time.monotonic() - began
         return _with_receipt(replace(record, seconds=replace(record.seconds, **{stage.value: round(spent, 4)})))
 
@@ -258,7 +263,8 @@ def _through(
     bench.progress.write()
     going_on = [record for record, _ in ended if record.outcome is None and record.line not in aside]
     going_on.sort(key=lambda record: record.line)
-    return replace(task, records=tuple(going_on), late=(*task.late, *(aside[line] for line in sorted(aside))))
+    late = (*task.late, *(aside[line] for line in sorted(aside)))
+    return replace(task, records=tuple(going_on), late=late, due={**task.due, **due})
 
 
 def _failed(record: Record, reason: Reason, detail: str) -> Record:

@@ -23,12 +23,14 @@ class Task:
     """Entries that travel together.
 
     `name` is the mapping key: unique in the run, `[A-Za-z0-9_]+`. `late` are entries whose download was set aside
-    until the others are done. `places` says, by line, where in staging the last stage left an entry's bytes.
+    until the others are done; `due` says, by line, from when on its server may be asked again, where that is later, in
+    seconds since the epoch. `places` says, by line, where in staging the last stage left an entry's bytes.
     """
 
     name: str
     records: tuple[Record, ...]
     late: tuple[Record, ...] = ()
+    due: Mapping[int, float] = field(default_factory=dict)
     places: Mapping[int, Place] = field(default_factory=dict)
 
 
