@@ -65,8 +65,8 @@ def main() -> None:
         plan = plan_run(rows, settings, run_id=RUN_ID, store=store, templates=_templates(), scratch=Path(folder))
         work = partial(relay, settings=settings, scratch=given.scratch)
         done = list(pool.imap_unordered(work, plan.tasks()))
-        due = {line: at for task in done for line, at in task.due.items()}
-        for task in cut((record for task in done for record in task.late), LARGEST_TASK):
+        due = {line: at for ended in done for line, at in ended.due.items()}
+        for task in cut((record for ended in done for record in ended.late), LARGEST_TASK):
             work(replace(task, name=f"late_{task.name}", due=due), last_chance=True)
     summary = write_results(store, settings.dataset, run_id=RUN_ID, seconds=time.time() - began)
     _staging(given.scratch).clear()

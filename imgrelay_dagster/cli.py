@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from imgrelay_dagster import __version__
 from imgrelay_dagster.commands.endings import Endings
 from imgrelay_dagster.commands.exits import CANCELED, WRONG_USAGE
+from imgrelay_dagster.commands.streams import settle_streams
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
 
@@ -76,6 +77,7 @@ def program() -> NoReturn:
     string was executed, as dataclasses and Dagster do when they are imported, for unhandled (`run_eval_code_obj` in its
     pythonrun.c).
     """
+    settle_streams()
     code = main()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -156,15 +158,13 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
 
 def _allow(form: dict[str, Any]) -> None:
     """Let the run use the local paths that its user named, and take a template given by its path."""
-    from imgrelay_dagster.paths import allow_arguments  # noqa: PLC0415
+    from imgrelay_dagster.paths import allow_arguments, allow_template  # noqa: PLC0415
 
     template = form.get("template")
     if isinstance(template, str) and "://" in template:
         raise UsageError(f"template {redact(template)!r} is a URL; give a name in the template folder, or a local path")
-    if isinstance(template, str) and ("/" in template or Path(template).is_file()):
-        path = Path(template).expanduser().resolve()
-        os.environ["IMGRELAY_TEMPLATES"] = str(path.parent)
-        form["template"] = path.name
+    if isinstance(template, str):
+        form["template"] = allow_template(template)
     allow_arguments(form[name] for name in ("manifest", "destination") if isinstance(form.get(name), str))
 
 

@@ -1,9 +1,10 @@
 """Which local files a run may touch. Whoever can launch a run must not thereby read or write the host's files.
 
 A path in the run config has to lie inside its configured folder. The command line belongs to the host's own
-user: it puts what it was given as arguments into `IMGRELAY_ARGUMENT_PATHS` of its own process, for its run only.
+user: it puts what it was given as arguments into two variables of its own process, for its run only.
 """
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.stores import absolute, is_remote, split_object_address
 
-ARGUMENT_PATHS = "IMGRELAY_ARGUMENT_PATHS"
+ARGUMENT_PATHS, ARGUMENT_TEMPLATE = "IMGRELAY_ARGUMENT_PATHS", "IMGRELAY_ARGUMENT_TEMPLATE"
 STORE_SCHEMES = ("s3://", "gs://", "az://")
 
 
@@ -65,12 +66,13 @@ def resolve_manifest(manifest: str) -> str:
         local_path_allowed("manifest", manifest, [])
         split_object_address(manifest)
         return manifest
-    manifest = str(Path(manifest.removeprefix("file://")).expanduser())
+    manifest = manifest.removeprefix("file://")
     folders = manifest_folders()
     first = folders[0]
-    if not Path(manifest).is_absolute() and not Path(manifest).exists() and not is_remote(first):
-        manifest = str(Path(first) / manifest)
     address = absolute(manifest)
+    relative = not manifest.startswith(("/", "~"))
+    if relative and not os.path.exists(address) and not is_remote(first):  # noqa: PTH110 - it never raises
+        address = absolute(str(Path(first) / manifest))
     local_path_allowed("manifest", address, folders)
     return address
 
@@ -78,8 +80,27 @@ def resolve_manifest(manifest: str) -> str:
 def allow_arguments(paths: Iterable[str]) -> None:
     """Let the run of this process use these local paths: its user named them on the command line."""
     known = [*map(str, _argument_paths()), *(absolute(path) for path in paths if not is_remote(path))]
-    os.environ[ARGUMENT_PATHS] = os.pathsep.join(known)
+    os.environ[ARGUMENT_PATHS] = json.dumps(known)
 
 
 def _argument_paths() -> list[Path]:
-    return [Path(path) for path in os.environ.get(ARGUMENT_PATHS, "").split(os.pathsep) if path]
+    return [Path(path) for path in json.loads(os.environ.get(ARGUMENT_PATHS) or "[]")]
+
+
+def allow_template(template: str) -> str:
+    """The name by which the run of this process finds a template, given by name or by its path.
+
+    A bare name is that of a file in the template folder where `IMGRELAY_TEMPLATES` names one that has it, else one of
+    a file here, else again one in the template folder.
+
+    Raises:
+        RelayError: it cannot be a path.
+    """
+    os.environ.pop(ARGUMENT_TEMPLATE, None)
+    folder = os.environ.get("IMGRELAY_TEMPLATES")
+    in_folder = folder and os.path.isfile(f"{folder}/{template}")  # noqa: PTH113 - it never raises
+    if "/" not in template and (in_folder or not os.path.isfile(template)):  # noqa: PTH113
+        return template
+    path = Path(absolute(template))
+    os.environ[ARGUMENT_TEMPLATE] = str(path)
+    return path.name

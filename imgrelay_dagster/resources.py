@@ -18,6 +18,7 @@ from obstore.store import ObjectStore
 from pydantic import Field
 from upath import UPath
 
+from imgrelay_dagster.paths import ARGUMENT_TEMPLATE
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.inbox_files import Listed
@@ -34,7 +35,7 @@ from imgrelay_dagster.relay.stores import (
     is_s3,
     open_store,
 )
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.template_folder import SHIPPED, TemplateFolder
 from imgrelay_dagster.relay.web.addresses import AddressGuard
 
 
@@ -101,10 +102,11 @@ class TemplatesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The folder of template pictures; without one, the folder that comes with the package."""
 
     folder: str | None = Field(None, description="Folder of template pictures.")
+    also: str | None = Field(None, description="A template outside it, which the command was given by its path.")
 
     def open(self) -> TemplateFolder:
         """The folder's templates."""
-        return TemplateFolder(Path(self.folder)) if self.folder else TemplateFolder.shipped()
+        return TemplateFolder(Path(self.folder) if self.folder else SHIPPED, Path(self.also) if self.also else None)
 
 
 class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -132,7 +134,9 @@ def build_resources() -> dict[str, object]:
     hosts = os.environ.get("IMGRELAY_ALLOWED_HOSTS", "").replace(",", " ").split()
     return {
         "stores": StoresResource(s3=s3, staging_address=staging_address()),
-        "templates": TemplatesResource(folder=os.environ.get("IMGRELAY_TEMPLATES")),
+        "templates": TemplatesResource(
+            folder=os.environ.get("IMGRELAY_TEMPLATES"), also=os.environ.get(ARGUMENT_TEMPLATE)
+        ),
         "http": HttpResource(allowed_hosts=hosts),
         "io_manager": _record_io_manager(s3),
     }

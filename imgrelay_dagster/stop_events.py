@@ -1,7 +1,7 @@
 """How a process is told of a cancel: without waiting for it to take notice.
 
-It changes a library at run time, in each process that loads our executors: a run's own, and Dagster's code server, which
-starts runs. Both tell their children of a cancel by a `multiprocessing.Event`.
+It changes a library at run time, in each process that loads our executors: a run's own, and Dagster's code server,
+which starts runs. Both tell their children of a cancel by a `multiprocessing.Event`.
 """
 
 import multiprocessing

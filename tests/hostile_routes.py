@@ -313,7 +313,7 @@ def raw(request: Any) -> None:
 @route
 def interim(request: Any) -> None:
     """/interim/103/x.jpg: an answer of 1xx, a moment later the final one with the image."""
-    request.send(answer(f"{request.rest.partition('/')[0]} Whatever").replace(b"Content-Length: 0\r\n", b"Link: </a>\r\n"))
+    request.send(f"HTTP/1.1 {request.rest.partition('/')[0]} Whatever\r\nLink: </style.css>\r\n\r\n".encode())
     request.wait(0.2)
     request.send(image(content(request), "image/jpeg"))
 

@@ -1,7 +1,10 @@
 """The command line: what it takes, what it prints, how it exits."""
 
 import io
+import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,8 +31,8 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    for name in ("IMGRELAY_DESTINATION", "IMGRELAY_TEMPLATES", "IMGRELAY_MANIFESTS", "IMGRELAY_ARGUMENT_PATHS"):
-        monkeypatch.setenv(name, "")
+    for name in ("DESTINATION", "TEMPLATES", "MANIFESTS", "ARGUMENT_PATHS", "ARGUMENT_TEMPLATE"):
+        monkeypatch.setenv(f"IMGRELAY_{name}", "")
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:
         try:
@@ -57,7 +60,13 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
         ([URL, "--destination", "s3://"], "destination 's3://' names no bucket; write s3://bucket/prefix"),
         ([URL, "--destination", "s3:///x/"], "destination 's3:///x' names no bucket"),
         ([URL, "--template", "nosuch.png"], "template 'nosuch.png' not found"),
-        ([URL, "--template", "no/such.png"], "template 'such.png' not found"),
+        ([URL, "--template", "no/such.png"], "template 'such.png' in"),
+        ([URL, "--template", "x" * 300], "not found"),
+        ([URL, "--template", "~nosuchuser/x.png"], "'~nosuchuser/x.png' is no path that can be used"),
+        ([URL, "--destination", "~nosuchuser/x"], "'~nosuchuser/x' is no path that can be used"),
+        (["--manifest", "~nosuchuser/x.txt"], "'~nosuchuser/x.txt' is no path that can be used"),
+        (["--manifest", "x" * 300 + ".txt"], "does not exist"),
+        (["--manifest", "/dev/null"], "manifest '/dev/null' is no file but a pipe or a device"),
         ([URL, "--manifest", "birds.txt"], "give exactly one of urls, url_lines and manifest"),
         (["--manifest", "nosuch.txt"], "manifest 'nosuch.txt' does not exist"),
         (["--manifest", "."], "Is a directory"),
@@ -89,6 +98,9 @@ def test_wrong_usage_is_refused_in_words(call: Called, arguments: list[str], mes
         ("urls: [http://h/a]\noutput: {background: blueish}", "'blueish' is not a colour"),
         ("urls: [http://h/a]\ntemplate: [x]", "template: ['x'] is refused"),
         (b"urls: [http://h/\xff]", "cannot be read"),
+        ('urls: [http://h/a]\ntemplate: "x/a\\0b"', "is no path that can be used: embedded null byte"),
+        ('urls: [http://h/a]\ndestination: "a\\0b"', "is no path that can be used: embedded null byte"),
+        ('manifest: "a\\0b.txt"', "is no path that can be used: embedded null byte"),
     ],
 )
 def test_a_wrong_config_file_is_refused_in_words(call: Called, tmp_path: Path, text: str | bytes, message: str):
@@ -103,6 +115,21 @@ def test_an_option_cannot_go_into_what_is_no_mapping(call: Called, tmp_path: Pat
     (tmp_path / "run.yaml").write_text("output: png")
     code, _, err = call(URL, "--quality", "3", "--config", tmp_path / "run.yaml")
     assert (code, err) == (2, f"imgrelay: config file '{tmp_path}/run.yaml': output must be a mapping, not 'png'\n")
+
+
+def test_a_path_that_leads_to_itself_is_refused_in_words(call: Called):
+    Path("loop").symlink_to("loop")
+    for arguments in ((URL, "--destination", "loop/x"), (URL, "--template", "loop/x"), ("--manifest", "loop/x.txt")):
+        code, out, err = call(*arguments)
+        assert (code, out) == (2, "")
+        assert "is no path that can be used: Symlink loop from" in err
+
+
+def test_a_pipe_is_refused_as_a_manifest_and_not_waited_for(call: Called, tmp_path: Path):
+    os.mkfifo(tmp_path / "birds.txt")
+    code, _, err = call("--manifest", tmp_path / "birds.txt")
+    assert code == 2
+    assert "is no file but a pipe or a device; write it into a file first" in err
 
 
 def test_a_template_that_is_no_picture_is_wrong_usage(call: Called, tmp_path: Path):
@@ -131,6 +158,50 @@ def test_a_home_that_cannot_be_used_is_named(call: Called, tmp_path: Path, monke
     assert code == 2
     assert f"the Dagster instance in '{tmp_path}' cannot be used" in err
     assert_quiet(err)
+
+
+def test_a_template_folder_that_was_set_comes_before_a_file_that_happens_to_be_here(
+    call: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "templates").mkdir()
+    monkeypatch.setenv("IMGRELAY_TEMPLATES", str(tmp_path / "templates"))
+    for name in ("frame.png", "here.png"):
+        Path(name).write_text("no picture")
+    (tmp_path / "templates" / "frame.png").write_text("neither")
+    assert (
+        f"cannot be used: the body begins with bytes {b'neither'.hex(' ')}" in call(URL, "--template", "frame.png")[2]
+    )
+    assert (
+        f"cannot be used: the body begins with bytes {b'no pictu'.hex(' ')}" in call(URL, "--template", "here.png")[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirections", "encoding", "summary"),
+    [
+        ("", "ascii", True),
+        (">&-", "utf-8", False),
+        ("<&- >&- 2>&-", "utf-8", False),
+    ],
+)
+def test_a_run_that_went_well_does_not_fail_at_telling_so(
+    origin: Origin, home: Path, tmp_path: Path, redirections: str, encoding: str, summary: bool
+):
+    out = tmp_path / "ä 鳥 🐦"
+    words = [sys.executable, "-m", "imgrelay_dagster.cli", "run", origin.url("jpeg/dawn.jpg"), "--json"]
+    line = f"{shlex.join([*words, '--dataset', 'birds', '--destination', str(out)])} {redirections}"
+    environment = {**command_environment(home), "PYTHONIOENCODING": encoding}
+    done = _ran(["bash", "-c", line], environment, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_summary(out)["uploaded"] == 1
+    assert (json.loads(done.stdout) == read_summary(out)) if summary else (done.stdout == "")
+    shown = _ran([*words[:3], "results", "--destination", str(out)], environment, tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert ("\\u9ce5" in shown.stderr) == (encoding == "ascii")
+
+
+def _ran(words: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, check=False, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_json_ends_with_the_summary_and_options_win_over_the_config_file(

@@ -210,17 +210,19 @@ def test_a_hundred_thousand_lines_are_all_accounted_for(imgrelay: Command, origi
 
 
 def test_a_manifests_own_keys_and_templates_are_taken(imgrelay: Command, origin: Origin, tmp_path: Path):
-    manifest = tmp_path / "birds.csv"
+    """Beside a template of the run that lies elsewhere. In paths, a colon is a character like any other."""
+    manifest = tmp_path / "birds 10:00.csv"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "own.png").write_bytes(TEMPLATE)
     manifest.write_text(
         "url,key,template\n"
         f"{origin.url('jpeg/dawn.jpg')},own/a b/ü.jpg,badge.png\n"
         f"{origin.url('jpeg/dawn.jpg')}?2,../evil.jpg,\n"
         f"{origin.url('jpeg/dawn.jpg')}?3,own/a b/ü.jpg,\n"
     )
-    out = tmp_path / "out"
-    ran = imgrelay(
-        "run", "--manifest", manifest, "--destination", out, "--json", "--tolerated-failure-percentage", "70"
-    )
+    out = tmp_path / "out:2"
+    options = ("--template", tmp_path / "mine" / "own.png", "--json", "--tolerated-failure-percentage", "70")
+    ran = imgrelay("run", "--manifest", manifest, "--destination", out, *options)
     assert ran.code == 0, ran.err
     assert ran.summary["reasons"] == {"invalid_entry": 1, "key_conflict": 1}
     assert set(images(files(out))) == {"own/a b/ü.jpg"}

@@ -31,6 +31,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import read_manifest
 from imgrelay_dagster.relay.progress import RunProgress, read_progress
 from imgrelay_dagster.relay.report import Summary
+from imgrelay_dagster.relay.sources import open_local
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import is_remote
 from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
@@ -93,7 +94,7 @@ def _check_inputs(config: RelayConfig, form: dict[str, Any]) -> None:
     if config.manifest is None or is_remote(config.manifest):
         return
     try:
-        with Path(config.manifest).open("rb") as file:
+        with open_local(config.manifest) as file:
             read_manifest(file, config.manifest)
     except FileNotFoundError as error:
         raise RelayError(f"manifest {form['manifest']!r} does not exist; looked for it at {config.manifest}") from error

@@ -1,10 +1,11 @@
 """A manifest where it lies, a local file or an object in a store: whether it is there, and its rows."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO, cast
 
 import obstore
@@ -51,6 +52,19 @@ def find_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Fou
         raise RelayError(f"manifest {address!r} cannot be looked for: {explain(error)}") from error
 
 
+def open_local(path: str) -> BinaryIO:
+    """A local manifest. It is read more than once, and whole: neither a pipe nor a device will do.
+
+    Raises:
+        RelayError: it is one.
+        OSError: it is not there, or may not be read.
+    """
+    mode = os.stat(path).st_mode  # noqa: PTH116 - opening a pipe would wait for its writer
+    if not S_ISREG(mode) and not S_ISDIR(mode):
+        raise RelayError(f"manifest {path!r} is no file but a pipe or a device; write it into a file first")
+    return Path(path).open("rb")
+
+
 def open_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Iterator[Row]:
     """The rows of the manifest at a path or an `s3://` address, read as they are asked for.
 
@@ -66,7 +80,7 @@ def open_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Ite
             stream = cast(BinaryIO, obstore.open_reader(open_place(place), key))
             yield from read_manifest(stream, address)
         else:
-            with Path(address).open("rb") as file:
+            with open_local(address) as file:
                 yield from read_manifest(file, address)
     except FileNotFoundError as error:
         raise RelayError(f"manifest {address!r} does not exist; check the path or the bucket") from error

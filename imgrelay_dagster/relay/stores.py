@@ -98,11 +98,18 @@ def is_s3(address: str) -> bool:
 
 
 def absolute(address: str) -> str:
-    """The address in one spelling: a folder as an absolute path, a URL without its closing slashes."""
+    """The address in one spelling: a folder as an absolute path, a URL without its closing slashes.
+
+    Raises:
+        RelayError: it cannot be a path: nobody's home, a link to itself, a NUL.
+    """
     if is_remote(address):
         scheme, place = address.split("://", 1)
         return f"{scheme}://{place.rstrip('/')}"
-    return str(Path(address.removeprefix("file://")).expanduser().resolve())
+    try:
+        return str(Path(address.removeprefix("file://")).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RelayError(f"{address!r} is no path that can be used: {str(error).rstrip('.')}") from error
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,18 +7,26 @@ from typing import Self
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.picture.template import Template
 
+SHIPPED = Path(__file__).parent.parent / "templates"
+"""The templates that come with the package."""
+
 
 class TemplateFolder:
-    """Templates by file name. Names with a path in them are refused: nothing outside the folder is read."""
+    """Templates by file name. Names with a path in them are refused: nothing outside the folder is read.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        also: a file that counts as one of the folder's, in place of one of the same name.
+    """
+
+    def __init__(self, folder: Path, also: Path | None = None) -> None:
         self._folder = folder
+        self._also = also
         self._loaded: dict[str, Template | RelayError] = {}
 
     @classmethod
     def shipped(cls) -> Self:
         """The templates that come with the package."""
-        return cls(Path(__file__).parent.parent / "templates")
+        return cls(SHIPPED)
 
     @cached_property
     def names(self) -> list[str]:
@@ -44,11 +52,14 @@ class TemplateFolder:
         return found
 
     def _read(self, name: str) -> Template:
-        if name not in self.names:
+        path = self._folder / name
+        if self._also is not None and name == self._also.name:
+            path = self._also
+        elif name not in self.names:
             holds = ", ".join(self.names[:10]) or "no file"
             raise RelayError(f"template {name!r} not found in {self._folder}; it holds {holds}")
         try:
-            data = (self._folder / name).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
-            raise RelayError(f"template {name!r} in {self._folder} cannot be read: {error.strerror}") from error
+            raise RelayError(f"template {name!r} in {path.parent} cannot be read: {error.strerror}") from error
         return Template.load(data, name)
