@@ -25,6 +25,7 @@ from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.picture.color import to_eight_bits, to_srgb
 from imgrelay_dagster.relay.picture.image_header import SourceFormat, read_format, read_size
 from imgrelay_dagster.relay.picture.layout import Box, Size
+from imgrelay_dagster.relay.picture.parts import check_parts
 
 HIGHEST_MAX_PIXELS = 178_956_970
 """Where Pillow itself stops a WebP or GIF; a higher `max_pixels` would not be kept."""
@@ -87,6 +88,7 @@ class Source:
         Raises EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image.
         """
         source_format = read_format(data)
+        check_parts(data, source_format)
         width, height = read_size(data, source_format)
         limit = min(max_pixels, HIGHEST_MAX_PIXELS)
         if width * height > limit:
