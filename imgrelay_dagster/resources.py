@@ -21,7 +21,7 @@ from upath import UPath
 from imgrelay_dagster.paths import ARGUMENT_TEMPLATE
 from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.inbox_files import Listed
+from imgrelay_dagster.relay.listing import Listed
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import (
     ASKING,
@@ -85,11 +85,12 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             RelayError: it cannot be listed.
         """
         bucket, _, prefix = absolute(address).removeprefix("s3://").partition("/")
+        below = f"{prefix}/" if prefix else ""
         pages = self.s3.get_client().get_paginator("list_objects_v2")
         try:
-            for page in pages.paginate(Bucket=bucket, Prefix=f"{prefix}/" if prefix else ""):
+            for page in pages.paginate(Bucket=bucket, Prefix=below):
                 for item in page.get("Contents", []):
-                    yield Listed(item["Key"], item["ETag"], item["LastModified"])
+                    yield Listed(item["Key"].removeprefix(below), item["Size"], item["ETag"], item["LastModified"])
         except (BotoCoreError, ClientError) as error:
             raise RelayError(f"{address!r} cannot be listed: {error}") from error
 

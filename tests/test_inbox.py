@@ -21,7 +21,8 @@ from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay import inbox_files
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.inbox import Look, Memory, look
-from imgrelay_dagster.relay.inbox_files import Dropped, Listed, list_inbox
+from imgrelay_dagster.relay.inbox_files import Dropped, list_inbox
+from imgrelay_dagster.relay.listing import Listed
 from imgrelay_dagster.resources import StoresResource
 from tests.listed_bucket import ListedBucket
 

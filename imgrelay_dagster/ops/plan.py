@@ -23,6 +23,7 @@ from imgrelay_dagster.relay.lock import DatasetHeld, release, take
 from imgrelay_dagster.relay.plan import check_destination, plan_run
 from imgrelay_dagster.relay.progress import PLAN_NOTE, Note, StepProgress
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stores import is_s3
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 from imgrelay_dagster.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
 
@@ -72,6 +73,7 @@ def plan(
                 store=store,
                 templates=templates.open(),
                 scratch=Path(scratch),
+                list_any=partial(stores.list_any, settings.destination) if is_s3(settings.destination) else None,
                 tick=check,
             ),
             RunGuard(step).check,

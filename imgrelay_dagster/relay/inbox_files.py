@@ -10,12 +10,12 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
-from typing import NamedTuple
 
 from obstore.exceptions import BaseError, InvalidPathError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.listing import Listed
 from imgrelay_dagster.relay.manifest import is_manifest_name
 from imgrelay_dagster.relay.stores import absolute, explain, is_remote, is_s3
 
@@ -55,14 +55,6 @@ class Dropped:
     def mark(self) -> bytes:
         """What is remembered of it."""
         return bytes.fromhex(self.key)[:MARK_SIZE]
-
-
-class Listed(NamedTuple):
-    """An object in S3, by its whole key."""
-
-    key: str
-    e_tag: str
-    modified: datetime
 
 
 def list_inbox(
@@ -105,10 +97,9 @@ def _objects(address: str, store: ObjectStore) -> Iterator[Dropped]:
 
 
 def _any_objects(address: str, list_any: Callable[[str], Iterator[Listed]]) -> Iterator[Dropped]:
-    prefix = address.partition("://")[2].partition("/")[2]
     for item in list_any(address):
-        if not item.key.endswith("/"):  # a folder
-            yield from _object(address, item.key[len(f"{prefix}/" if prefix else "") :], item.e_tag, item.modified)
+        if not item.path.endswith("/"):  # a folder
+            yield from _object(address, item.path, item.e_tag, item.modified)
 
 
 def _object(address: str, path: str, e_tag: str | None, modified: datetime) -> Iterator[Dropped]:

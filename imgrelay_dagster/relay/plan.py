@@ -4,6 +4,7 @@ import gzip
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.keys import check_key
 from imgrelay_dagster.relay.ledger import Planned, ledger_key, planned_json, settings_json, shards_ledger_key
+from imgrelay_dagster.relay.listing import Listed, size_in, sizes
 from imgrelay_dagster.relay.manifest import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
 from imgrelay_dagster.relay.receipts import ReceiptIndex, read_receipts, relay_prefix, run_receipts
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stores import explain, put, remove
+from imgrelay_dagster.relay.stores import explain, folder_of, put, remove
 from imgrelay_dagster.relay.tasks import Task, cut, entries_per_task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.url_check import check_url
@@ -88,12 +90,20 @@ class Plan:
 class Planner:
     """Decides, line by line, what is to be done."""
 
-    def __init__(self, settings: Settings, templates: TemplateFolder, done: ReceiptIndex, seen: ReceiptIndex) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        templates: TemplateFolder,
+        done: ReceiptIndex,
+        seen: ReceiptIndex,
+        stored_size: Callable[[str], int | None],
+    ) -> None:
         self._settings = settings
         self._fingerprint = settings.fingerprints()
         self._templates = templates
         self._done = done
         self._seen = seen
+        self._stored_size = stored_size
 
     def decide(self, row: ManifestRow | BadRow) -> Planned:
         """What becomes of one manifest line."""
@@ -135,7 +145,7 @@ class Planner:
         if receipt is None or receipt.fingerprint != record.fingerprint:
             return None
         if receipt.outcome is Outcome.UPLOADED:
-            if self._settings.verify and self._done.stored_size(record.key) != receipt.bytes_out:
+            if self._settings.verify and self._stored_size(record.key) != receipt.bytes_out:
                 return None
             return replace(
                 record,
@@ -164,6 +174,7 @@ def plan_run(
     store: ObjectStore,
     templates: TemplateFolder,
     scratch: Path,
+    list_any: Callable[[], Iterator[Listed]] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Read the manifest against the receipts and put the ledger into the destination.
@@ -171,6 +182,7 @@ def plan_run(
     Args:
         rows: the manifest's lines; read once, never held together.
         scratch: a folder for files that are dropped when the caller removes it.
+        list_any: lists the destination where obstore cannot.
         tick: called now and then; what it raises ends the planning.
 
     Raises:
@@ -180,7 +192,14 @@ def plan_run(
     plan = Plan(scratch / "ledger.jsonl.gz", settings)
     with ReceiptIndex(scratch / "done.db") as done, ReceiptIndex(scratch / "seen.db") as seen:
         _load_receipts(done, store, settings, tick)
-        planner = Planner(settings, templates, done, seen)
+        folder = folder_of(store)
+        if settings.verify and not settings.refresh and folder is None:
+            for number, (key, size) in enumerate(sizes(store, list_any)):
+                done.mark_stored(key, size)
+                if number % 500 == 0:
+                    tick()
+        stored_size = done.stored_size if folder is None else partial(size_in, folder)
+        planner = Planner(settings, templates, done, seen, stored_size)
         with gzip.open(scratch / "ledger.jsonl.gz", "wb", compresslevel=1) as ledger:
             ledger.write(settings_json.dump_json(settings) + b"\n")
             for number, row in enumerate(rows):
@@ -205,11 +224,6 @@ def _load_receipts(done: ReceiptIndex, store: ObjectStore, settings: Settings, t
         if record.key is not None:
             done.add(record.key, record)
         if number % 500 == 0:
-            tick()
-    if settings.verify:
-        for chunk in store.list():
-            for meta in chunk:
-                done.mark_stored(meta["path"], meta["size"])
             tick()
 
 
