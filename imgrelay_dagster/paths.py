@@ -6,6 +6,7 @@ user: it puts what it was given as arguments into two variables of its own proce
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.stores import absolute, is_remote, split_object_address
 
 ARGUMENT_PATHS, ARGUMENT_TEMPLATE = "IMGRELAY_ARGUMENT_PATHS", "IMGRELAY_ARGUMENT_TEMPLATE"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 STORE_SCHEMES = ("s3://", "gs://", "az://")
 
 
@@ -32,6 +34,11 @@ def local_path_allowed(what: str, address: str, folders: Iterable[str]) -> None:
             raise RelayError(
                 f"{what} {redact(address)!r} holds user info or a query; credentials belong in the environment, "
                 "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        if not {"", ".", ".."}.isdisjoint(absolute(address).split("/")[3:]) or _CONTROL.search(address):
+            raise RelayError(
+                f"{what} {redact(address)!r} has an empty part, a dot for one or a control character; "
+                f"write {_WAYS[what]}"
             )
         return
     local = [Path(absolute(folder)) for folder in folders if folder and not is_remote(folder)]

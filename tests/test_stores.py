@@ -1,5 +1,6 @@
 """Opening stores, and what their errors say."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -24,6 +25,7 @@ from imgrelay_dagster.relay.stores import (
     split_object_address,
 )
 from imgrelay_dagster.resources import StoresResource, build_resources
+from tests.stored import Bucket
 
 
 def test_a_folder_is_made_and_written_whole(tmp_path: Path):
@@ -100,6 +102,14 @@ def test_addresses_have_one_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     assert absolute("out") == absolute("./out/") == absolute(f"file://{tmp_path}/out") == str(tmp_path / "out")
     assert absolute("s3://bucket/prefix/") == "s3://bucket/prefix"
+
+
+@pytest.mark.parametrize("prefix", ["run#1", "50%25/a%2Fb", "ä ~[x]*", "", "a=1/b+c"])
+def test_a_prefix_is_taken_as_it_is_written(seaweed: SeaweedFS, prefix: str, bucket: Bucket):
+    settings = S3Settings(seaweed.endpoint, "x", seaweed.access_key, seaweed.secret_key)
+    name = f"{hashlib.sha256(prefix.encode()).hexdigest()}.jpg"
+    put(open_store(f"s3://{bucket.name}/{prefix}/", settings), name, b"image", "image/jpeg")
+    assert bucket.objects() == {f"{prefix}/{name}".lstrip("/"): b"image"}
 
 
 def test_an_object_address_is_cut_at_its_bucket():

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import obstore.store
-from obstore.store import LocalStore, ObjectStore
+from obstore.store import LocalStore, ObjectStore, S3Store
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.redact import redact, redact_text
@@ -147,6 +147,9 @@ def open_store(address: str, s3: S3Settings | None = None, patience: Patience = 
             options["config"] = s3.config()
             if s3.credential_provider is not None:
                 options["credential_provider"] = s3.credential_provider
+            # Not by its address, which would be read as a URL: `#` ends it, `%23` is one, `..` leads upwards.
+            bucket, _, prefix = absolute(address).removeprefix("s3://").partition("/")
+            return S3Store(bucket, prefix=prefix or None, **options)
         return obstore.store.from_url(address, **options)
     except (obstore.exceptions.BaseError, ValueError, OSError) as error:
         raise RelayError(f"cannot open {address!r} as a store: {explain(error)}") from error
