@@ -58,13 +58,16 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._open(address, ASKING)
 
     def staging(self, run_id: str) -> Staging:
-        """The scratch space of one run."""
-        address = self.staging_address
-        return Staging(self._open(address, PATIENT), run_id, self._open(address, BRIEF))
+        """The scratch space of one run.
+
+        Raises:
+            RelayError: it cannot be opened.
+        """
+        return Staging(self._open_staging(PATIENT), run_id, self._open_staging(BRIEF))
 
     def brief_staging(self, run_id: str) -> Staging:
         """The same with short limits, for a run that is over."""
-        return Staging(self._open(self.staging_address, BRIEF), run_id)
+        return Staging(self._open_staging(BRIEF), run_id)
 
     def staged_runs(self) -> list[str]:
         """The runs that have scratch files.
@@ -94,6 +97,12 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         except (BotoCoreError, ClientError) as error:
             raise RelayError(f"{address!r} cannot be listed: {error}") from error
 
+    def _open_staging(self, patience: Patience) -> ObjectStore:
+        try:
+            return self._open(self.staging_address, patience)
+        except RelayError as error:
+            raise RelayError(f"staging: {error}; IMGRELAY_STAGING sets it") from error
+
     def _open(self, address: str, patience: Patience) -> ObjectStore:
         address = absolute(address)
         return open_store(address, _s3_settings(self.s3) if is_s3(address) else None, patience)
@@ -115,9 +124,17 @@ class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     allowed_hosts: list[str] = Field([], description="Hosts and networks exempt from the address guard.")
 
+    def guard(self) -> AddressGuard:
+        """The address guard.
+
+        Raises:
+            RelayError: one of the hosts that are exempt is none.
+        """
+        return AddressGuard(self.allowed_hosts)
+
     def downloader(self, limits: Limits, stop: threading.Event) -> Downloader:
         """A client with one session and connection pool, to be closed by who opened it."""
-        return Downloader(limits, AddressGuard(self.allowed_hosts), stop=stop)
+        return Downloader(limits, self.guard(), stop=stop)
 
 
 def staging_address() -> str:

@@ -120,6 +120,20 @@ def test_an_option_cannot_go_into_what_is_no_mapping(call: Called, tmp_path: Pat
     assert (code, err) == (2, f"imgrelay: config file '{tmp_path}/run.yaml': output must be a mapping, not 'png'\n")
 
 
+def test_hosts_that_are_none_are_refused_before_anything_is_run(call: Called, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1:8080")
+    code, _, err = call(URL)
+    assert code == 2
+    assert "'127.0.0.1:8080'" in err
+
+
+def test_a_manifest_whose_name_is_no_utf8_is_refused_in_words(call: Called):
+    Path("birds\udcff.txt").write_text(URL)
+    code, _, err = call("--manifest", "birds\udcff.txt")
+    assert code == 2
+    assert "'birds\\udcff.txt' is no path that can be used" in err
+
+
 def test_a_path_that_leads_to_itself_is_refused_in_words(call: Called):
     Path("loop").symlink_to("loop")
     for arguments in ((URL, "--destination", "loop/x"), (URL, "--template", "loop/x"), ("--manifest", "loop/x.txt")):

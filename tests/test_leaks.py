@@ -372,7 +372,7 @@ def refused(
     tmp_path: Path,
 ) -> int:
     monkeypatch.chdir(tmp_path)
-    for name in ("IMGRELAY_TEMPLATES", "IMGRELAY_DESTINATION", "IMGRELAY_ARGUMENT_PATHS"):
+    for name in ("IMGRELAY_TEMPLATES", "IMGRELAY_ARGUMENT_TEMPLATE", "IMGRELAY_DESTINATION", "IMGRELAY_ARGUMENT_PATHS"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     code = cli.main(["run", *arguments])

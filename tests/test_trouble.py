@@ -1,6 +1,7 @@
 """Trouble that concerns a whole run, and processes that are killed."""
 
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -99,7 +100,7 @@ class InProcess:
 
 @pytest.fixture
 def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    monkeypatch.setenv(ARGUMENT_PATHS, f"{tmp_path}:/proc")
+    monkeypatch.setenv(ARGUMENT_PATHS, json.dumps([str(tmp_path), "/proc"]))
     monkeypatch.chdir(tmp_path)
     return InProcess(tmp_path)
 

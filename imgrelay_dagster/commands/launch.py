@@ -34,7 +34,7 @@ from imgrelay_dagster.relay.report import Summary
 from imgrelay_dagster.relay.sources import open_local
 from imgrelay_dagster.relay.staging import Staging
 from imgrelay_dagster.relay.stores import is_remote
-from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
 from imgrelay_dagster.tags import INVOCATION_TAG
 from imgrelay_dagster.why import why
 
@@ -82,15 +82,19 @@ def _check_inputs(config: RelayConfig, form: dict[str, Any]) -> None:
     """Find wrong names before a run is made of them; what is inside the files, the run finds.
 
     Raises:
-        RelayError: the template or a local manifest is not there, or is no such thing; the broker does not answer.
+        RelayError: the template or a local manifest is not there, or is no such thing; a host that is allowed is none;
+            the broker does not answer.
     """
     if executor_name() == CELERY:
         from imgrelay_dagster.on_celery.executor import check_broker  # noqa: PLC0415 - an extra
 
         check_broker()
-    templates = build_resources()["templates"]
+    resources = build_resources()
+    templates, http = resources["templates"], resources["http"]
     assert isinstance(templates, TemplatesResource)
+    assert isinstance(http, HttpResource)
     templates.open().load(config.template)
+    http.guard()
     if config.manifest is None or is_remote(config.manifest):
         return
     try:

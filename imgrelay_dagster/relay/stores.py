@@ -101,12 +101,13 @@ def absolute(address: str) -> str:
     """The address in one spelling: a folder as an absolute path, a URL without its closing slashes.
 
     Raises:
-        RelayError: it cannot be a path: nobody's home, a link to itself, a NUL.
+        RelayError: it cannot be a path: nobody's home, a link to itself, a NUL, no UTF-8.
     """
     if is_remote(address):
         scheme, place = address.split("://", 1)
         return f"{scheme}://{place.rstrip('/')}"
     try:
+        address.encode()
         return str(Path(address.removeprefix("file://")).expanduser().resolve())
     except (OSError, RuntimeError, ValueError) as error:
         raise RelayError(f"{address!r} is no path that can be used: {str(error).rstrip('.')}") from error
