@@ -185,6 +185,20 @@ def test_verify_finds_objects_that_are_gone_or_of_another_size(planned: Planner,
     assert [record.line for record in tasks_of(planned(lines, replace(SETTINGS, verify=True))[0])] == [2, 3]
 
 
+def test_what_cannot_lie_in_one_folder_conflicts(tmp_path: Path):
+    keys = ("a.jpg", "a.jpg/below.jpg", "b/c/1.jpg", "b", "b/c", "b/c/2.jpg", "b/c/1.jpg/deep/x.jpg", "b/c/1.jpg")
+    lines = [ManifestRow(n, f"http://h/{key}", key=key) for n, key in enumerate(keys, 1)]
+    for store, conflicts in ((LocalStore(tmp_path), {2: 1, 4: 3, 5: 3, 7: 3}), (MemoryStore(), {})):
+        templates = TemplateFolder.shipped()
+        made = plan_run(lines, SETTINGS, run_id="run1", store=store, templates=templates, scratch=tmp_path)
+        ledger = read_ledger(store, SETTINGS.dataset, "run1")
+        assert ledger is not None
+        with ledger:
+            failed = {line.record.line: line.record for line in ledger if line.record.reason is Reason.KEY_CONFLICT}
+        assert {line: int((record.detail or "").split()[1]) for line, record in failed.items()} == conflicts
+        assert len(tasks_of(made)) == len(lines) - len(conflicts) - 1  # the last line repeats the third
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "_relay").write_text("in the way")

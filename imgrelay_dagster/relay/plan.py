@@ -25,6 +25,10 @@ from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.url_check import check_url
 
 
+MOST_FOLDERS = 1_000
+"""Folders remembered while planning; what is known of the others is asked for again."""
+
+
 def check_destination(store: ObjectStore, settings: Settings, run_id: str) -> None:
     """Write and remove a small object, so that a wrong bucket fails the run and not its entries one by one.
 
@@ -97,6 +101,8 @@ class Planner:
         done: ReceiptIndex,
         seen: ReceiptIndex,
         stored_size: Callable[[str], int | None],
+        *,
+        in_folder: bool,
     ) -> None:
         self._settings = settings
         self._fingerprint = settings.fingerprints()
@@ -104,6 +110,8 @@ class Planner:
         self._done = done
         self._seen = seen
         self._stored_size = stored_size
+        self._in_folder = in_folder
+        self._folders: set[str] = set()  # some of those that are claimed
 
     def decide(self, row: ManifestRow | BadRow) -> Planned:
         """What becomes of one manifest line."""
@@ -115,6 +123,12 @@ class Planner:
         except EntryFailure as failure:
             return Planned(_failed(replace(record, key=row.key), failure.reason, failure.detail))
         assert record.key is not None
+        in_the_way = self._in_the_way(record.key, record) if self._in_folder else None
+        if in_the_way is not None:
+            detail = (
+                f"line {in_the_way.line} claims the key {in_the_way.key!r}: one of the two would be a file and a folder"
+            )
+            return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
         claimed = self._seen.claim(record.key, record)
         if claimed is not None and (claimed.url, claimed.fingerprint) != (record.url, record.fingerprint):
             detail = f"line {claimed.line} already claims the key {record.key!r}"
@@ -137,6 +151,22 @@ class Planner:
             key=row.key or self._settings.default_key(row.url),
             fingerprint=self._fingerprint(url=row.url, template_digest=digest),
         )
+
+    def _in_the_way(self, key: str, record: Record) -> Record | None:
+        """An earlier line whose file would be a folder on the way to this one's, or the other way round."""
+        found = self._seen.get(f"{key}/")
+        parent = key.rpartition("/")[0]
+        if found is not None or not parent or parent in self._folders:
+            return found
+        parents = [key[:at] for at, character in enumerate(key) if character == "/"]
+        found = next(filter(None, map(self._seen.get, parents)), None)
+        if found is None:
+            for parent in parents:
+                self._seen.claim(f"{parent}/", record)
+            if len(self._folders) == MOST_FOLDERS:
+                self._folders.clear()
+            self._folders.add(parents[-1])
+        return found
 
     def _already(self, record: Record) -> Record | None:
         """The outcome that an earlier run's receipt settles, or None when the entry is due."""
@@ -199,7 +229,7 @@ def plan_run(
                 if number % 500 == 0:
                     tick()
         stored_size = done.stored_size if folder is None else partial(size_in, folder)
-        planner = Planner(settings, templates, done, seen, stored_size)
+        planner = Planner(settings, templates, done, seen, stored_size, in_folder=folder is not None)
         with gzip.open(scratch / "ledger.jsonl.gz", "wb", compresslevel=1) as ledger:
             ledger.write(settings_json.dump_json(settings) + b"\n")
             for number, row in enumerate(rows):
