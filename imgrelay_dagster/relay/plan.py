@@ -24,7 +24,6 @@ from imgrelay_dagster.relay.tasks import Task, cut, entries_per_task
 from imgrelay_dagster.relay.template_folder import TemplateFolder
 from imgrelay_dagster.relay.url_check import check_url
 
-
 MOST_FOLDERS = 1_000
 """Folders remembered while planning; what is known of the others is asked for again."""
 
