@@ -303,7 +303,8 @@ def test_the_same_input_gives_the_same_bytes_in_any_thread_and_process(file_form
 
 
 @pytest.mark.parametrize(
-    ("file_format", "side", "most"), [(Format.WEBP, 16_384, 16_383), (Format.JPEG, 65_501, 65_500)]
+    ("file_format", "side", "most"),
+    [(Format.WEBP, 16_384, 16_383), (Format.JPEG, 65_501, 65_500), (Format.PNG, 100_001, 100_000)],
 )
 def test_a_size_the_format_cannot_hold_is_a_compose_error(file_format: Format, side: int, most: int) -> None:
     data = files.encoded(Image.new("1", (1, side)), "PNG")
@@ -314,7 +315,7 @@ def test_a_size_the_format_cannot_hold_is_a_compose_error(file_format: Format, s
     assert f"1x{side}" in caught.value.detail
 
 
-@pytest.mark.parametrize(("file_format", "side"), [(Format.WEBP, 16_383), (Format.JPEG, 65_500)])
+@pytest.mark.parametrize(("file_format", "side"), [(Format.WEBP, 16_383), (Format.JPEG, 65_500), (Format.PNG, 100_000)])
 def test_the_largest_size_of_a_format_is_stored(file_format: Format, side: int) -> None:
     assert run(Image.new("1", (2, side)), clear_template((4, 4)), output=Output(file_format)).size == (
         2,

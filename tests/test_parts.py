@@ -11,7 +11,7 @@ from PIL import Image
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.picture.decode import open_source
-from imgrelay_dagster.relay.picture.parts import MOST_PARTS, MOST_SCANS
+from imgrelay_dagster.relay.picture.parts import MOST_JUNK, MOST_PARTS, MOST_SCANS, MOST_SEGMENTS
 from tests import picture_files as files
 
 LIMIT = 50_000_000
@@ -72,7 +72,7 @@ def blocks(number: int) -> bytes:
     [
         (scans, MOST_SCANS, "more than 249 further scans"),
         (repeated_colour, MOST_SCANS, "more than 249 further scans"),
-        (segments, MOST_PARTS, "more than 100,000 segments before its pixels"),
+        (segments, MOST_SEGMENTS, "more than 2,000 segments before its pixels"),
         (chunks, MOST_PARTS, "more than 100,000 chunks"),
         (split_pixels, MOST_PARTS, "more than 100,000 chunks"),
         (blocks, MOST_PARTS, "more than 100,000 blocks before its first frame"),
@@ -92,6 +92,25 @@ def test_what_only_looks_like_a_scan_does_not_count() -> None:
     embedded = b"\xff\xe5\xff\xff" + SCAN * (0xFFFD // 2) + b"\0"
     for data in (PROGRESSIVE[:2] + embedded + PROGRESSIVE[2:], PROGRESSIVE + SCAN * 10_000):
         assert open_source(data, LIMIT).tobytes() == open_source(PROGRESSIVE, LIMIT).tobytes()
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\x00", b"\xff\xd0", b"\x00", b"x"])
+def test_filling_is_passed_over_at_once(filling: bytes) -> None:
+    """No look at it begins again at each of its bytes, and beyond a megabyte nothing looks at it at all."""
+    begins, end = PROGRESSIVE.index(SCAN), PROGRESSIVE.rindex(END)
+    with suppress(EntryFailure):
+        open_source(PROGRESSIVE[:end] + filling * 1_000_000, LIMIT)
+    with suppress(EntryFailure):
+        open_source(PROGRESSIVE[:begins] + filling * 1_000, LIMIT)
+    with pytest.raises(EntryFailure, match="stray bytes before its pixels"):
+        open_source(PROGRESSIVE[:begins] + filling * (MOST_JUNK + 2) + PROGRESSIVE[begins:], LIMIT)
+
+
+def test_a_gif_of_nothing_before_its_first_frame_is_refused() -> None:
+    plain = files.encoded(Image.new("P", (8, 8)), "GIF")
+    at = plain.index(b",")
+    with pytest.raises(EntryFailure, match="more than 100,000 blocks before its first frame"):
+        open_source(plain[:at] + bytes(MOST_PARTS + 1) + plain[at:], LIMIT)
 
 
 def test_damage_is_left_to_the_decoder() -> None:

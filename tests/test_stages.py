@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,10 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def task_of(*urls: str) -> Task:
+    digest = TemplateFolder.shipped().load("frame.png").digest
+    fingerprint = partial(Settings(dataset="birds", destination="memory").fingerprints(), template_digest=digest)
     records = [
-        Record(line, url, key=f"k/{line}.jpg", fingerprint="f", template="frame.png")
+        Record(line, url, key=f"k/{line}.jpg", fingerprint=fingerprint(url=url), template="frame.png")
         for line, url in enumerate(urls, 1)
     ]
     return Task("lines", tuple(records))
@@ -125,6 +128,16 @@ def test_each_entry_ends_where_it_ends(shop: Shop, hostile: HostileOrigin):
     progress = read_progress(shop.staging)
     assert progress.passed == {Stage.DOWNLOAD: 3, Stage.COMPOSE: 2, Stage.UPLOAD: 2}
     assert (progress.failed, progress.ended) == (2, 4)
+
+
+def test_what_was_planned_with_another_template_is_not_relayed_with_this_one(shop: Shop, hostile: HostileOrigin):
+    downloaded = shop.download(task_of(hostile.url("/ok.jpg"), hostile.url("/ok.jpg?2")))
+    first, second = downloaded.records
+    composed = shop.compose(replace(downloaded, records=(replace(first, fingerprint="of another"), second)))
+    assert [record.line for record in composed.records] == [2]
+    failed = shop.receipts()[1]
+    assert failed.reason is Reason.TEMPLATE_MISSING
+    assert failed.detail == "template 'frame.png' was changed while the run worked; launch the manifest again"
 
 
 def test_what_hangs_is_set_aside_and_the_others_go_on(shop: Shop, hostile: HostileOrigin):
@@ -155,8 +168,9 @@ def test_what_only_was_slow_is_relayed_at_its_last_chance(shop: Shop, hostile: H
 
 
 def test_a_server_that_asks_for_a_long_pause_is_asked_later_and_not_before_it_is_over(
-    shop: Shop, hostile: HostileOrigin
+    shop: Shop, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("imgrelay_dagster.relay.web.patience.UNKNOWN", 2.0)
     task = task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(5)], hostile.url("/retry-after/4/ok.jpg"))
     began = time.time()
     downloaded = shop.download(task)

@@ -44,8 +44,9 @@ def find_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Fou
             return Found(address, found.st_size, modified, version) if S_ISREG(found.st_mode) else None
         place, key = split_object_address(address)
         meta = open_place(place).head(key)
-        version = meta["e_tag"] or meta["last_modified"].isoformat()
-        return Found(address, meta["size"], meta["last_modified"], version.strip('"'))
+        # The time too: what is put back as it was before is to be relayed again, over what came between.
+        version = f"{(meta['e_tag'] or '').strip(chr(34))}-{int(meta['last_modified'].timestamp()):x}"
+        return Found(address, meta["size"], meta["last_modified"], version)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (BaseError, OSError) as error:

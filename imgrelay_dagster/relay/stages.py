@@ -104,12 +104,17 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
     settings = bench.settings
     budget = PixelBudget(PIXELS_AT_ONCE)
     unpacking = Unpacking(bench.staging, task)
+    fingerprint = settings.fingerprints()
 
     def lay(record: Record) -> Record:
         try:
             template = templates.load(record.template or settings.template)
         except RelayError as error:  # it was there when the run was planned
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
+        if record.fingerprint != fingerprint(url=record.url, template_digest=template.digest):
+            # Else the next run would take what is stored for an image with the template that was planned.
+            detail = f"template {template.name!r} was changed while the run worked; launch the manifest again"
+            raise EntryFailure(Reason.TEMPLATE_MISSING, detail)
         composed = compose(
             unpacking.read(record.line),
             template,

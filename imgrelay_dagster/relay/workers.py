@@ -97,8 +97,8 @@ def work_through(
                     raise trouble
                 done(cast(R, result))
                 told += 1
-            elif stop.is_set() and not any(thread.is_alive() for thread in crew) and told == len(ended):
-                raise Stopped
+            elif not any(thread.is_alive() for thread in crew) and told == len(ended):
+                raise Stopped if stop.is_set() else RelayError("the stage's threads are gone; is there enough memory?")
             if time.monotonic() - last_tick >= TICK:
                 tick()
                 last_tick = time.monotonic()

@@ -6,6 +6,7 @@ warn or raise at Pillow's own pixel limit, which is global, instead of at ours.
 """
 
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ HIGHEST_MAX_PIXELS = 178_956_970
 
 # Parallelism is the caller's: threads inside the decoder as well would fight over the same cores.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# Pillow warns of each odd tag of a stranger's EXIF, tens of thousands in one file.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # A few kB of compressed text may unpack to 64 MiB in each thread by default.
 PngImagePlugin.MAX_TEXT_MEMORY = 8 * PngImagePlugin.MAX_TEXT_CHUNK
 

@@ -27,8 +27,9 @@ class Format(StrEnum):
 
 
 _EXTENSIONS = {Format.JPEG: ".jpg", Format.PNG: ".png", Format.WEBP: ".webp"}
-_LONGEST_SIDE = {Format.JPEG: 65_500, Format.WEBP: 16_383}
-"""Pixels; limits of libjpeg-turbo and libwebp."""
+_LONGEST_SIDE = {Format.JPEG: 65_500, Format.WEBP: 16_383, Format.PNG: 100_000}
+"""Pixels; limits of libjpeg-turbo and libwebp. PNG has none: beyond this one, scaling a template to a row of millions
+of pixels takes gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,11 @@ class Output:
 
 def check_encodable(size: Size, output: Output) -> None:
     """Raise EntryFailure (compose_error) for a size the format cannot hold."""
-    longest = _LONGEST_SIDE.get(output.format)
-    if longest is not None and max(size) > longest:
+    longest = _LONGEST_SIDE[output.format]
+    if max(size) > longest:
         detail = f"{output.format} holds at most {longest} pixels a side, the output would be {size[0]}x{size[1]}"
-        raise EntryFailure(Reason.COMPOSE_ERROR, f"{detail}; choose png or a smaller canvas")
+        way_out = "a smaller canvas" if output.format is Format.PNG else "png or a smaller canvas"
+        raise EntryFailure(Reason.COMPOSE_ERROR, f"{detail}; choose {way_out}")
 
 
 def encode(image: Image.Image, output: Output) -> bytes:

@@ -14,7 +14,7 @@ Resolve = Callable[[str, int], list[tuple[socket.AddressFamily, str]]]
 """From host and port to (family, address as text) pairs, best first. Raises `socket.gaierror`."""
 
 _TICK = 0.1  # seconds between looks at whether to go on waiting
-_MOST_HANGING = 64
+_MOST_HANGING = 1_024  # an idle thread costs little, and a list may name more dead hosts than this in a resolver's 20 s
 
 
 def system_resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
@@ -26,8 +26,8 @@ def system_resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, str
 class Lookup:
     """Looks names up in helper threads, so that a silent name server costs no more than the time limit.
 
-    A helper whose answer came too late ends by itself once the system gives up; no more than 64 are alive
-    at any time, and they are daemons, so they hold up no exit.
+    A helper whose answer came too late ends by itself once the system gives up; no more than 1,024 are
+    alive at any time, and they are daemons, so they hold up no exit.
     """
 
     def __init__(self, resolve: Resolve = system_resolve) -> None:
@@ -59,8 +59,11 @@ class Lookup:
     ) -> list[tuple[socket.AddressFamily, str]]:
         ends = time.monotonic() + timeout
         answer: queue.SimpleQueue[list[tuple[socket.AddressFamily, str]] | Exception] = queue.SimpleQueue()
-        if not self._vacant.acquire(timeout=timeout):
-            raise EntryFailure(Reason.DNS_ERROR, "the name server does not answer", transient=True)
+        while not self._vacant.acquire(timeout=_TICK):
+            check()
+            if time.monotonic() >= ends:
+                detail = f"{host} was not looked up: {_MOST_HANGING:,} others wait for an answer from the name server"
+                raise EntryFailure(Reason.DNS_ERROR, detail, transient=True)
         helper = threading.Thread(target=self._help, args=(host, port, answer), name="lookup", daemon=True)
         try:
             helper.start()
