@@ -3,8 +3,9 @@
 import dagster as dg
 
 from imgrelay_dagster.graph import day_graph
-from imgrelay_dagster.ops.showing import RELAYED_IMAGES, check_specs
+from imgrelay_dagster.ops.showing import check_specs
 from imgrelay_dagster.partitions import days
+from imgrelay_dagster.runs import RELAYED_IMAGES
 
 GROUP = "daily"
 

@@ -273,6 +273,17 @@ def default_max_concurrent() -> int:
     return int(given)
 
 
+def checked_max_concurrent(given: int) -> int:
+    """Steps at once as an executor's config has them; 0 stands for the default.
+
+    Raises:
+        RelayError: there are no so many.
+    """
+    if not 0 <= given <= MOST_CONCURRENT:
+        raise RelayError(f"max_concurrent {given} is no number from 1 to {MOST_CONCURRENT}, nor 0 for the default")
+    return given or default_max_concurrent()
+
+
 def _check_sources(sources: dict[str, Any]) -> None:
     given = [name for name, value in sources.items() if value]
     if len(given) != 1:

@@ -5,7 +5,8 @@ import os
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
@@ -15,6 +16,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.sources import Found
 from imgrelay_dagster.relay.stores import is_remote
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.runs import is_ours, run_records
 from imgrelay_dagster.tags import DATASET_TAG, MANIFEST_TAG, PARTITION_TAG, VERSION_TAG
 
 ASKED_FOR = timedelta(minutes=10)
@@ -31,6 +33,9 @@ ROUND = 20.0
 
 RUNS = 500
 """Runs of the days in question that are looked at, the newest first."""
+
+LAUNCHED = timedelta(minutes=2)
+"""By then a run that was made is launched or queued."""
 
 MANIFESTS = dg.AssetKey("daily_manifests")
 
@@ -118,7 +123,7 @@ def find_late(instance: dg.DagsterInstance, stores: StoresResource, cursor: str 
     wanted = due_days(now - ASKED_FOR, late_days())
     before: dict[str, str] = json.loads(cursor) if cursor else {}
     late = Late({day: before[day] for day in wanted if day in before})
-    runs: dict[str, list[dg.DagsterRun]] | None = None
+    runs: dict[str, list[dg.RunRecord]] | None = None
     until = time.monotonic() + ROUND
     for day in wanted:
         if time.monotonic() > until:
@@ -138,7 +143,9 @@ def find_late(instance: dg.DagsterInstance, stores: StoresResource, cursor: str 
     return late
 
 
-def _judge(late: Late, day: str, found: Found, runs: list[dg.DagsterRun], now: datetime) -> None:
+def _judge(late: Late, day: str, found: Found, records: list[dg.RunRecord], now: datetime) -> None:
+    # One that was made and could not be launched is no run: asked for again, Dagster launches that one.
+    runs = [record.dagster_run for record in records if not _was_left(record, now)]
     if any(not run.is_finished for run in runs):
         late.notes.append(f"a run of day {day} is going on")
     elif any(run.tags.get(VERSION_TAG) == found.version for run in runs):
@@ -149,9 +156,16 @@ def _judge(late: Late, day: str, found: Found, runs: list[dg.DagsterRun], now: d
         late.requests.append(day_request(day, found))
 
 
-def _runs_of(instance: dg.DagsterInstance, wanted: list[str]) -> dict[str, list[dg.DagsterRun]]:
-    """The runs of asset `relayed_images` for these days."""
+def _runs_of(instance: dg.DagsterInstance, wanted: list[str]) -> dict[str, list[dg.RunRecord]]:
+    """The runs of asset `relayed_images` for these days, the latest ones."""
     found = defaultdict(list)
-    for run in instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: wanted}), limit=RUNS):
-        found[run.tags[PARTITION_TAG]].append(run)
+    records = run_records(instance, dg.RunsFilter(tags={PARTITION_TAG: wanted}))
+    for record in islice((record for record in records if is_ours(record.dagster_run)), RUNS):
+        found[record.dagster_run.tags[PARTITION_TAG]].append(record)
     return found
+
+
+def _was_left(record: dg.RunRecord, now: datetime) -> bool:
+    """Whether a run was made a while ago and never launched."""
+    made = record.create_timestamp.replace(tzinfo=UTC)
+    return record.dagster_run.status is dg.DagsterRunStatus.NOT_STARTED and now - made > LAUNCHED

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from imgrelay_dagster.config import default_max_concurrent
+from imgrelay_dagster.config import checked_max_concurrent
 from imgrelay_dagster.placement import CELERY, MULTIPROCESS, PRELOAD, check_reachable, executor_name
 from imgrelay_dagster.resources import staging_address
 from imgrelay_dagster.step_events import listen_to_all
@@ -14,7 +14,7 @@ tell_without_waiting()
 
 def _forkserver(config: dict[str, int]) -> dict[str, object]:
     return {
-        "max_concurrent": config["max_concurrent"] or default_max_concurrent(),
+        "max_concurrent": checked_max_concurrent(config["max_concurrent"]),
         "start_method": {"forkserver": {"preload_modules": PRELOAD}},
     }
 

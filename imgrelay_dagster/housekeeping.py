@@ -15,6 +15,9 @@ from dagster._core.execution.stats import StepEventStatus
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from imgrelay_dagster.config import default_destination
+from imgrelay_dagster.paths import local_path_allowed
+from imgrelay_dagster.relay.datasets import check_dataset
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.joining import add_missing_part
 from imgrelay_dagster.relay.lock import holder, release
@@ -22,6 +25,7 @@ from imgrelay_dagster.relay.report import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.stores import explain
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.runs import run_records
 from imgrelay_dagster.tags import (
     COORDINATOR_TAG,
     DATASET_TAG,
@@ -36,9 +40,6 @@ GRACE = 10.0
 
 RECENT = 7 * 24 * 3600.0
 """Seconds that a run without results is looked after."""
-
-LOOKED_AT = 200
-"""Runs looked at in one round, the newest first."""
 
 _OVER = [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE]
 
@@ -88,13 +89,17 @@ def settle(
         The run's summary; None for one that ended before it was planned.
 
     Raises:
-        RelayError: the destination cannot be reached now.
+        RelayError: the destination cannot be reached now, or is none that an unplanned run may use.
     """
     with suppress(RelayError):  # what is left there is cleared in a later round
         stores.brief_staging(run.run_id).clear()
-    if DESTINATION_TAG not in run.tags:
+    dataset, destination = run.tags.get(DATASET_TAG), run.tags.get(DESTINATION_TAG)
+    if dataset is None or destination is None:
         return None
-    dataset, destination = run.tags[DATASET_TAG], run.tags[DESTINATION_TAG]
+    if not was_planned(instance, run.run_id):
+        # Until `plan` puts its own tags there, they are whoever's who launched the run.
+        check_dataset(dataset)
+        local_path_allowed("destination", destination, [default_destination()])
     _see_that_it_answers(stores, destination, dataset)
     store = stores.open(destination)
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
@@ -136,7 +141,7 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
     """Complete every recent run that ended without its results; yields a line for each."""
     recent = datetime.fromtimestamp(time.time() - RECENT, UTC)
     ended_runs = dg.RunsFilter(statuses=_OVER, updated_after=recent)
-    for record in instance.get_run_records(ended_runs, limit=LOOKED_AT):
+    for record in run_records(instance, ended_runs):
         run = record.dagster_run
         ended = record.end_time or record.update_timestamp.timestamp()
         # One that ended in the queue has its dataset from whoever asked for it, and never came to its destination.
@@ -145,8 +150,8 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
         status = "canceled" if run.status is dg.DagsterRunStatus.CANCELED else "failure"
         try:
             settle(instance, run, stores, seconds=ended - (record.start_time or ended), status=status)
-        except RelayError as error:
-            yield f"run {run.run_id} cannot be completed yet: {error}"
+        except Exception as error:  # noqa: BLE001 - one run must not keep all others from theirs
+            yield f"run {run.run_id} cannot be completed yet: {explain(error)}"
         else:
             yield f"run {run.run_id} has its results"
 

@@ -18,7 +18,7 @@ import requests
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact_text
 from imgrelay_dagster.relay.web.retries import transient_status
-from imgrelay_dagster.tags import DATASET_TAG, MANIFEST_TAG, RESULTS_TAG
+from imgrelay_dagster.tags import DATASET_TAG, MANIFEST_TAG, NOTED_TAG, RESULTS_TAG
 from imgrelay_dagster.why import why
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 4.0
@@ -53,7 +53,10 @@ def tell(context: dg.RunStatusSensorContext) -> None:
     Raises:
         RelayError: the log cannot be written, or the webhook does not take it. All else has been done.
     """
-    note = describe(context.instance, context.dagster_run)
+    run = context.dagster_run
+    if run.tags.get(NOTED_TAG) == run.run_id:
+        return
+    note = describe(context.instance, run)
     context.log.warning(note.text)
     trouble = []
     for way in (_append, _post):
@@ -63,6 +66,7 @@ def tell(context: dg.RunStatusSensorContext) -> None:
             trouble.append(str(error))
     if trouble:
         raise RelayError("; ".join(trouble))
+    context.instance.add_run_tags(run.run_id, {NOTED_TAG: run.run_id})
 
 
 def describe(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Note:

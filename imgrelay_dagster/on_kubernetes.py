@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_k8s import k8s_job_executor
 
-from imgrelay_dagster.config import default_max_concurrent
+from imgrelay_dagster.config import checked_max_concurrent
 
 
 def step_pod() -> dict[str, Any]:
@@ -31,7 +31,7 @@ def step_pod() -> dict[str, Any]:
 
 def _steps(config: dict[str, Any]) -> dict[str, Any]:
     return {
-        "max_concurrent": config["max_concurrent"] or default_max_concurrent(),
+        "max_concurrent": checked_max_concurrent(config["max_concurrent"]),
         "step_k8s_config": step_pod(),
         "enable_owner_references": True,  # so that a run pod's steps go with it
     }

@@ -20,6 +20,9 @@ SETTLED_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_settled"
 TOLD_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_told"
 """The run's own id, once Dagster was told a second time that it is to be started again."""
 
+NOTED_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_noted"
+"""The run's own id, once people were told of its end: a failure that Dagster is told of twice is none twice."""
+
 VERSION_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_manifest_version"
 """What tells the content of the manifest that the run read from another content at the same address."""
 

@@ -10,6 +10,7 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster_aws.s3 import S3Resource
 
+from imgrelay_dagster import drops
 from imgrelay_dagster.assets import relayed_images
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.demo.origin import Origin
@@ -205,6 +206,30 @@ def test_a_run_that_failed_for_want_of_its_manifest_does_not_stand_in_the_way(
     backfilled = dg.RunRequest(partition_key=DAY)
     run_of(instance, backfilled, DagsterEventType.RUN_START, DagsterEventType.RUN_FAILURE)
     drop(manifests, f"{DAY}.txt")
+    assert asked(look(instance, stores)) == [DAY]
+
+
+def test_a_run_that_was_made_and_never_launched_does_not_stand_in_the_way(
+    manifests: Path, stores: StoresResource, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    drop(manifests, f"{DAY}.txt")
+    found = see_day(instance, DAY, stores)
+    assert found is not None
+    run_of(instance, day_request(DAY, found))
+    assert asked(look(instance, stores)) == []
+    monkeypatch.setattr(drops, "LAUNCHED", timedelta(days=-3650))
+    assert asked(look(instance, stores)) == [DAY]
+
+
+def test_runs_of_other_jobs_for_the_same_day_do_not_count(
+    manifests: Path, stores: StoresResource, instance: dg.DagsterInstance
+):
+    @dg.job
+    def train_model() -> None: ...
+
+    drop(manifests, f"{DAY}.txt")
+    run = instance.create_run_for_job(train_model, tags={"dagster/partition": DAY})
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, run.job_name), run.run_id)
     assert asked(look(instance, stores)) == [DAY]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.housekeeping import GRACE, clear_leftover_staging, settle_ended_runs
 from imgrelay_dagster.lost_runs import (
+    NAMESAKE_LIMIT,
     RETRY_LIMIT,
     UNPLANNED_LIMIT,
     end_lost_runs,
@@ -156,7 +156,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 
 
 @pytest.fixture
-def house(instance: dg.DagsterInstance, tmp_path: Path) -> Iterator[House]:
+def house(instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setenv("IMGRELAY_DESTINATION", str(tmp_path / "out"))
     yield House(instance, tmp_path)
     for run in instance.get_runs():
         instance.delete_run(run.run_id)
@@ -181,9 +182,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def gone() -> str:
     """The process tag of a process that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        created = psutil.Process(child.pid).create_time()
+        named = lost_runs._named(psutil.Process(child.pid))
         child.kill()
-    return f"{socket.gethostname()} {child.pid} {created:.0f}"
+    return named
 
 
 @pytest.mark.parametrize(("status", "named"), [(Status.CANCELED, "canceled"), (Status.FAILURE, "failure")])
@@ -354,10 +355,69 @@ def test_a_failure_that_dagster_passed_over_is_told_once_more(house: House, gone
 
 
 def test_another_process_with_the_same_number_is_not_the_runs(house: House):
-    host, pid, created = run_process().rsplit(" ", 2)
-    run_id = house.run(Status.STARTED, process=f"{host} {pid} {int(created) - 3600}")
+    host, pid, began = run_process().rsplit(" ", 2)
+    ticks, _, space = began.partition("@")
+    run_id = house.run(Status.STARTED, process=f"{host} {pid} {int(ticks) - 1}@{space}")
     house.end_lost()
     assert house.status(run_id) is Status.FAILURE
+
+
+def test_a_clock_that_is_set_ends_no_run(house: House, monkeypatch: pytest.MonkeyPatch):
+    run_id = house.run(Status.STARTED)
+    monkeypatch.setattr(psutil, "boot_time", lambda: 6.0)
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: 6.0)
+    assert house.end_lost() == []
+    assert house.status(run_id) is Status.STARTED
+
+
+def test_a_process_of_a_container_of_the_same_name_counts_by_its_silence(house: House, tmp_path: Path, clock: Clock):
+    """One number means different processes in two of them."""
+    host, pid, began = run_process().rsplit(" ", 2)
+    ticks, _, space = began.partition("@")
+    run_id = house.run(Status.STARTED, process=f"{host} {int(pid) + 100_000} {ticks}@{space}elsewhere")
+    house.plan(run_id, tmp_path, uploaded=0)
+    clock(NAMESAKE_LIMIT - 30)
+    assert house.end_lost() == []
+    clock(NAMESAKE_LIMIT + 30)
+    assert house.end_lost() == [f"run {run_id} was lost and is ended"]
+
+
+def test_runs_of_other_projects_are_left_alone(house: House, clock: Clock):
+    @dg.job
+    def train_model() -> None: ...
+
+    run = house.instance.create_run_for_job(train_model)
+    for status in (Status.STARTED, Status.CANCELING):
+        for kind in EVENTS[status]:
+            house.instance.report_dagster_event(DagsterEvent(kind.value, run.job_name), run.run_id)
+        clock(UNPLANNED_LIMIT + 60)
+        assert house.end_lost() == []
+        assert house.status(run.run_id) is status
+
+
+def test_however_many_newer_runs_ended_in_the_queue_an_older_one_gets_its_results(
+    house: House, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("imgrelay_dagster.runs.PAGE", 3)
+    run_id = house.run(Status.CANCELED)
+    house.plan(run_id, tmp_path, uploaded=1)
+    for _ in range(7):
+        house.run(Status.CANCELED, destination=None)
+    clock(LATER)
+    assert house.settle() == [f"run {run_id} has its results"]
+
+
+def test_tags_that_somebody_made_up_lead_nowhere_and_hold_up_no_other_run(house: House, tmp_path: Path, clock: Clock):
+    elsewhere = tmp_path / "elsewhere"
+    house.run(Status.CANCELED, destination=str(elsewhere))
+    house.run(Status.CANCELED, dataset="../up")
+    house.run(Status.CANCELED, dataset=None)
+    run_id = house.run(Status.CANCELED)
+    clock(LATER)
+    told = house.settle()
+    assert f"run {run_id} has its results" in told
+    assert len([line for line in told if "cannot be completed yet" in line]) == 2
+    assert not elsewhere.exists()
 
 
 def test_a_run_that_succeeds_at_this_moment_is_not_failed(house: House, gone: str, monkeypatch: pytest.MonkeyPatch):

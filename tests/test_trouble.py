@@ -105,6 +105,23 @@ def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InProcess:
     return InProcess(tmp_path)
 
 
+def test_the_hold_is_renewed_also_where_every_step_is_short(
+    in_process: InProcess, origin: Origin, monkeypatch: pytest.MonkeyPatch
+):
+    """Each step would renew it after 20 seconds; here each ends at once, for it may not ask this host."""
+    renewed: list[str] = []
+
+    def renew(_store: object, dataset: str, _run_id: str) -> None:
+        time.sleep(0.2)  # longer than the step may have left
+        renewed.append(dataset)
+
+    monkeypatch.setattr("imgrelay_dagster.ops.workbench.renew", renew)
+    monkeypatch.setattr("imgrelay_dagster.relay.announce.ANNOUNCE_INTERVAL", 0.5)
+    assert "blocked_address" in str(in_process(urls=origin.many(60), urls_per_task=1, dataset="birds"))
+    assert renewed == ["birds"] * len(renewed)
+    assert len(renewed) >= 2
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [

@@ -24,7 +24,7 @@ from dagster_celery.core_execution_loop import core_celery_execution_loop
 from dagster_celery.executor import CeleryExecutor
 from kombu.exceptions import OperationalError
 
-from imgrelay_dagster.config import default_max_concurrent
+from imgrelay_dagster.config import checked_max_concurrent
 from imgrelay_dagster.lost_runs import this_process
 from imgrelay_dagster.on_celery.handed import Handed
 from imgrelay_dagster.on_celery.settings import (
@@ -82,7 +82,7 @@ def celery_executor(context: dg.InitExecutorContext) -> RelayCeleryExecutor:
     """Steps on Celery workers."""
     max_concurrent = context.executor_config["max_concurrent"]
     assert isinstance(max_concurrent, int)
-    return RelayCeleryExecutor(max_concurrent or default_max_concurrent())
+    return RelayCeleryExecutor(checked_max_concurrent(max_concurrent))
 
 
 def check_broker() -> None:

@@ -84,11 +84,11 @@ def hold_on() -> None:
     client = redis.Redis.from_url(broker_url(), socket_timeout=10)
     while True:
         time.sleep(lost_after() / 6)
-        held = {request.message.delivery_tag: time.time() for request in list(state.reserved_requests)}
         try:
+            held = {request.message.delivery_tag: time.time() for request in list(state.reserved_requests)}
             if held:
                 client.zadd(Channel.unacked_index_key, held, xx=True)
-        except redis.RedisError as error:
+        except Exception as error:  # noqa: BLE001 - without this thread a busy worker's steps are given away
             logger.warning("cannot tell the broker which steps are held: %s", error)
 
 

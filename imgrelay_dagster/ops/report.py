@@ -10,7 +10,6 @@ from imgrelay_dagster.housekeeping import counts_tag, joined_summary
 from imgrelay_dagster.ops.plan import Planned
 from imgrelay_dagster.ops.showing import (
     CHECKS,
-    RELAYED_IMAGES,
     check_results,
     inspected,
     summary_metadata,
@@ -25,6 +24,7 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.shards import PARTIAL
 from imgrelay_dagster.relay.summary import Summary
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
+from imgrelay_dagster.runs import RELAYED_IMAGES
 
 
 @dg.op(

@@ -13,8 +13,8 @@ from imgrelay_dagster.relay.inspection import Inspection, inspect_destination
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.shards import PARTIAL
 from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix
+from imgrelay_dagster.runs import RELAYED_IMAGES
 
-RELAYED_IMAGES = dg.AssetKey("relayed_images")
 FAILED_ENTRIES = "failed_entries"
 DESTINATION_HOLDS = "destination_holds_results"
 CHECKS = (FAILED_ENTRIES, DESTINATION_HOLDS)

@@ -128,15 +128,28 @@ class RunGuard:
         halted = self._halted()
         if halted is not None:
             raise RelayError(halted.decode())
-        if time.monotonic() >= self._renewal and (self._renewing is None or self._renewing.over):
+        if time.monotonic() >= self._renewal:
+            self.renew()
+
+    def renew(self) -> None:
+        """Begin to renew the run's hold on its dataset, unless that is under way.
+
+        One of a run's steps does so whenever it tells how far the run is, which is often enough where every step is
+        too short to do so by itself.
+        """
+        if self._renewing is None or self._renewing.over:
             self._renewal = time.monotonic() + RENEW_INTERVAL
             self._renewing = Background(lambda: renew(self._store(), self._dataset, self._run_id))
 
-    def let_go(self) -> None:
-        """Release the dataset, once no renewal of the hold is under way any more."""
+    def end_renewal(self) -> None:
+        """Let a renewal that is under way come to its end: it would go with the step's process."""
         if self._renewing is not None:
             with suppress(TimeoutError):
                 self._renewing.wait(limit=RENEWAL_LIMIT)
+
+    def let_go(self) -> None:
+        """Release the dataset, once no renewal of the hold is under way any more."""
+        self.end_renewal()
         release(self._store(), self._dataset, self._run_id)
 
     def _store(self) -> ObjectStore:
@@ -162,7 +175,12 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
     stop = threading.Event()
     with run_failures(staging):
         guard = RunGuard(step)
-        announcer = Announcer(staging, planned_at(staging), lambda seen: _announce(context, seen), tick=guard.check)
+
+        def announce(seen: RunProgress) -> None:
+            guard.renew()
+            _announce(context, seen)
+
+        announcer = Announcer(staging, planned_at(staging), announce, tick=guard.check)
 
         def tick() -> None:
             guard.check()
@@ -186,6 +204,7 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
                     tick=tick,
                 )
                 receipts.flush(tick=guard.check)
+            guard.end_renewal()
         finally:
             stop.set()
     if context.op.name == stage.value:
