@@ -26,6 +26,7 @@ def test_terminated_runs_are_gone_in_seconds_and_the_next_one_does_the_rest(
     served: Served, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(housekeeping, "GRACE", 0.0)  # every process of a run is gone before it is settled here
+    monkeypatch.setenv("IMGRELAY_DESTINATION", str(served.out))  # as the sensor has it
     urls = [origin.url(f"jpeg/small-dawn.jpg?terminated={n}") for n in range(ENTRIES)]
     form = {"manifest": served.write_manifest("birds.txt", urls), "urls_per_task": 50}
     for number, op in enumerate(("plan", "download", "upload")):
