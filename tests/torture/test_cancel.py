@@ -124,6 +124,7 @@ def test_every_terminated_run_ends_in_seconds_and_what_it_did_is_kept(
     served: Served, figures: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(housekeeping, "GRACE", 0.0)  # every process of a run is gone before it is settled here
+    monkeypatch.setenv("IMGRELAY_DESTINATION", str(served.out))  # as the sensor has it
     delay = random.Random(7)
     rounds: list[Terminated] = []
     with Origin() as origin:
