@@ -144,7 +144,7 @@ def find_late(instance: dg.DagsterInstance, stores: StoresResource, cursor: str 
 
 
 def _judge(late: Late, day: str, found: Found, records: list[dg.RunRecord], now: datetime) -> None:
-    # One that was made and could not be launched is no run: asked for again, Dagster launches that one.
+    # One that was made and could not be launched is no run: it stays so, or is launched when its asker asks again.
     runs = [record.dagster_run for record in records if not _was_left(record, now)]
     if any(not run.is_finished for run in runs):
         late.notes.append(f"a run of day {day} is going on")

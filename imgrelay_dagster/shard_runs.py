@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from imgrelay_dagster.housekeeping import shard_of
+from imgrelay_dagster.housekeeping import RECENT, shard_of
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.shards import read_cut
 from imgrelay_dagster.resources import StoresResource
@@ -26,9 +26,6 @@ from imgrelay_dagster.tags import (
     SHARD_TAG,
     VERSION_TAG,
 )
-
-RECENT = 7 * 24 * 3600.0
-"""Seconds after its end in which a run is given the shards that it asks for."""
 
 ROUND = 20.0
 """Seconds after which a round ends with the run at hand: Dagster gives up on a sensor after 60."""
