@@ -14,23 +14,23 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from imgrelay_dagster.relay import stages
-from imgrelay_dagster.relay.compose import Format, Output
-from imgrelay_dagster.relay.download import Downloader
+from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
+from imgrelay_dagster.relay.fetch.downloader import Downloader
+from imgrelay_dagster.relay.imaging.compose import Format, Output
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.sources import open_manifest
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.plan import plan_run
-from imgrelay_dagster.relay.progress import Note, StepProgress
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import run_receipts
-from imgrelay_dagster.relay.report import summary_json, write_results
+from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.progress.notes import Note, StepProgress
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import run_receipts
+from imgrelay_dagster.relay.results.fold import summary_json, write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.sources import open_manifest
-from imgrelay_dagster.relay.stages import Bench
-from imgrelay_dagster.relay.staging import Staging
-from imgrelay_dagster.relay.stores import S3Settings, open_store
-from imgrelay_dagster.relay.tasks import LARGEST_TASK, Task, cut
-from imgrelay_dagster.relay.template_folder import TemplateFolder
-from imgrelay_dagster.relay.web.addresses import AddressGuard
+from imgrelay_dagster.relay.stages import runner
+from imgrelay_dagster.relay.stages.runner import Bench
+from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, cut
+from imgrelay_dagster.relay.storage.stores import S3Settings, open_store
 
 RUN_ID = "bare-" + uuid.uuid4().hex
 _templates = cache(TemplateFolder.shipped)
@@ -85,11 +85,11 @@ def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = F
             bench = Bench(settings, staging, receipts, progress, stop)
             if stage is Stage.DOWNLOAD:
                 with Downloader(settings.limits, AddressGuard(["127.0.0.1"]), stop=stop) as downloader:
-                    task = stages.download(task, bench, downloader, last_chance=last_chance)
+                    task = runner.download(task, bench, downloader, last_chance=last_chance)
             elif stage is Stage.COMPOSE:
-                task = stages.compose_task(task, bench, _templates())
+                task = runner.compose_task(task, bench, _templates())
             else:
-                task = stages.upload(task, bench, store)
+                task = runner.upload(task, bench, store)
     return task
 
 

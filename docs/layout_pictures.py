@@ -7,9 +7,9 @@ from io import BytesIO
 from PIL import Image, ImageDraw, ImageFont
 
 from imgrelay_dagster.demo.pictures import picture
-from imgrelay_dagster.relay.compose import Output, compose
-from imgrelay_dagster.relay.picture.layout import Anchor, Canvas, Fit, Layout, Mode
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.imaging.compose import Output, compose
+from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 
 CELL, GAP, CAPTION = (280, 214), 22, 30
 PAPER, INK, EDGE = "#f4f5f7", "#1c2430", "#c9d0d8"

@@ -27,9 +27,9 @@ from imgrelay_dagster.demo import child
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.ports import HOST, free_ports
-from imgrelay_dagster.relay.compose import Output, compose
-from imgrelay_dagster.relay.picture.layout import Layout, Mode
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.imaging.compose import Output, compose
+from imgrelay_dagster.relay.imaging.layout import Layout, Mode
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from imgrelay_dagster import __version__
-from imgrelay_dagster.commands.endings import Endings
-from imgrelay_dagster.commands.exits import CANCELED, WRONG_USAGE
-from imgrelay_dagster.commands.streams import settle_streams
+from imgrelay_dagster.commands.exit_codes import CANCELED, WRONG_USAGE
+from imgrelay_dagster.commands.signals import Endings
+from imgrelay_dagster.commands.stdio import settle_streams
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
 
@@ -127,11 +127,11 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
     Imports are made here: Dagster takes a second, in which the terminal shows that something happens, and our own
     modules read the environment as they are loaded.
     """
-    from imgrelay_dagster.loading import loading  # noqa: PLC0415
+    from imgrelay_dagster.forkserver.fast_imports import loading  # noqa: PLC0415
 
     with loading():
         from imgrelay_dagster.commands.console import Console  # noqa: PLC0415
-        from imgrelay_dagster.commands.home import settle_dagster_home  # noqa: PLC0415
+        from imgrelay_dagster.commands.dagster_home import settle_dagster_home  # noqa: PLC0415
         from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
     console = Console(as_json=as_json)
     try:
@@ -140,8 +140,8 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
             _allow(form)
             with loading():
                 from imgrelay_dagster.commands.launch import checked, launch  # noqa: PLC0415
-                from imgrelay_dagster.commands.step_server import step_server  # noqa: PLC0415
-                from imgrelay_dagster.step_storage import make_cheaper  # noqa: PLC0415
+                from imgrelay_dagster.dagster_patches.sqlite_storage import make_cheaper  # noqa: PLC0415
+                from imgrelay_dagster.forkserver.server import step_server  # noqa: PLC0415
 
                 make_cheaper()
             config = checked(form)
@@ -158,7 +158,7 @@ def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
 
 def _allow(form: dict[str, Any]) -> None:
     """Let the run use the local paths that its user named, and take a template given by its path."""
-    from imgrelay_dagster.paths import allow_arguments, allow_template  # noqa: PLC0415
+    from imgrelay_dagster.config.allowed_paths import allow_arguments, allow_template  # noqa: PLC0415
 
     template = form.get("template")
     if isinstance(template, str) and "://" in template:

@@ -4,12 +4,12 @@ import warnings
 
 import dagster as dg
 
-from imgrelay_dagster.assets import daily_manifests, relayed_images
-from imgrelay_dagster.executors import relay_executor
-from imgrelay_dagster.jobs import relay, relay_day
+from imgrelay_dagster.defs.assets import daily_manifests, relayed_images
+from imgrelay_dagster.defs.jobs import relay, relay_day
+from imgrelay_dagster.defs.schedules import daily_drop
+from imgrelay_dagster.defs.sensors import canceled_runs, failed_runs, housekeeping, inbox, late_manifests, shards
+from imgrelay_dagster.execution.executors import relay_executor
 from imgrelay_dagster.resources import build_resources, fixed
-from imgrelay_dagster.schedules import daily_drop
-from imgrelay_dagster.sensors import canceled_runs, failed_runs, housekeeping, inbox, late_manifests, shards
 
 # Dagster attaches sensors to their jobs by a parameter that it calls beta itself; a terminal need not show that.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)

@@ -18,12 +18,14 @@ from obstore.store import ObjectStore
 from pydantic import Field
 from upath import UPath
 
-from imgrelay_dagster.paths import ARGUMENT_TEMPLATE
-from imgrelay_dagster.relay.download import Downloader, Limits
+from imgrelay_dagster.config.allowed_paths import ARGUMENT_TEMPLATE
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.listing import Listed
-from imgrelay_dagster.relay.staging import Staging
-from imgrelay_dagster.relay.stores import (
+from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
+from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
+from imgrelay_dagster.relay.imaging.template_folder import SHIPPED, TemplateFolder
+from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.listing import Listed
+from imgrelay_dagster.relay.storage.stores import (
     ASKING,
     BRIEF,
     PATIENT,
@@ -35,8 +37,6 @@ from imgrelay_dagster.relay.stores import (
     is_s3,
     open_store,
 )
-from imgrelay_dagster.relay.template_folder import SHIPPED, TemplateFolder
-from imgrelay_dagster.relay.web.addresses import AddressGuard
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from imgrelay_dagster.relay.outcomes import Outcome
-from imgrelay_dagster.tags import RESULTS_TAG
+from imgrelay_dagster.runs.tags import RESULTS_TAG
 from tests.instance import Served
 from tests.running import until
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.web.addresses import AddressGuard
+from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
+from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
 
 JPEG = b"\xff\xd8" + bytes(range(256)) * 80
 IMAGES = {"/ok.jpg": (JPEG, "image/jpeg")}

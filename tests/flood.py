@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from imgrelay_dagster.inbox import MOST_RUNS
+from imgrelay_dagster.automation.inbox import MOST_RUNS
 from tests.e2e.ui import sensor_ticks, start_sensor
 from tests.instance import Served
 from tests.running import until

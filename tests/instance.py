@@ -25,10 +25,10 @@ import psutil
 from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster.demo.ports import free_ports
+from imgrelay_dagster.monitoring.failure_reason import why
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.receipts import record_json
+from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.why import why
 from tests.conftest import ROOT, command_environment
 from tests.running import until
 from tests.torture.processes import with_environment

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import housekeeping
+from imgrelay_dagster.monitoring import housekeeping
 from imgrelay_dagster.resources import StoresResource
 from tests.conftest import Ran
 from tests.s3_proxy import Request, Trouble, TroubledS3

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.fetch.address_guard import AddressGuard, refusal
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.web.addresses import AddressGuard, refusal
 from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
 from tests.hostile import HostileOrigin
 

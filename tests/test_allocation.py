@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
-from imgrelay_dagster.relay.compose import Output, Template, compose
-from imgrelay_dagster.relay.picture.allocation import keep_freed_pixels
-from imgrelay_dagster.relay.picture.layout import Layout
+from imgrelay_dagster.relay.imaging.compose import Output, Template, compose
+from imgrelay_dagster.relay.imaging.malloc import keep_freed_pixels
+from imgrelay_dagster.relay.imaging.layout import Layout
 
 def encoded(image, format):
     file = io.BytesIO()

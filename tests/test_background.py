@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from imgrelay_dagster.relay.background import ahead
+from imgrelay_dagster.relay.concurrency.background import ahead
 
 
 def test_answers_come_in_the_items_order_and_no_more_calls_are_under_way_than_told():

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from imgrelay_dagster.relay.errors import Stopped
-from imgrelay_dagster.relay.picture.budget import PixelBudget
+from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
 
 
 def wait_until(condition: object, seconds: float = 5) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.demo.manifests import expected
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.monitoring import housekeeping, lost_runs
 from tests.cluster import LOST_AFTER, Cluster, missing
 from tests.deployed import PROGRAMS, compose
 from tests.on_workers import check_same, launch_alone, see_that_there_are

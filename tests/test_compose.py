@@ -10,12 +10,12 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from imgrelay_dagster.relay.compose import Composed, Format, Output, Template, compose
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, Stopped
+from imgrelay_dagster.relay.imaging.compose import Composed, Format, Output, Template, compose
+from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
+from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
+from imgrelay_dagster.relay.imaging.template import LAYERS_MAX_PIXELS
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.picture.budget import PixelBudget
-from imgrelay_dagster.relay.picture.layout import Anchor, Canvas, Fit, Layout, Mode
-from imgrelay_dagster.relay.picture.template import LAYERS_MAX_PIXELS
 from tests import picture_files as files
 
 PNG = Output(Format.PNG)
@@ -290,8 +290,8 @@ def test_the_same_input_gives_the_same_bytes_in_any_thread_and_process(file_form
     for thread in threads:
         thread.join(30)
     program = (
-        "import sys, hashlib; from imgrelay_dagster.relay.compose import *;"
-        "from imgrelay_dagster.relay.picture.layout import Layout;"
+        "import sys, hashlib; from imgrelay_dagster.relay.imaging.compose import *;"
+        "from imgrelay_dagster.relay.imaging.layout import Layout;"
         "body = sys.stdin.buffer.read(); image, frame = body[:int(sys.argv[1])], body[int(sys.argv[1]):];"
         "done = compose(image, Template.load(frame, 'f'), Layout(opacity=0.7), Output(Format(sys.argv[2])),"
         " max_pixels=10**6); print(hashlib.sha256(done.data).hexdigest())"

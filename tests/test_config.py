@@ -9,10 +9,10 @@ import yaml
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_graphql.schema.run_config import default_values_yaml_from_type_snap
 
-from imgrelay_dagster.config import RelayConfig, RelayOptions
+from imgrelay_dagster.config.allowed_paths import allow_arguments
+from imgrelay_dagster.config.config_mapping import relay_run_config
+from imgrelay_dagster.config.run_config import RelayConfig, RelayOptions
 from imgrelay_dagster.definitions import defs
-from imgrelay_dagster.forms import relay_run_config
-from imgrelay_dagster.paths import allow_arguments
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.settings import Settings
 

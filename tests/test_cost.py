@@ -19,10 +19,10 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.relay.announce import ANNOUNCE_INTERVAL
-from imgrelay_dagster.relay.inspection import SAMPLE
-from imgrelay_dagster.relay.page.gather import SHEET
-from imgrelay_dagster.relay.receipt_writer import FLUSH_INTERVAL
+from imgrelay_dagster.relay.html_report.statistics import SHEET
+from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL
+from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL
+from imgrelay_dagster.relay.results.inspection import SAMPLE
 from tests.conftest import ROOT
 from tests.running import Running
 from tests.s3_proxy import Request, TroubledS3

@@ -9,9 +9,9 @@ import pytest
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, features
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.imaging import color
+from imgrelay_dagster.relay.imaging.decode import HIGHEST_MAX_PIXELS, Source, open_source
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.picture import color
-from imgrelay_dagster.relay.picture.decode import HIGHEST_MAX_PIXELS, Source, open_source
 from tests import picture_files as files
 
 LIMIT = 1_000_000

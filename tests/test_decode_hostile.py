@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.imaging.decode import open_source
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.picture.decode import open_source
 from tests import picture_files as files
 
 LIMIT = 50_000_000
 
 CHILD = """
 import sys
-from imgrelay_dagster.relay.picture.decode import open_source
+from imgrelay_dagster.relay.imaging.decode import open_source
 from imgrelay_dagster.relay.errors import EntryFailure
 
 def peak():
@@ -212,6 +212,6 @@ def test_an_interrupt_while_decoding_is_not_swallowed(monkeypatch: pytest.Monkey
         def read(self, _size: int | None = -1) -> bytes:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("imgrelay_dagster.relay.picture.decode.io.BytesIO", InterruptedFile)
+    monkeypatch.setattr("imgrelay_dagster.relay.imaging.decode.io.BytesIO", InterruptedFile)
     with pytest.raises(KeyboardInterrupt):
         open_source(SAMPLES["PNG"], LIMIT)

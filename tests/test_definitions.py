@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from imgrelay_dagster.executors import relay_executor
+from imgrelay_dagster.execution.executors import relay_executor
 from imgrelay_dagster.resources import spare_sessions
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +65,7 @@ def test_dagster_validates_the_workspace(home: Path):
 
 
 def test_work_begun_is_finished_before_new_work_is_begun():
-    from imgrelay_dagster.jobs import relay
+    from imgrelay_dagster.defs.jobs import relay
 
     def priority(name: str) -> int:
         return int(relay.graph.node_named(name).definition.tags["dagster/priority"])
@@ -76,12 +76,12 @@ def test_work_begun_is_finished_before_new_work_is_begun():
 @dg.op
 def look_around() -> list[str]:
     """The modules that this step's process had to import itself, of those that the preload should have given it."""
-    found = "imgrelay_dagster.preload" in sys.modules
+    found = "imgrelay_dagster.forkserver.preload" in sys.modules
     if not found:
-        return ["imgrelay_dagster.preload was not preloaded"]
+        return ["imgrelay_dagster.forkserver.preload was not preloaded"]
     if not spare_sessions:
         return ["no session of boto3 was made before the fork"]
-    preload = sys.modules["imgrelay_dagster.preload"]
+    preload = sys.modules["imgrelay_dagster.forkserver.preload"]
     heavy = ("dagster", "sqlalchemy", "alembic", "PIL", "boto3", "botocore", "obstore", "requests", "imgrelay_dagster")
     return sorted(name for name in set(sys.modules) - preload.LOADED if name.startswith(heavy))
 
@@ -95,7 +95,10 @@ def test_nothing_that_a_fork_would_lose_is_left_by_the_preload(home: Path):
     """A forked step has one thread: a store or a client opened before would wait in it for ever for the others."""
     from tests.conftest import command_environment  # not above: a step process of the next test imports this module
 
-    counting = "import os, imgrelay_dagster.preload; print(len(os.listdir('/proc/self/task')), os.listdir(os.getcwd()))"
+    counting = (
+        "import os, imgrelay_dagster.forkserver.preload; "
+        "print(len(os.listdir('/proc/self/task')), os.listdir(os.getcwd()))"
+    )
     command = [sys.executable, "-c", counting]
     done = subprocess.run(command, cwd=home, env=command_environment(home), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1 ['dagster.yaml']"

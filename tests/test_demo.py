@@ -16,7 +16,7 @@ from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import names, picture
 from imgrelay_dagster.demo.trouble import SLOW_SECONDS, TROUBLES
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.tasks import PER_URL_LIMIT
+from imgrelay_dagster.relay.staging.tasks import PER_URL_LIMIT
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.fetch.backoff import delay, retry_after
+from imgrelay_dagster.relay.fetch.content_encoding import Inflater
+from imgrelay_dagster.relay.fetch.downloader import Downloader
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.web.decoding import Inflater
-from imgrelay_dagster.relay.web.retries import delay, retry_after
 from tests.downloading import IMAGES, JPEG, SHORT, Bodies, Body, downloader, failure_of, resolver
 from tests.hostile import HostileOrigin
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.fetch.request_target import parse
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact
-from imgrelay_dagster.relay.web.target import parse
 from tests.certificate import make_certificate
 from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
 from tests.hostile import HostileOrigin

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from imgrelay_dagster.relay.download import Downloader
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
-from imgrelay_dagster.relay.web import watchdog
-from imgrelay_dagster.relay.web.hosts import HostTurns
+from imgrelay_dagster.relay.fetch import watchdog
+from imgrelay_dagster.relay.fetch.downloader import Downloader
+from imgrelay_dagster.relay.fetch.host_limiter import HostTurns
 from tests.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, open_sockets, resolver
 from tests.hostile import HostileOrigin
 

@@ -10,14 +10,9 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import drops
-from imgrelay_dagster.assets import relayed_images
-from imgrelay_dagster.definitions import defs
-from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.drops import MANIFESTS, Late, day_request, find_late, late_days, see_day
-from imgrelay_dagster.jobs import relay_day
-from imgrelay_dagster.partitions import (
+from imgrelay_dagster.automation import daily_manifests
+from imgrelay_dagster.automation.daily_manifests import MANIFESTS, Late, day_request, find_late, late_days, see_day
+from imgrelay_dagster.automation.partitions import (
     day_manifests,
     days_back,
     drop_day,
@@ -27,10 +22,15 @@ from imgrelay_dagster.partitions import (
     first_day,
     where,
 )
+from imgrelay_dagster.definitions import defs
+from imgrelay_dagster.defs.assets import relayed_images
+from imgrelay_dagster.defs.jobs import relay_day
+from imgrelay_dagster.defs.schedules import daily_drop
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.resources import StoresResource, build_resources
-from imgrelay_dagster.schedules import daily_drop
-from imgrelay_dagster.tags import DATASET_TAG, MANIFEST_TAG, VERSION_TAG
+from imgrelay_dagster.runs.tags import DATASET_TAG, MANIFEST_TAG, VERSION_TAG
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 DAY, EARLIER = "2026-11-23", "2026-11-20"
@@ -217,7 +217,7 @@ def test_a_run_that_was_made_and_never_launched_does_not_stand_in_the_way(
     assert found is not None
     run_of(instance, day_request(DAY, found))
     assert asked(look(instance, stores)) == []
-    monkeypatch.setattr(drops, "LAUNCHED", timedelta(days=-3650))
+    monkeypatch.setattr(daily_manifests, "LAUNCHED", timedelta(days=-3650))
     assert asked(look(instance, stores)) == [DAY]
 
 

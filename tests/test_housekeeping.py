@@ -16,10 +16,10 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.housekeeping import GRACE, clear_leftover_staging, settle_ended_runs
-from imgrelay_dagster.lost_runs import (
+from imgrelay_dagster.monitoring import housekeeping, lost_runs
+from imgrelay_dagster.monitoring.housekeeping import GRACE, clear_leftover_staging, settle_ended_runs
+from imgrelay_dagster.monitoring.lost_runs import (
     NAMESAKE_LIMIT,
     RETRY_LIMIT,
     UNPLANNED_LIMIT,
@@ -27,19 +27,19 @@ from imgrelay_dagster.lost_runs import (
     run_process,
     tell_of_missed_failures,
 )
-from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, take
-from imgrelay_dagster.relay.manifest_rows import ManifestRow
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Stage
-from imgrelay_dagster.relay.packs import Packing
-from imgrelay_dagster.relay.plan import plan_run
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import run_receipts
-from imgrelay_dagster.relay.report import read_summary
+from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, holder, take
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import run_receipts
+from imgrelay_dagster.relay.results.fold import read_summary
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stores import open_store
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.staging.packs import Packing
+from imgrelay_dagster.relay.storage.stores import open_store
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, RETRY_TAGS, SETTLED_TAG
+from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, RETRY_TAGS, SETTLED_TAG
 from tests.conftest import ROOT
 
 Status = dg.DagsterRunStatus
@@ -398,7 +398,7 @@ def test_runs_of_other_projects_are_left_alone(house: House, clock: Clock):
 def test_however_many_newer_runs_ended_in_the_queue_an_older_one_gets_its_results(
     house: House, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("imgrelay_dagster.runs.PAGE", 3)
+    monkeypatch.setattr("imgrelay_dagster.runs.queries.PAGE", 3)
     run_id = house.run(Status.CANCELED)
     house.plan(run_id, tmp_path, uploaded=1)
     for _ in range(7):

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from obstore.store import ObjectStore
 
-from imgrelay_dagster import inbox as imgrelay_inbox
-from imgrelay_dagster import sensors
+from imgrelay_dagster.automation import inbox as imgrelay_inbox
 from imgrelay_dagster.definitions import relay_job
+from imgrelay_dagster.defs import sensors
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.relay import inbox_files
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.inbox import Look, Memory, look
-from imgrelay_dagster.relay.inbox_files import Dropped, list_inbox
-from imgrelay_dagster.relay.listing import Listed
+from imgrelay_dagster.relay.manifest import inbox_files
+from imgrelay_dagster.relay.manifest.inbox import Look, Memory, look
+from imgrelay_dagster.relay.manifest.inbox_files import Dropped, list_inbox
+from imgrelay_dagster.relay.storage.listing import Listed
 from imgrelay_dagster.resources import StoresResource
 from tests.listed_bucket import ListedBucket
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imgrelay_dagster.intervals import DEFAULTS, interval
+from imgrelay_dagster.automation.sensor_intervals import DEFAULTS, interval
 from imgrelay_dagster.relay.errors import RelayError
 
 

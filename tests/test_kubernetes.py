@@ -45,7 +45,7 @@ def job(context: K8sContainerContext, name: str) -> dict[str, Any]:
 
 
 def step_context(monkeypatch: pytest.MonkeyPatch) -> K8sContainerContext:
-    from imgrelay_dagster.on_kubernetes import step_pod
+    from imgrelay_dagster.execution.kubernetes import step_pod
 
     for variable in location(values())["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.picture.layout import (
+from imgrelay_dagster.relay.imaging.layout import (
     Anchor,
     Fit,
     Layout,

@@ -21,17 +21,17 @@ import pytest
 
 from imgrelay_dagster import cli
 from imgrelay_dagster.commands.console import Console
-from imgrelay_dagster.config import RelayConfig
+from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.ops.showing import summary_metadata
+from imgrelay_dagster.ops.metadata import summary_metadata
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.fetch.request_target import follow, parse
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
-from imgrelay_dagster.relay.report import Summary
-from imgrelay_dagster.relay.stores import S3Settings, open_store
-from imgrelay_dagster.relay.web.target import follow, parse
+from imgrelay_dagster.relay.results.fold import Summary
+from imgrelay_dagster.relay.storage.stores import S3Settings, open_store
 from tests.certificate import make_certificate
 from tests.conftest import Ran
 from tests.hostile import HostileOrigin

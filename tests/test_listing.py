@@ -10,14 +10,14 @@ from dagster_aws.s3 import S3Resource
 from obstore.store import LocalStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.listing import size_in, sizes
-from imgrelay_dagster.relay.manifest import ManifestRow
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.reader import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome
-from imgrelay_dagster.relay.plan import Plan, plan_run
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import run_receipts
+from imgrelay_dagster.relay.planning.planner import Plan, plan_run
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import run_receipts
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.storage.listing import size_in, sizes
 from imgrelay_dagster.resources import StoresResource
 from tests.listed_bucket import ListedBucket
 

@@ -5,7 +5,7 @@ from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.lock import SILENCE_LIMIT, holder, release, renew, take
+from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, holder, release, renew, take
 
 
 @pytest.fixture

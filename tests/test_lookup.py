@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.fetch import resolver as resolver_module
+from imgrelay_dagster.relay.fetch.resolver import Lookup
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.web import lookup
-from imgrelay_dagster.relay.web.lookup import Lookup
 
 FOUND = [(socket.AF_INET, "192.0.2.1")]
 
@@ -48,7 +48,7 @@ def test_hundreds_of_dead_names_do_not_fail_a_living_one() -> None:
 
 
 def test_who_waits_for_a_helper_is_told_why_and_hears_of_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "_MOST_HANGING", 3)
+    monkeypatch.setattr(resolver_module, "_MOST_HANGING", 3)
     resolver = Resolver()
     look = Lookup(resolver)
     hang(look, 3)

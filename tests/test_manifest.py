@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.manifest import (
+from imgrelay_dagster.relay.manifest.reader import (
     BadRow,
     ManifestRow,
     Row,
@@ -431,7 +431,7 @@ def test_the_bound_counts_bytes() -> None:
 
 PEAK = """
 import resource, sys
-from imgrelay_dagster.relay.manifest import read_manifest
+from imgrelay_dagster.relay.manifest.reader import read_manifest
 class Same:
     def __init__(self, size): self.left = size
     def read(self, size, /):

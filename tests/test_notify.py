@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 
-from imgrelay_dagster import notify, sensors
 from imgrelay_dagster.definitions import relay_job
+from imgrelay_dagster.defs import sensors
+from imgrelay_dagster.monitoring import notifications
 from imgrelay_dagster.relay.errors import RelayError
 from tests.hooks import SECRET, Webhook
 
@@ -71,7 +72,7 @@ def test_a_run_that_is_started_again_says_so(instance: dg.DagsterInstance, faile
     instance.add_run_tags(failed.run_id, {"dagster/will_retry": "true"})
     run = instance.get_run_by_id(failed.run_id)
     assert run is not None
-    note = notify.describe(instance, run)
+    note = notifications.describe(instance, run)
     assert note.started_again
     assert note.text.endswith("; it is started again")
 
@@ -79,7 +80,7 @@ def test_a_run_that_is_started_again_says_so(instance: dg.DagsterInstance, faile
 def test_a_webhook_that_stumbles_is_tried_again(
     instance: dg.DagsterInstance, failed: dg.DagsterRun, log: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(notify, "PAUSE", 0.0)
+    monkeypatch.setattr(notifications, "PAUSE", 0.0)
     with Webhook(503, 204) as hook:
         monkeypatch.setenv("IMGRELAY_WEBHOOK_URL", hook.url)
         tell(instance, failed)
@@ -99,7 +100,7 @@ def test_a_webhook_that_does_not_take_it_is_named_without_its_secret(
     posts: int,
     said: str,
 ):
-    monkeypatch.setattr(notify, "PAUSE", 0.0)
+    monkeypatch.setattr(notifications, "PAUSE", 0.0)
     with Webhook(*answers) as hook:
         monkeypatch.setenv("IMGRELAY_WEBHOOK_URL", hook.url)
         with pytest.raises(RelayError) as caught:
@@ -113,7 +114,7 @@ def test_a_webhook_that_does_not_take_it_is_named_without_its_secret(
 def test_a_webhook_that_never_ends_its_answer_is_left(
     instance: dg.DagsterInstance, failed: dg.DagsterRun, log: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(notify, "POST_LIMIT", 0.5)
+    monkeypatch.setattr(notifications, "POST_LIMIT", 0.5)
     with Webhook("drip") as hook:
         monkeypatch.setenv("IMGRELAY_WEBHOOK_URL", hook.url)
         with pytest.raises(RelayError, match="no answer within 0 s"):
@@ -129,7 +130,7 @@ def test_a_webhook_address_that_is_none_is_not_shown(
     if not url:  # nobody listens there
         with socket.create_server(("127.0.0.1", 0)) as free:
             url = f"http://127.0.0.1:{free.getsockname()[1]}/{SECRET}"
-    monkeypatch.setattr(notify, "PAUSE", 0.0)
+    monkeypatch.setattr(notifications, "PAUSE", 0.0)
     monkeypatch.setenv("IMGRELAY_WEBHOOK_URL", url)
     with pytest.raises(RelayError, match=r"the webhook at .* was not told of run") as caught:
         tell(instance, failed)

@@ -15,8 +15,8 @@ from imgrelay_dagster.relay.outcomes import (
     Seconds,
     is_permanent,
 )
-from imgrelay_dagster.relay.staging import Place
-from imgrelay_dagster.relay.tasks import Task
+from imgrelay_dagster.relay.staging.scratch_space import Place
+from imgrelay_dagster.relay.staging.tasks import Task
 
 
 def failed(reason: Reason, http_status: int | None = None) -> Record:

@@ -14,22 +14,22 @@ from obstore.store import LocalStore, MemoryStore
 from PIL import Image
 
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.relay.manifest_rows import ManifestRow
+from imgrelay_dagster.relay.formatting import MEANINGS, percent, seconds, size
+from imgrelay_dagster.relay.html_report.contact_sheet import LARGEST_SHEET, smalls
+from imgrelay_dagster.relay.html_report.histograms import MOST_SPANS, Course, LogBins
+from imgrelay_dagster.relay.html_report.host_statistics import MOST_HOSTS
+from imgrelay_dagster.relay.html_report.render import render, write_page
+from imgrelay_dagster.relay.html_report.statistics import EXAMPLES, SHEET, Gathered, Stored
+from imgrelay_dagster.relay.html_report.view_model import contents
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds, Stage
-from imgrelay_dagster.relay.page.bins import MOST_SPANS, Course, LogBins
-from imgrelay_dagster.relay.page.contents import contents
-from imgrelay_dagster.relay.page.gather import EXAMPLES, SHEET, Gathered, Stored
-from imgrelay_dagster.relay.page.hosts import MOST_HOSTS
-from imgrelay_dagster.relay.page.sheet import LARGEST_SHEET, smalls
-from imgrelay_dagster.relay.page.write import render, write_page
-from imgrelay_dagster.relay.plan import plan_run
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import run_receipts
-from imgrelay_dagster.relay.report import write_results
+from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import run_receipts
+from imgrelay_dagster.relay.records.summary import REPORT, Summary
+from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.summary import REPORT, Summary
-from imgrelay_dagster.relay.template_folder import TemplateFolder
-from imgrelay_dagster.relay.words import MEANINGS, percent, seconds, size
 from tests.browser import chromium, watched
 from tests.running import run_folder
 from tests.stored import write_manifest

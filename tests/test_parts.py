@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.imaging.complexity import MOST_JUNK, MOST_PARTS, MOST_SCANS, MOST_SEGMENTS
+from imgrelay_dagster.relay.imaging.decode import open_source
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.picture.decode import open_source
-from imgrelay_dagster.relay.picture.parts import MOST_JUNK, MOST_PARTS, MOST_SCANS, MOST_SEGMENTS
 from tests import picture_files as files
 
 LIMIT = 50_000_000

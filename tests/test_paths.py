@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.paths import allow_arguments, local_path_allowed, resolve_manifest
+from imgrelay_dagster.config.allowed_paths import allow_arguments, local_path_allowed, resolve_manifest
+from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 
 VARIABLES = ("IMGRELAY_DESTINATION", "IMGRELAY_MANIFESTS", "IMGRELAY_INBOX", "IMGRELAY_ARGUMENT_PATHS")
 

@@ -5,9 +5,9 @@ from random import Random
 import pytest
 from PIL import Image, ImageDraw
 
-from imgrelay_dagster.relay.picture.pieces import BAND, cut
-from imgrelay_dagster.relay.picture.template import LAYERS_MAX_PIXELS
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.imaging.opaque_regions import BAND, cut
+from imgrelay_dagster.relay.imaging.template import LAYERS_MAX_PIXELS
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from tests import picture_files as files
 from tests.test_compose import clear_template, run
 

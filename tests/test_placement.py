@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.executors import chosen_executor
-from imgrelay_dagster.on_celery.settings import broker_priority
+from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.execution.celery.settings import broker_priority
+from imgrelay_dagster.execution.executors import chosen_executor
 from imgrelay_dagster.relay.errors import RelayError
 from tests.conftest import Ran
 
@@ -102,7 +102,7 @@ def test_a_missing_extra_is_named(name: str, module: str, extra: str) -> None:
         "find = PathFinder.find_spec.__func__\n"
         f"hide = lambda cls, name, *rest: None if name == {module!r} else find(cls, name, *rest)\n"
         "PathFinder.find_spec = classmethod(hide)\n"
-        "from imgrelay_dagster.placement import executor_name\n"
+        "from imgrelay_dagster.config.executor_choice import executor_name\n"
         "executor_name()\n"
     )
     ran = _python(hidden, IMGRELAY_EXECUTOR=name)

@@ -9,17 +9,17 @@ import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.ledger import Planned, read_ledger
-from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
+from imgrelay_dagster.relay.imaging.output import Format, Output
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.picture.output import Format, Output
-from imgrelay_dagster.relay.plan import Plan, check_destination, plan_run
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import run_receipts
-from imgrelay_dagster.relay.report import write_results
+from imgrelay_dagster.relay.planning.planner import Plan, check_destination, plan_run
+from imgrelay_dagster.relay.records.ledger import Planned, read_ledger
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import run_receipts
+from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.tasks import LARGEST_TASK, PER_URL_LIMIT, SMALLEST_TASK, cut, entries_per_task
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, PER_URL_LIMIT, SMALLEST_TASK, cut, entries_per_task
 
 SETTINGS = Settings(dataset="birds", destination="memory")
 Planner = Callable[..., tuple[Plan, list[Planned]]]

@@ -7,11 +7,11 @@ import pytest
 from obstore.store import LocalStore
 from rich.console import Console
 
-from imgrelay_dagster.commands.live import Display
+from imgrelay_dagster.commands.progress_display import Display
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.relay.announce import ANNOUNCE_INTERVAL, Announcer, most_frequent, sentence
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
-from imgrelay_dagster.relay.progress import (
+from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, Announcer, most_frequent, sentence
+from imgrelay_dagster.relay.progress.notes import (
     FIRST_GUESS,
     PLAN_NOTE,
     Note,
@@ -20,8 +20,8 @@ from imgrelay_dagster.relay.progress import (
     planned_at,
     read_progress,
 )
-from imgrelay_dagster.relay.staging import Staging
-from imgrelay_dagster.relay.stores import open_store
+from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.stores import open_store
 from tests.s3_proxy import Request, Trouble, TroubledS3
 
 HALFWAY = RunProgress(

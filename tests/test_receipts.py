@@ -14,16 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import LocalStore, MemoryStore
 
-from imgrelay_dagster.relay import receipts
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
-from imgrelay_dagster.relay.receipt_writer import FLUSH_INTERVAL, ReceiptWriter
-from imgrelay_dagster.relay.receipts import (
-    ReceiptIndex,
-    merge_receipts,
-    read_receipts,
-    record_json,
-)
+from imgrelay_dagster.relay.records import receipts
+from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL, ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import ReceiptIndex, merge_receipts, read_receipts, record_json
 from tests.running import until
 
 PREFIX = "_relay/birds/receipts/run1"

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from imgrelay_dagster.relay.manifest_rows import ManifestRow
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.plan import Plan, plan_run
-from imgrelay_dagster.relay.receipts import merge_receipts, record_json, run_receipts
-from imgrelay_dagster.relay.report import Summary, write_results
+from imgrelay_dagster.relay.planning.planner import Plan, plan_run
+from imgrelay_dagster.relay.records.receipts import merge_receipts, record_json, run_receipts
+from imgrelay_dagster.relay.results.fold import Summary, write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.template_folder import TemplateFolder
 
 SETTINGS = Settings(dataset="birds", destination="memory")
 LINES = 6

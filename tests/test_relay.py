@@ -15,7 +15,7 @@ from PIL import Image
 
 from imgrelay_dagster.demo import manifests
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.relay.tasks import PER_URL_LIMIT
+from imgrelay_dagster.relay.staging.tasks import PER_URL_LIMIT
 from tests.conftest import ROOT, Ran
 from tests.expected import Difference, difference, framed
 from tests.stored import Bucket, check_accounts, files, images, results, write_manifest

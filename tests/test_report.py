@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from obstore.store import MemoryStore
 
-from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds
-from imgrelay_dagster.relay.plan import plan_run
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import run_receipts
-from imgrelay_dagster.relay.report import Summary, read_summary, write_results
+from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import run_receipts
+from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.template_folder import TemplateFolder
 
 SETTINGS = Settings(dataset="birds", destination="memory", tolerated_failure_percentage=25)
 UPLOADED = {

@@ -8,12 +8,12 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import shard_runs
+from imgrelay_dagster.automation import shard_runs
+from imgrelay_dagster.automation.shard_runs import REQUESTS, shard_requests
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.shard_runs import REQUESTS, shard_requests
-from imgrelay_dagster.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG
+from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG
 
 SHARDS = 3
 STORES = StoresResource(s3=S3Resource(), staging_address="staging")

@@ -13,23 +13,23 @@ import pytest
 from dagster_aws.s3 import S3Resource
 from obstore.store import MemoryStore
 
-from imgrelay_dagster.config import RelayOptions, ShardConfig
+from imgrelay_dagster.config.run_config import RelayOptions, ShardConfig
 from imgrelay_dagster.ops import plan
-from imgrelay_dagster.ops.workbench import Step
-from imgrelay_dagster.relay import joining
+from imgrelay_dagster.ops.stage_context import Step
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.joining import add_missing_part, join, write_cut
-from imgrelay_dagster.relay.lock import DatasetHeld, holder, release, take
-from imgrelay_dagster.relay.manifest_rows import BadRow, ManifestRow, Row
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.plan import Plan, plan_run
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import run_receipts
-from imgrelay_dagster.relay.report import Summary, read_summary, write_results
+from imgrelay_dagster.relay.planning.planner import Plan, plan_run
+from imgrelay_dagster.relay.planning.shards import read_cut, shard_rows
+from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, holder, release, take
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import run_receipts
+from imgrelay_dagster.relay.results import shard_merge
+from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
+from imgrelay_dagster.relay.results.shard_merge import add_missing_part, join, write_cut
 from imgrelay_dagster.relay.settings import Settings, Shard
-from imgrelay_dagster.relay.shards import read_cut, shard_rows
-from imgrelay_dagster.relay.stores import open_store
-from imgrelay_dagster.relay.template_folder import TemplateFolder
+from imgrelay_dagster.relay.storage.stores import open_store
 from imgrelay_dagster.resources import StoresResource
 
 WHOLE = Settings(dataset="birds", destination="memory", max_entries_per_run=25, tolerated_failure_percentage=10)
@@ -140,7 +140,7 @@ def test_the_summary_is_that_of_all_shards_at_every_moment_and_the_lines_follow_
 def test_what_is_joined_is_read_once_however_many_shards_there_are(house: House, monkeypatch: pytest.MonkeyPatch):
     rows: list[Row] = [ManifestRow(line, f"http://h/{line}.jpg") for line in range(1, 201)]
     read = Counter[str]()
-    tell = joining.tell
+    tell = shard_merge.tell
 
     def counting(records: Iterable[Record], *arguments: Any) -> Any:
         def counted() -> Iterator[Record]:
@@ -150,7 +150,7 @@ def test_what_is_joined_is_read_once_however_many_shards_there_are(house: House,
 
         return tell(counted(), *arguments)
 
-    monkeypatch.setattr(joining, "tell", counting)
+    monkeypatch.setattr(shard_merge, "tell", counting)
     house.cut(rows)
     for number in range(1, 9):
         house.shard(number, f"shard{number}", of=8)

@@ -12,10 +12,11 @@ import pytest
 from obstore.store import LocalStore
 from PIL import Image
 
-from imgrelay_dagster.assets import daily_manifests, relayed_images
+from imgrelay_dagster.defs.assets import daily_manifests, relayed_images
+from imgrelay_dagster.defs.jobs import relay_day
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.jobs import relay_day
-from imgrelay_dagster.ops.showing import (
+from imgrelay_dagster.monitoring.failure_reason import why
+from imgrelay_dagster.ops.metadata import (
     CHECKS,
     DESTINATION_HOLDS,
     FAILED_ENTRIES,
@@ -25,13 +26,12 @@ from imgrelay_dagster.ops.showing import (
     inspected,
     summary_metadata,
 )
-from imgrelay_dagster.relay.inspection import SAMPLE, Inspection, inspect_destination
 from imgrelay_dagster.relay.keys import default_key
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.receipts import record_json
-from imgrelay_dagster.relay.summary import Summary
+from imgrelay_dagster.relay.records.receipts import record_json
+from imgrelay_dagster.relay.records.summary import Summary
+from imgrelay_dagster.relay.results.inspection import SAMPLE, Inspection, inspect_destination
 from imgrelay_dagster.resources import build_resources
-from imgrelay_dagster.why import why
 
 LARGEST_URI = 200_000
 """Bytes of an embedded image that Dagster's pages still bear."""

@@ -13,21 +13,22 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 from PIL import Image
 
-from imgrelay_dagster.relay import packs, stages
-from imgrelay_dagster.relay.download import Downloader, Limits
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.fetch.adaptive_timeout import LEAST, UNKNOWN, Patience
+from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
+from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
-from imgrelay_dagster.relay.packs import Packing, Unpacking
-from imgrelay_dagster.relay.progress import Note, StepProgress, read_progress
-from imgrelay_dagster.relay.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.receipts import read_receipts
+from imgrelay_dagster.relay.progress.notes import Note, StepProgress, read_progress
+from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
+from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stages import Bench
-from imgrelay_dagster.relay.staging import Staging
-from imgrelay_dagster.relay.tasks import Task
-from imgrelay_dagster.relay.template_folder import TemplateFolder
-from imgrelay_dagster.relay.web.addresses import AddressGuard
-from imgrelay_dagster.relay.web.patience import LEAST, UNKNOWN, Patience
+from imgrelay_dagster.relay.stages import runner
+from imgrelay_dagster.relay.stages.runner import Bench
+from imgrelay_dagster.relay.staging import packs
+from imgrelay_dagster.relay.staging.packs import Packing, Unpacking
+from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.staging.tasks import Task
 from tests.hostile import HostileOrigin
 
 LIMITS = Limits(read_timeout=4.0, deadline=4.0, attempts=2, backoff=0.01, threads=8)
@@ -72,17 +73,17 @@ class Shop:
             bench.receipts,
             Downloader(self.settings.limits, AddressGuard(["127.0.0.1"]), stop=self.stop) as downloader,
         ):
-            return stages.download(task, bench, downloader, **options)
+            return runner.download(task, bench, downloader, **options)
 
     def compose(self, task: Task) -> Task:
         bench = self.bench(Stage.COMPOSE)
         with bench.receipts:
-            return stages.compose_task(task, bench, TemplateFolder.shipped())
+            return runner.compose_task(task, bench, TemplateFolder.shipped())
 
     def upload(self, task: Task, settled: frozenset[int] = frozenset()) -> Task:
         bench = self.bench(Stage.UPLOAD, settled)
         with bench.receipts:
-            return stages.upload(task, bench, self.store)
+            return runner.upload(task, bench, self.store)
 
     def receipts(self) -> dict[int, Record]:
         return {record.line: record for record in read_receipts(self.store, PREFIX)}
@@ -170,7 +171,7 @@ def test_what_only_was_slow_is_relayed_at_its_last_chance(shop: Shop, hostile: H
 def test_a_server_that_asks_for_a_long_pause_is_asked_later_and_not_before_it_is_over(
     shop: Shop, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("imgrelay_dagster.relay.web.patience.UNKNOWN", 2.0)
+    monkeypatch.setattr("imgrelay_dagster.relay.fetch.adaptive_timeout.UNKNOWN", 2.0)
     task = task_of(*[hostile.url(f"/ok.jpg?{number}") for number in range(5)], hostile.url("/retry-after/4/ok.jpg"))
     began = time.time()
     downloaded = shop.download(task)
@@ -202,8 +203,8 @@ def test_who_waits_behind_a_hanging_url_of_the_same_host_is_not_set_aside(shop: 
 def test_a_task_of_nothing_but_hanging_urls_is_soon_set_aside(
     shop: Shop, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("imgrelay_dagster.relay.web.patience.UNKNOWN", 4.0)
-    monkeypatch.setattr("imgrelay_dagster.relay.web.patience.LEAST", 0.4)
+    monkeypatch.setattr("imgrelay_dagster.relay.fetch.adaptive_timeout.UNKNOWN", 4.0)
+    monkeypatch.setattr("imgrelay_dagster.relay.fetch.adaptive_timeout.LEAST", 0.4)
     shop.settings = replace(shop.settings, limits=replace(LIMITS, read_timeout=60.0, deadline=60.0))
     began = time.monotonic()
     downloaded = shop.download(task_of(*[hostile.url(f"/never?{number}") for number in range(40)]))
@@ -246,7 +247,7 @@ def test_a_step_that_is_tried_again_leaves_out_what_has_its_receipt(shop: Shop, 
 def test_a_mistake_in_one_entry_is_an_internal_error_of_that_entry(
     shop: Shop, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
 ):
-    real = stages.compose
+    real = runner.compose
 
     def mistaken(source: bytes, *arguments: object, **options: object) -> object:
         if source != jpeg():
@@ -254,7 +255,7 @@ def test_a_mistake_in_one_entry_is_an_internal_error_of_that_entry(
         return real(source, *arguments, **options)  # type: ignore[arg-type]
 
     downloaded = shop.download(task_of(hostile.url("/ok.jpg"), hostile.url("/html")))
-    monkeypatch.setattr(stages, "compose", mistaken)
+    monkeypatch.setattr(runner, "compose", mistaken)
     assert [record.line for record in shop.compose(downloaded).records] == [1]
     found = shop.receipts()[2]
     assert (found.outcome, found.reason) == (Outcome.FAILED, Reason.INTERNAL_ERROR)
@@ -269,7 +270,7 @@ def test_a_store_that_takes_nothing_any_more_ends_the_stage(shop: Shop, hostile:
     shop.store = LocalStore(tmp_path / "gone")  # type: ignore[assignment]
     bench = shop.bench(Stage.UPLOAD)
     with pytest.raises(RelayError, match=r"took none of the last \d\d images, nor a receipt"):
-        stages.upload(composed, bench, shop.store)
+        runner.upload(composed, bench, shop.store)
     assert 0 < bench.receipts.counts["failed"] <= 60
 
 

@@ -11,8 +11,8 @@ import pytest
 from dagster._core.executor import child_process_executor
 from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY, execute_child_process_command
 
-from imgrelay_dagster import step_events
-from imgrelay_dagster.step_events import Listener, listen_to_all
+from imgrelay_dagster.dagster_patches import event_polling
+from imgrelay_dagster.dagster_patches.event_polling import Listener, listen_to_all
 
 context: Any = multiprocessing.get_context("fork")
 
@@ -53,7 +53,7 @@ class Step:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that nothing happens in takes for ever, not 0.1 s."""
-    monkeypatch.setattr(step_events, "TICK", 10 * HANGS)
+    monkeypatch.setattr(event_polling, "TICK", 10 * HANGS)
 
 
 @pytest.mark.usefixtures("patient")
@@ -140,7 +140,7 @@ def test_what_a_killed_step_told_before_is_heard():
 
 
 def test_dagster_listens_that_way():
-    from imgrelay_dagster import executors  # noqa: F401 - which changes it
+    from imgrelay_dagster.execution import executors  # noqa: F401 - which changes it
 
     assert "_poll_for_event" in execute_child_process_command.__code__.co_names
     poll: Any = child_process_executor._poll_for_event

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imgrelay_dagster.stop_events import METHODS, StopEvent, tell_without_waiting
+from imgrelay_dagster.dagster_patches.stop_event import METHODS, StopEvent, tell_without_waiting
 
 HANGS = 30.0
 """Seconds after which something that should not wait at all counts as hanging."""

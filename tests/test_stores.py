@@ -10,7 +10,7 @@ from obstore.exceptions import BaseError, GenericError
 
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.stores import (
+from imgrelay_dagster.relay.storage.stores import (
     BRIEF,
     TRIES,
     Patience,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.monitoring import housekeeping
 from tests.accounts import IN_FLIGHT, check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.instance import OVER, Served, connections
 

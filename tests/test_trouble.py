@@ -15,12 +15,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from imgrelay_dagster.config.allowed_paths import ARGUMENT_PATHS
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.paths import ARGUMENT_PATHS
-from imgrelay_dagster.why import why
+from imgrelay_dagster.monitoring.failure_reason import why
 from tests.conftest import Ran
 from tests.hostile import HostileOrigin
 from tests.running import Running, assert_quiet, until
@@ -115,8 +115,8 @@ def test_the_hold_is_renewed_also_where_every_step_is_short(
         time.sleep(0.2)  # longer than the step may have left
         renewed.append(dataset)
 
-    monkeypatch.setattr("imgrelay_dagster.ops.workbench.renew", renew)
-    monkeypatch.setattr("imgrelay_dagster.relay.announce.ANNOUNCE_INTERVAL", 0.5)
+    monkeypatch.setattr("imgrelay_dagster.ops.stage_context.renew", renew)
+    monkeypatch.setattr("imgrelay_dagster.relay.progress.announcer.ANNOUNCE_INTERVAL", 0.5)
     assert "blocked_address" in str(in_process(urls=origin.many(60), urls_per_task=1, dataset="birds"))
     assert renewed == ["birds"] * len(renewed)
     assert len(renewed) >= 2

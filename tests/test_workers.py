@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.errors import RelayError, Stopped
-from imgrelay_dagster.relay.workers import work_through
 
 
 def relayed(work, items, **options):

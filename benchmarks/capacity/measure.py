@@ -25,8 +25,8 @@ import psutil
 from benchmarks import corpus
 from benchmarks.capacity.costs import DELETES, GETS, PUTS, STAGES, Costs, load, save
 from benchmarks.origin import Nginx
-from imgrelay_dagster.relay.ledger import Ledger, Planned, planned_json, settings_json
 from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.records.ledger import Ledger, Planned, planned_json, settings_json
 from imgrelay_dagster.relay.settings import Settings
 from tests.cluster import Cluster, missing
 from tests.launched import Launched

@@ -5,7 +5,7 @@ from math import ceil
 
 from benchmarks.capacity.costs import DELETES, GETS, PUTS, Costs
 from benchmarks.capacity.plant import Day, Plan, Plant
-from imgrelay_dagster.config import MOST_CONCURRENT
+from imgrelay_dagster.config.run_config import MOST_CONCURRENT
 
 BUSY = 0.8
 """How busy a machine's cores may be over hours."""

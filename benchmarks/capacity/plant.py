@@ -13,12 +13,12 @@ from math import ceil
 from dagster_celery.core_execution_loop import TICK_SECONDS
 
 from benchmarks.capacity.costs import STAGES, Costs
-from imgrelay_dagster.config import RelayConfig
+from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.ops.plan import plan as plan_op
 from imgrelay_dagster.ops.report import report as report_op
 from imgrelay_dagster.ops.stages import compose, download, upload
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.tasks import entries_per_task
+from imgrelay_dagster.relay.staging.tasks import entries_per_task
 
 LAUNCH = 10.0
 """Seconds from a run's place in the queue being free until its plan can begin: the daemon's round, process, imports."""

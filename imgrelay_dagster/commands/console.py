@@ -15,12 +15,12 @@ from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.text import Text
 
-from imgrelay_dagster.commands.live import Display
-from imgrelay_dagster.relay.announce import ANNOUNCE_INTERVAL, sentence
+from imgrelay_dagster.commands.progress_display import Display
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.progress import RunProgress
+from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, sentence
+from imgrelay_dagster.relay.progress.notes import RunProgress
+from imgrelay_dagster.relay.records.summary import REPORT, Summary, results_prefix, summary_json
 from imgrelay_dagster.relay.redact import printable
-from imgrelay_dagster.relay.summary import REPORT, Summary, results_prefix, summary_json
 
 Look = Callable[[], RunProgress | None]
 

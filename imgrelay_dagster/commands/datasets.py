@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.commands.looking import Lines, looked, say
-from imgrelay_dagster.relay.past import PastRun, dataset_names, past_runs
-from imgrelay_dagster.relay.summary import Summary, read_summary
-from imgrelay_dagster.relay.words import count
+from imgrelay_dagster.commands.tables import Lines, looked, say
+from imgrelay_dagster.relay.formatting import count
+from imgrelay_dagster.relay.records.summary import Summary, read_summary
+from imgrelay_dagster.relay.results.history import PastRun, dataset_names, past_runs
 
 
 def datasets(arguments: argparse.Namespace) -> int:

@@ -18,25 +18,25 @@ import dagster as dg
 import dagster._core.storage.sqlite_storage  # for an instance, and for the steps': loaded once for both
 from dagster._core.instance.ref import InstanceRef
 
-from imgrelay_dagster.commands import exits
+from imgrelay_dagster.commands import exit_codes
 from imgrelay_dagster.commands.console import Console
-from imgrelay_dagster.commands.endings import Endings
-from imgrelay_dagster.commands.processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
-from imgrelay_dagster.config import RelayConfig
+from imgrelay_dagster.commands.signals import Endings
+from imgrelay_dagster.config.executor_choice import CELERY, executor_name
+from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.housekeeping import clear_leftover_staging, settle, settle_ended_runs, was_planned
-from imgrelay_dagster.lost_runs import end_lost_runs
-from imgrelay_dagster.placement import CELERY, executor_name
+from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
+from imgrelay_dagster.monitoring.failure_reason import why
+from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle, settle_ended_runs, was_planned
+from imgrelay_dagster.monitoring.lost_runs import end_lost_runs
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.manifest import read_manifest
-from imgrelay_dagster.relay.progress import RunProgress, read_progress
-from imgrelay_dagster.relay.report import Summary
-from imgrelay_dagster.relay.sources import open_local
-from imgrelay_dagster.relay.staging import Staging
-from imgrelay_dagster.relay.stores import is_remote
+from imgrelay_dagster.relay.manifest.reader import read_manifest
+from imgrelay_dagster.relay.manifest.sources import open_local
+from imgrelay_dagster.relay.progress.notes import RunProgress, read_progress
+from imgrelay_dagster.relay.results.fold import Summary
+from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.stores import is_remote
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
-from imgrelay_dagster.tags import INVOCATION_TAG
-from imgrelay_dagster.why import why
+from imgrelay_dagster.runs.tags import INVOCATION_TAG
 
 STOP_LIMIT = 7.0
 """Seconds that step processes are given to end after a cancel before they are killed."""
@@ -86,7 +86,7 @@ def _check_inputs(config: RelayConfig, form: dict[str, Any]) -> None:
             the broker does not answer.
     """
     if executor_name() == CELERY:
-        from imgrelay_dagster.on_celery.executor import check_broker  # noqa: PLC0415 - an extra
+        from imgrelay_dagster.execution.celery.executor import check_broker  # noqa: PLC0415 - an extra
 
         check_broker()
     resources = build_resources()
@@ -163,7 +163,7 @@ class _Launched:
                 self._tidy()
         if canceled and run.status is not dg.DagsterRunStatus.CANCELED:
             self._instance.report_run_canceled(run)
-        code = exits.CANCELED if canceled else exits.SUCCESS if success else exits.FAILED
+        code = exit_codes.CANCELED if canceled else exit_codes.SUCCESS if success else exit_codes.FAILED
         return End(code, tuple(errors), summary, self._destination)
 
     def _sweep(self) -> None:
@@ -253,7 +253,7 @@ class _Launched:
         rites.join(LAST_RITES)
         self._console.give_back_terminal()
         self._console.error("ended at once, without a summary; launch again to do what is left")
-        os._exit(exits.CANCELED)
+        os._exit(exit_codes.CANCELED)
 
     def _last_rites(self) -> None:
         release_semaphores()

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.commands.looking import Lines, looked, say
+from imgrelay_dagster.commands.tables import Lines, looked, say
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.formatting import count
 from imgrelay_dagster.relay.outcomes import Outcome, Record
-from imgrelay_dagster.relay.past import dataset_names, past_runs, result_lines
-from imgrelay_dagster.relay.receipts import record_json
+from imgrelay_dagster.relay.planning.shards import PARTIAL
+from imgrelay_dagster.relay.records.receipts import record_json
+from imgrelay_dagster.relay.records.summary import REPORT, Summary, read_summary, results_prefix
 from imgrelay_dagster.relay.redact import redact
-from imgrelay_dagster.relay.shards import PARTIAL
-from imgrelay_dagster.relay.summary import REPORT, Summary, read_summary, results_prefix
-from imgrelay_dagster.relay.words import count
+from imgrelay_dagster.relay.results.history import dataset_names, past_runs, result_lines
 
 MOST_NAMED = 8
 """Names told of when a wrong one was given."""

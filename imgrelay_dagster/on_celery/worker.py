@@ -22,8 +22,8 @@ from dagster._serdes import unpack_value
 from dagster_celery.tasks import create_task
 from kombu.transport.redis import Channel
 
-import imgrelay_dagster.preload  # noqa: F401 - loaded once, before the processes that steps run in are forked
-from imgrelay_dagster.on_celery.settings import STARTS, broker_url, is_redis, lost_after, make_celery_app
+import imgrelay_dagster.forkserver.preload  # noqa: F401 - loaded once, before the processes that steps run in are forked
+from imgrelay_dagster.execution.celery.settings import STARTS, broker_url, is_redis, lost_after, make_celery_app
 
 logger = logging.getLogger(__name__)
 

@@ -10,22 +10,22 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 
-from imgrelay_dagster.config import RelayConfig
-from imgrelay_dagster.housekeeping import is_over
-from imgrelay_dagster.lost_runs import run_process
-from imgrelay_dagster.ops.sources import source_of
-from imgrelay_dagster.ops.workbench import Assignment, RunGuard, Step, priority, run_failures, run_settings
-from imgrelay_dagster.placement import steps_leave_this_host
-from imgrelay_dagster.relay.background import in_background
+from imgrelay_dagster.config.executor_choice import steps_leave_this_host
+from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.monitoring.housekeeping import is_over
+from imgrelay_dagster.monitoring.lost_runs import run_process
+from imgrelay_dagster.ops.manifest_rows import source_of
+from imgrelay_dagster.ops.stage_context import Assignment, RunGuard, Step, priority, run_failures, run_settings
+from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.joining import write_cut
-from imgrelay_dagster.relay.lock import DatasetHeld, release, take
-from imgrelay_dagster.relay.plan import check_destination, plan_run
-from imgrelay_dagster.relay.progress import PLAN_NOTE, Note, StepProgress
+from imgrelay_dagster.relay.planning.planner import check_destination, plan_run
+from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, Note, StepProgress
+from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, release, take
+from imgrelay_dagster.relay.results.shard_merge import write_cut
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stores import is_s3
+from imgrelay_dagster.relay.storage.stores import is_s3
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
-from imgrelay_dagster.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
+from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
 
 WAIT = 2.0
 """Seconds between two tries of a shard run to get hold of its dataset."""

@@ -6,25 +6,20 @@ from contextlib import suppress
 
 import dagster as dg
 
-from imgrelay_dagster.housekeeping import counts_tag, joined_summary
+from imgrelay_dagster.monitoring.housekeeping import counts_tag, joined_summary
+from imgrelay_dagster.ops.metadata import CHECKS, check_results, inspected, summary_metadata
 from imgrelay_dagster.ops.plan import Planned
-from imgrelay_dagster.ops.showing import (
-    CHECKS,
-    check_results,
-    inspected,
-    summary_metadata,
-)
+from imgrelay_dagster.ops.stage_context import RunGuard, Step, priority, run_failures
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
-from imgrelay_dagster.ops.workbench import RunGuard, Step, priority, run_failures
-from imgrelay_dagster.relay.announce import most_frequent
-from imgrelay_dagster.relay.background import in_background
+from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.report import write_results
+from imgrelay_dagster.relay.planning.shards import PARTIAL
+from imgrelay_dagster.relay.progress.announcer import most_frequent
+from imgrelay_dagster.relay.records.summary import Summary
+from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.shards import PARTIAL
-from imgrelay_dagster.relay.summary import Summary
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
-from imgrelay_dagster.runs import RELAYED_IMAGES
+from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 
 
 @dg.op(

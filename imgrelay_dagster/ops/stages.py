@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
-from imgrelay_dagster.ops.workbench import Assignment, Step, priority, workbench
-from imgrelay_dagster.relay import stages
+from imgrelay_dagster.ops.stage_context import Assignment, Step, priority, workbench
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
-from imgrelay_dagster.relay.tasks import LARGEST_TASK, Task, cut
+from imgrelay_dagster.relay.stages import runner
+from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, cut
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
 _AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
@@ -69,15 +69,15 @@ def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool =
         workbench(step, Stage.DOWNLOAD, task) as bench,
         http.downloader(bench.settings.limits, bench.stop) as downloader,
     ):
-        return stages.download(task, bench, downloader, last_chance=last_chance)
+        return runner.download(task, bench, downloader, last_chance=last_chance)
 
 
 def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:
     with workbench(step, Stage.COMPOSE, task) as bench:
-        return stages.compose_task(task, bench, templates.open())
+        return runner.compose_task(task, bench, templates.open())
 
 
 def _upload(step: Step, task: Task) -> TaskTally:
     with workbench(step, Stage.UPLOAD, task) as bench:
-        finished = stages.upload(task, bench, step.stores.open(bench.settings.destination))
+        finished = runner.upload(task, bench, step.stores.open(bench.settings.destination))
         return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED], finished.late, finished.due)

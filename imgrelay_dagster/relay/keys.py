@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.url_check import HOSTS_KEPT, check_url
+from imgrelay_dagster.relay.urls import HOSTS_KEPT, check_url
 
 __all__ = ["check_key", "check_url", "default_key", "fingerprint"]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from imgrelay_dagster.relay.compose import COMPOSER_VERSION, Output
-from imgrelay_dagster.relay.download import Limits
+from imgrelay_dagster.relay.fetch.downloader import Limits
+from imgrelay_dagster.relay.imaging.compose import COMPOSER_VERSION, Output
+from imgrelay_dagster.relay.imaging.layout import Layout
 from imgrelay_dagster.relay.keys import default_key, fingerprint
-from imgrelay_dagster.relay.picture.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)

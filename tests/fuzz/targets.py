@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from imgrelay_dagster.demo.pictures import names, picture
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.fetch.request_target import follow, parse
+from imgrelay_dagster.relay.imaging.decode import Source
+from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.keys import MAX_DEFAULT_KEY, check_key, default_key
-from imgrelay_dagster.relay.manifest import BadRow, read_manifest
-from imgrelay_dagster.relay.manifest_rows import MAX_TEXT
-from imgrelay_dagster.relay.picture.decode import Source
-from imgrelay_dagster.relay.picture.layout import Size
-from imgrelay_dagster.relay.web.target import follow, parse
+from imgrelay_dagster.relay.manifest.reader import BadRow, read_manifest
+from imgrelay_dagster.relay.manifest.rows import MAX_TEXT
 from tests import picture_files as files
 
 MAX_PIXELS = 2_000_000

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from imgrelay_dagster import housekeeping
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.monitoring import housekeeping
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.progress import read_progress
-from imgrelay_dagster.tags import DATASET_TAG, RESULTS_TAG
+from imgrelay_dagster.relay.progress.notes import read_progress
+from imgrelay_dagster.runs.tags import DATASET_TAG, RESULTS_TAG
 from tests.accounts import IN_FLIGHT, check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.instance import OVER, Served, connections
 from tests.running import until

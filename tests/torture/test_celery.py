@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from imgrelay_dagster.on_celery.settings import STARTS
-from imgrelay_dagster.tags import RESULTS_TAG, SETTLED_TAG
+from imgrelay_dagster.execution.celery.settings import STARTS
+from imgrelay_dagster.runs.tags import RESULTS_TAG, SETTLED_TAG
 from tests.cluster import BUCKET, Cluster, missing
 from tests.deployed import Deployed
 from tests.launched import Launched

@@ -13,7 +13,7 @@ from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.progress import read_progress
+from imgrelay_dagster.relay.progress.notes import read_progress
 from imgrelay_dagster.resources import StoresResource
 from tests.conftest import Ran
 from tests.instance import connections

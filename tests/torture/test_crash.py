@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster import housekeeping, lost_runs
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.monitoring import housekeeping, lost_runs
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.tags import PROCESS_TAG, RESULTS_TAG
+from imgrelay_dagster.runs.tags import PROCESS_TAG, RESULTS_TAG
 from tests.accounts import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.conftest import Ran
 from tests.instance import OVER, Served, connections, seconds_until

@@ -1,0 +1,58 @@
+"""Where the steps of a run are executed, by `$IMGRELAY_EXECUTOR`: in processes of this host, or on other hosts."""
+
+import importlib.util
+import os
+
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.redact import redact
+from imgrelay_dagster.relay.storage.stores import is_remote
+
+MULTIPROCESS, CELERY, KUBERNETES = "multiprocess", "celery", "k8s"
+
+PRELOAD = ["imgrelay_dagster.forkserver.preload"]
+"""What the process that steps of this host are forked from loads."""
+
+_EXTRAS = {CELERY: ("celery", "dagster_celery"), KUBERNETES: ("kubernetes", "dagster_k8s")}
+"""For each executor that leaves this host: the extra that brings it, and the module to find."""
+
+
+def executor_name() -> str:
+    """Which executor is asked for.
+
+    Raises:
+        RelayError: there is none of that name, or what it needs is not installed.
+    """
+    name = os.environ.get("IMGRELAY_EXECUTOR") or MULTIPROCESS
+    if name == MULTIPROCESS:
+        return name
+    if name not in _EXTRAS:
+        raise RelayError(f"IMGRELAY_EXECUTOR {name!r} is unknown; there are {', '.join((MULTIPROCESS, *_EXTRAS))}")
+    extra, module = _EXTRAS[name]
+    if importlib.util.find_spec(module) is None:
+        raise RelayError(
+            f"IMGRELAY_EXECUTOR is {name}, which is not installed: pip install 'imgrelay-dagster[{extra}]'"
+        )
+    return name
+
+
+def steps_leave_this_host() -> bool:
+    """Whether steps may run on other hosts than the run's own process."""
+    return executor_name() != MULTIPROCESS
+
+
+def check_reachable(what: str, address: str, variable: str) -> None:
+    """Refuse a folder of this host where steps run on others: each of them would have a folder of its own.
+
+    Args:
+        what: what lies there, as the message calls it.
+        variable: the environment variable that sets it.
+
+    Raises:
+        RelayError: the address is local, and steps leave this host.
+    """
+    if is_remote(address) or not steps_leave_this_host():
+        return
+    raise RelayError(
+        f"{what} {redact(address)!r} is a folder of one host, and with IMGRELAY_EXECUTOR={executor_name()} steps run "
+        f"on several; use an address such as s3://bucket/prefix (set {variable})"
+    )

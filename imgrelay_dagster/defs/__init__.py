@@ -1,0 +1,1 @@
+"""What Dagster is shown: assets, graph, jobs, schedules and sensors."""

@@ -1,0 +1,1 @@
+"""Steps in Celery workers, on top of dagster-celery."""

@@ -1,0 +1,179 @@
+"""The run's side: hands steps to Celery workers, by dagster-celery's own loop.
+
+That loop hands over every step that is ready. Here it is held to `max_concurrent` steps at once, in the order of their
+priorities: a task is then taken up only when there is nothing to do for those already in staging.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import dagster as dg
+from celery.backends.redis import RedisBackend
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.active import ActiveExecution
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.plan.step import ExecutionStep
+from dagster._core.execution.retries import RetryMode
+from dagster._grpc.types import ExecuteStepArgs
+from dagster._serdes import pack_value
+from dagster_celery.config import TASK_EXECUTE_PLAN_NAME
+from dagster_celery.core_execution_loop import core_celery_execution_loop
+from dagster_celery.executor import CeleryExecutor
+from kombu.exceptions import OperationalError
+
+from imgrelay_dagster.config.run_config import checked_max_concurrent
+from imgrelay_dagster.execution.celery.settings import (
+    backend_url,
+    broker_priority,
+    broker_url,
+    celery_settings,
+    make_celery_app,
+)
+from imgrelay_dagster.execution.celery.step_result import Handed
+from imgrelay_dagster.monitoring.lost_runs import this_process
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.records.dataset_lock import RENEW_INTERVAL, holder, renew
+from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.resources import StoresResource, build_resources
+from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG
+
+CONNECT_LIMIT = 5.0
+"""Seconds for the broker to answer when a run starts."""
+
+
+class RelayCeleryExecutor(CeleryExecutor):
+    """dagster-celery's executor with a bound on the steps handed over at once."""
+
+    def __init__(self, max_concurrent: int) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]
+            retries=RetryMode.ENABLED, broker=broker_url(), backend=backend_url(), config_source=celery_settings()
+        )
+        self._max_concurrent = max_concurrent
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Execute the plan on the workers there are; they may come and go."""
+        check_broker()
+        run = plan_context.dagster_run
+        plan_context.instance.add_run_tags(run.run_id, {PROCESS_TAG: this_process()})
+        if not _workers_answer():
+            plan_context.log.warning(
+                "No Celery worker answers; the run's steps wait for one: "
+                "celery -A imgrelay_dagster.on_celery.worker worker"
+            )
+        with _signs_of_life(plan_context.instance, run.run_id):
+            yield from core_celery_execution_loop(  # type: ignore[no-untyped-call]
+                plan_context, _Bounded.of(execution_plan, self._max_concurrent), step_execution_fn=_hand_over
+            )
+
+
+@dg.executor(
+    name="celery",
+    config_schema={
+        "max_concurrent": dg.Field(int, default_value=0, description="Steps at once; 0: $IMGRELAY_MAX_CONCURRENT.")
+    },
+    requirements=dg.multiple_process_executor_requirements(),
+)
+def celery_executor(context: dg.InitExecutorContext) -> RelayCeleryExecutor:
+    """Steps on Celery workers."""
+    max_concurrent = context.executor_config["max_concurrent"]
+    assert isinstance(max_concurrent, int)
+    return RelayCeleryExecutor(checked_max_concurrent(max_concurrent))
+
+
+def check_broker() -> None:
+    """See that the broker answers.
+
+    Raises:
+        RelayError: it does not.
+    """
+    try:
+        with make_celery_app().connection_for_write(connect_timeout=CONNECT_LIMIT) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.5, timeout=CONNECT_LIMIT)
+    except (OperationalError, OSError) as error:
+        raise RelayError(
+            f"the Celery broker {redact(broker_url())!r} cannot be reached: {redact_text(str(error))[:200]}; "
+            "start it, or set IMGRELAY_CELERY_BROKER"
+        ) from None
+
+
+class _Bounded(ExecutionPlan):
+    """An execution plan of which at most so many steps are in flight."""
+
+    max_concurrent: int
+
+    @classmethod
+    def of(cls, plan: ExecutionPlan, max_concurrent: int) -> "_Bounded":
+        bounded = cls(*plan)
+        bounded.max_concurrent = max_concurrent
+        return bounded
+
+    def start(self, *args: Any, **kwargs: Any) -> ActiveExecution:
+        return super().start(*args, **{**kwargs, "max_concurrent": self.max_concurrent})
+
+
+def _hand_over(
+    app: Any,
+    plan_context: PlanOrchestrationContext,
+    step: ExecutionStep,
+    queue: str,
+    priority: int,
+    known_state: KnownExecutionState,
+) -> Handed:
+    """What dagster-celery's own `_submit_task` does, with the priority as the broker reads it."""
+    job = plan_context.reconstructable_job
+    arguments = ExecuteStepArgs(
+        job_origin=job.get_python_origin(),
+        run_id=plan_context.run_id,
+        step_keys_to_execute=[step.key],
+        instance_ref=plan_context.instance.get_ref(),
+        retry_mode=plan_context.executor.retries.for_inner_plan(),
+        known_state=known_state,
+        print_serialized_events=True,
+    )
+    result = app.send_task(
+        TASK_EXECUTE_PLAN_NAME,
+        kwargs={"execute_step_args_packed": pack_value(arguments), "executable_dict": job.to_dict()},
+        priority=broker_priority(priority),
+        queue=queue,
+        routing_key=f"{queue}.{TASK_EXECUTE_PLAN_NAME}",
+    )
+    if isinstance(result.backend, RedisBackend):
+        # The loop looks results up. Left subscribed, it would be sent each of them a second time.
+        result.backend.remove_pending_result(result)
+    return Handed(result, plan_context, step, known_state)
+
+
+def _workers_answer() -> bool:
+    with suppress(OperationalError, OSError):
+        return bool(make_celery_app().control.ping(timeout=1.0, limit=1))
+    return False
+
+
+@contextmanager
+def _signs_of_life(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Renew the run's hold on its dataset while its steps wait for workers that are busy or away."""
+    over = threading.Event()
+    stores = build_resources()["stores"]
+    assert isinstance(stores, StoresResource)
+
+    def beat() -> None:
+        while not over.wait(RENEW_INTERVAL):
+            with suppress(Exception):  # a database or store that is away is asked again
+                tags = run.tags if (run := instance.get_run_by_id(run_id)) is not None else {}
+                if DATASET_TAG not in tags:
+                    continue
+                store, dataset = stores.open_brief(tags[DESTINATION_TAG]), tags[DATASET_TAG]
+                held = holder(store, dataset)
+                if held is not None and held.run_id == run_id and not over.is_set():
+                    renew(store, dataset, run_id)
+
+    threading.Thread(target=beat, name="signs-of-life", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -1,0 +1,1 @@
+"""How step processes start with everything already imported."""

@@ -1,0 +1,67 @@
+"""A run of nothing, in the process that steps are forked from.
+
+What Dagster works out when it does something for the first time (signatures, config types, which class is a subclass
+of which) it keeps for the next time, and so for every step that is forked from here. No store is opened, no request is
+made and no thread is left behind: none would survive the fork.
+"""
+
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+
+import boto3.session
+import dagster as dg
+
+from imgrelay_dagster.definitions import defs
+from imgrelay_dagster.relay.fetch.connections import tls_context
+from imgrelay_dagster.relay.html_report.render import page_template
+from imgrelay_dagster.relay.html_report.run_facts import versions_facts
+from imgrelay_dagster.relay.staging.tasks import Task
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources, spare_sessions
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dg.op(out=dg.DynamicOut(Task))
+def cut_nothing() -> Iterator[dg.DynamicOutput[Task]]:
+    """One task without entries."""
+    yield dg.DynamicOutput(Task("nothing", ()), mapping_key="nothing")
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=1))
+def relay_nothing(
+    context: dg.OpExecutionContext,
+    stores: StoresResource,
+    http: HttpResource,
+    templates: TemplatesResource,
+    task: Task,
+) -> Task:
+    """What the stages do before their first entry."""
+    templates.open()
+    _ = stores.staging_address, http.allowed_hosts
+    context.add_output_metadata({"entries": 0})
+    return task
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def gather_nothing(tasks: list[Task]) -> None:
+    """Take the tasks in."""
+
+
+@dg.graph
+def nothing() -> None:
+    """The shape of the relay graph."""
+    gather_nothing(cut_nothing().map(relay_nothing).collect())
+
+
+def warm_up() -> None:
+    """Do once what every step does."""
+    tls_context()
+    page_template()
+    versions_facts()
+    spare_sessions.append(boto3.session.Session())
+    for job in defs.get_repository_def().get_all_jobs():
+        _ = job.run_config_schema
+    with TemporaryDirectory(prefix="imgrelay-") as folder, dg.DagsterInstance.ephemeral() as instance:
+        # The IO manager of S3 would ask for its bucket.
+        resources = {**build_resources(), "io_manager": dg.FilesystemIOManager(base_dir=folder)}
+        nothing.execute_in_process(instance=instance, resources=resources, run_config=QUIET)

@@ -1,0 +1,1 @@
+"""What looks after runs: housekeeping, lost runs, notifications and failure reasons."""

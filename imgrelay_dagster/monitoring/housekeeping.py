@@ -1,0 +1,185 @@
+"""Looking after runs that ended without their report step: cancelled, crashed, or lost with their machine.
+
+Such a run gets its results from ledger and receipts, its scratch space cleared and its dataset released. The command
+line does this for its own run before it exits; the sensor `housekeeping` does it for every other.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.events import EngineEventData
+from dagster._core.execution.stats import StepEventStatus
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+
+from imgrelay_dagster.config.allowed_paths import local_path_allowed
+from imgrelay_dagster.config.run_config import default_destination
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.records.dataset_lock import holder, release
+from imgrelay_dagster.relay.records.dataset_names import check_dataset
+from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
+from imgrelay_dagster.relay.results.shard_merge import add_missing_part
+from imgrelay_dagster.relay.settings import Shard
+from imgrelay_dagster.relay.storage.stores import explain
+from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.runs.queries import run_records
+from imgrelay_dagster.runs.tags import (
+    COORDINATOR_TAG,
+    DATASET_TAG,
+    DESTINATION_TAG,
+    RESULTS_TAG,
+    SETTLED_TAG,
+    SHARD_TAG,
+)
+
+GRACE = 10.0
+"""Seconds after a run's end in which its last steps may still be putting receipts."""
+
+RECENT = 7 * 24 * 3600.0
+"""Seconds that a run without results is looked after."""
+
+_OVER = [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE]
+
+
+def counts_tag(summary: Summary) -> dict[str, str]:
+    """The run tags that say how far a run got; they show in the list of runs."""
+    done = summary.uploaded + summary.unchanged
+    counts = f"{done} of {summary.entries}" + (f", {summary.failed} failed" if summary.failed else "")
+    return {RESULTS_TAG: counts, SETTLED_TAG: summary.run_id}
+
+
+def joined_summary(instance: dg.DagsterInstance, store: ObjectStore, dataset: str, coordinator: str) -> Summary | None:
+    """What has become so far of all shards of a run together, shown on that run; None when its records are gone.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
+    summary = read_summary(store, dataset, coordinator)
+    if summary is not None and instance.has_run(coordinator):
+        instance.add_run_tags(coordinator, counts_tag(summary))
+    return summary
+
+
+def shard_of(run: dg.DagsterRun) -> Shard | None:
+    """The shard that this run relays, as its tags say."""
+    number, _, of = run.tags.get(SHARD_TAG, "").partition(" of ")
+    if COORDINATOR_TAG not in run.tags or not number.isdecimal() or not of.isdecimal():
+        return None
+    return Shard(run.tags[COORDINATOR_TAG], int(number), int(of))
+
+
+def is_settled(run: dg.DagsterRun) -> bool:
+    """Whether the run has its results."""
+    return run.tags.get(SETTLED_TAG) == run.run_id
+
+
+def settle(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, stores: StoresResource, *, seconds: float, status: str
+) -> Summary | None:
+    """Complete a run that is over: results, scratch space, lock. Does nothing twice.
+
+    Args:
+        seconds: wall time of the run.
+        status: `canceled` or `failure`, for a run that has no summary of its own.
+
+    Returns:
+        The run's summary; None for one that ended before it was planned.
+
+    Raises:
+        RelayError: the destination cannot be reached now, or is none that an unplanned run may use.
+    """
+    with suppress(RelayError):  # what is left there is cleared in a later round
+        stores.brief_staging(run.run_id).clear()
+    dataset, destination = run.tags.get(DATASET_TAG), run.tags.get(DESTINATION_TAG)
+    if dataset is None or destination is None:
+        return None
+    if not was_planned(instance, run.run_id):
+        # Until `plan` puts its own tags there, they are whoever's who launched the run.
+        check_dataset(dataset)
+        local_path_allowed("destination", destination, [default_destination()])
+    _see_that_it_answers(stores, destination, dataset)
+    store = stores.open(destination)
+    summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
+    release(store, dataset, run.run_id)
+    shard = shard_of(run)
+    if shard is not None:
+        if summary is None:
+            add_missing_part(store, dataset, shard, run_id=run.run_id, status=status, seconds=seconds)
+        joined_summary(instance, store, dataset, shard.coordinator)
+    if summary is not None and not is_settled(run):
+        instance.add_run_tags(run.run_id, counts_tag(summary))
+        message = (
+            f"The run ended early: {summary.uploaded} uploaded, {summary.unchanged} unchanged, "
+            f"{summary.failed} failed, {summary.not_attempted} not attempted of {summary.entries} entries. "
+            "Launch it again to do what is left."
+        )
+        instance.report_engine_event(message, run, EngineEventData({"status": dg.MetadataValue.text(summary.status)}))
+    elif summary is None:
+        without = "its records are gone" if was_planned(instance, run.run_id) else "ended before it was planned"
+        instance.add_run_tags(run.run_id, {RESULTS_TAG: f"none: {without}", SETTLED_TAG: run.run_id})
+    return summary
+
+
+def was_planned(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run came as far as to have a ledger."""
+    steps = instance.get_run_step_stats(run_id, ["plan"])
+    return any(step.status is StepEventStatus.SUCCESS for step in steps)
+
+
+def _see_that_it_answers(stores: StoresResource, destination: str, dataset: str) -> None:
+    """Ask a destination something small: what follows would wait for a minute for one that is away."""
+    try:
+        holder(stores.open_brief(destination), dataset)
+    except (BaseError, OSError) as error:
+        raise RelayError(f"destination {destination!r} cannot be read: {explain(error)}") from error
+
+
+def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
+    """Complete every recent run that ended without its results; yields a line for each."""
+    recent = datetime.fromtimestamp(time.time() - RECENT, UTC)
+    ended_runs = dg.RunsFilter(statuses=_OVER, updated_after=recent)
+    for record in run_records(instance, ended_runs):
+        run = record.dagster_run
+        ended = record.end_time or record.update_timestamp.timestamp()
+        # One that ended in the queue has its dataset from whoever asked for it, and never came to its destination.
+        if is_settled(run) or DESTINATION_TAG not in run.tags or time.time() - ended < GRACE:
+            continue
+        status = "canceled" if run.status is dg.DagsterRunStatus.CANCELED else "failure"
+        try:
+            settle(instance, run, stores, seconds=ended - (record.start_time or ended), status=status)
+        except Exception as error:  # noqa: BLE001 - one run must not keep all others from theirs
+            yield f"run {run.run_id} cannot be completed yet: {explain(error)}"
+        else:
+            yield f"run {run.run_id} has its results"
+
+
+def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
+    """Clear the scratch space of runs that are over; yields a line for each."""
+    try:
+        staged = stores.staged_runs()
+    except RelayError as error:
+        yield str(error)
+        return
+    for run_id in staged:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.is_finished and _has_been_over(instance, run_id):
+            try:
+                stores.brief_staging(run_id).clear()
+            except RelayError as error:
+                yield str(error)
+            else:
+                yield f"scratch space of run {run_id} is cleared"
+
+
+def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether this instance knows that the run has ended."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.is_finished
+
+
+def _has_been_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    record = instance.get_run_record_by_id(run_id)
+    return record is not None and time.time() - (record.end_time or 0) > GRACE

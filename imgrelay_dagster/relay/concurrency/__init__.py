@@ -1,0 +1,1 @@
+"""Background calls, the thread pool and the handling of signals."""

@@ -1,0 +1,122 @@
+"""A pool of threads for one stage: bounded, ordered, and gone within about two seconds when stopped.
+
+The threads are daemons fed from a queue, and the main thread waits for them in short ticks. Neither
+`ThreadPoolExecutor` nor its `shutdown(cancel_futures=True)` will do: the interpreter joins its threads at exit,
+so that one hanging download holds up a cancelled run until its own time limit.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar, cast
+
+from imgrelay_dagster.relay.concurrency.signals import shielded
+from imgrelay_dagster.relay.errors import RelayError, Stopped
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+TICK = 0.25
+"""Seconds between two calls of `tick` while the pool waits."""
+
+JOIN_LIMIT = 1.5
+"""Seconds to wait for the threads once they have been told to stop."""
+
+
+def work_through(
+    items: Sequence[T],
+    work: Callable[[T], R],
+    *,
+    threads: int,
+    stop: threading.Event,
+    crashed: Callable[[T, BaseException], R],
+    done: Callable[[R], None] = lambda _: None,
+    tick: Callable[[], None] = lambda: None,
+    leave: float = JOIN_LIMIT,
+) -> list[R]:
+    """Call `work` on every item from at most `threads` threads; return the results in the items' order.
+
+    Args:
+        stop: is set when this call ends early; `work` must return or raise soon after it is set.
+        crashed: turns an exception of `work` into that item's result. No item's exception escapes.
+        done: called in the calling thread with each result as it comes in, in no particular order; also with those
+            that come in while the call ends early.
+        tick: called in the calling thread every `TICK` seconds or less; what it raises ends the pool.
+        leave: seconds that the threads are given to end what they are at, when this call ends early.
+
+    Raises:
+        RelayError: `work` met trouble that concerns the whole run.
+        Stopped: `stop` was set from elsewhere before every item had its result.
+        BaseException: whatever interrupts the calling thread; the threads are stopped first.
+    """
+    waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+    for numbered in enumerate(items):
+        waiting.put(numbered)
+    # What has ended stays in the list: taken out of a queue it would be lost to an interrupt on its way to `done`.
+    ended: list[tuple[int, R | None, RelayError | None]] = []
+    bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def end(index: int, result: R | None, trouble: RelayError | None) -> None:
+        ended.append((index, result, trouble))
+        bell.put(None)
+
+    def labour() -> None:
+        while not stop.is_set():
+            try:
+                index, item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                end(index, work(item), None)
+            except Stopped:
+                return
+            except RelayError as error:
+                end(index, None, error)
+                return
+            except BaseException as error:  # noqa: BLE001 - also a panic in Rust, which is no Exception; interrupts
+                # are raised in the main thread only
+                end(index, crashed(item, error), None)
+
+    crew = [
+        threading.Thread(target=labour, name=f"relay-{number}", daemon=True)
+        for number in range(min(threads, len(items)))
+    ]
+    told = 0
+    try:
+        for thread in crew:
+            thread.start()
+        last_tick = time.monotonic()
+        while told < len(items):
+            with suppress(queue.Empty):
+                bell.get(timeout=TICK)
+            if told < len(ended):
+                _, result, trouble = ended[told]
+                if trouble is not None:
+                    raise trouble
+                done(cast(R, result))
+                told += 1
+            elif not any(thread.is_alive() for thread in crew) and told == len(ended):
+                raise Stopped if stop.is_set() else RelayError("the stage's threads are gone; is there enough memory?")
+            if time.monotonic() - last_tick >= TICK:
+                tick()
+                last_tick = time.monotonic()
+        results = {index: cast(R, result) for index, result, _ in ended}
+        return [results[index] for index in range(len(items))]
+    finally:
+        if told < len(items):
+            # A cancel may come twice. The second one must not cut this off: what a thread has just stored would be
+            # stored and recorded nowhere.
+            with shielded():
+                stop.set()
+                _let_leave(crew, leave)
+                for _, result, trouble in ended[told:]:
+                    if trouble is None:
+                        done(cast(R, result))
+
+
+def _let_leave(crew: Sequence[threading.Thread], limit: float) -> None:
+    until = time.monotonic() + limit
+    for thread in filter(threading.Thread.is_alive, crew):
+        thread.join(max(0.0, until - time.monotonic()))

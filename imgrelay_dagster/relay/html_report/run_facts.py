@@ -1,0 +1,95 @@
+"""The page's small print: the settings that decided the run, and the versions that made it."""
+
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from PIL import features
+
+from imgrelay_dagster.relay import formatting
+from imgrelay_dagster.relay.imaging.layout import Canvas, Mode
+from imgrelay_dagster.relay.imaging.output import Format
+from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.relay.settings import Settings
+
+Facts = tuple[tuple[str, str], ...]
+
+
+def settings_facts(settings: Settings) -> Facts:
+    """The settings as names and words, without what has no effect and without anything secret."""
+    limits, output = settings.limits, settings.output
+    facts = {
+        "template": settings.template,
+        "layout": _layout(settings),
+        "output": _output(settings),
+        "destination": redact_text(settings.destination),
+        "time limits": f"connect {limits.connect_timeout:g} s, silence {limits.read_timeout:g} s, "
+        f"whole download {limits.deadline:g} s",
+        "tries": f"{limits.attempts}, first pause up to {limits.backoff:g} s",
+        "largest image": f"{formatting.size(limits.max_bytes)}, {settings.max_pixels / 1e6:g} megapixels",
+        "redirects": str(limits.max_redirects),
+        "at once": f"{settings.max_concurrent} steps; {limits.threads} downloads in each, "
+        f"of these {limits.per_host} at one host",
+        "tolerated failures": f"{settings.tolerated_failure_percentage:g} %",
+    }
+    if output.format is not Format.PNG:
+        facts["background"] = output.background
+    if settings.urls_per_task is not None:
+        facts["urls_per_task"] = formatting.count(settings.urls_per_task)
+    if limits.proxy is not None:
+        facts["proxy"] = redact(limits.proxy)
+    switches = [name for name in ("refresh", "retry_permanent", "verify") if getattr(settings, name)]
+    if switches:
+        facts["switched on"] = ", ".join(switches)
+    return tuple(facts.items())
+
+
+def _layout(settings: Settings) -> str:
+    layout = settings.layout
+    opacity = "" if layout.opacity == 1 else f", opacity {layout.opacity:g}"
+    if layout.mode is Mode.WATERMARK:
+        return (
+            f"watermark, {layout.anchor.replace('_', ' ')}, scale {layout.scale:g}, margin {layout.margin:g}{opacity}"
+        )
+    if layout.canvas is Canvas.TEMPLATE:
+        return f"frame, canvas as large as the template, fit {layout.fit}{opacity}"
+    return f"frame over the whole image{opacity}"
+
+
+def _output(settings: Settings) -> str:
+    output = settings.output
+    if output.format is Format.PNG:
+        return f"png, compress level {output.png_compress_level}"
+    return f"{output.format}, quality {output.quality}"
+
+
+@cache
+def versions_facts() -> Facts:
+    """The versions of what decides the pixels, and of what ran it."""
+    packages = [(name, _package(distribution)) for name, distribution in _PACKAGES]
+    libraries = [(name, features.version(feature)) for name, feature in _LIBRARIES]
+    python = ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    return tuple((name, found) for name, found in (*packages, python, *libraries) if found)
+
+
+_PACKAGES = (
+    ("imgrelay", "imgrelay-dagster"),
+    ("Dagster", "dagster"),
+    ("Pillow", "pillow"),
+    ("obstore", "obstore"),
+    ("urllib3", "urllib3"),
+)
+_LIBRARIES = (
+    ("libjpeg-turbo", "libjpeg_turbo"),
+    ("libwebp", "webp"),
+    ("libavif", "avif"),
+    ("LittleCMS", "littlecms2"),
+    ("zlib-ng", "zlib_ng"),
+)
+
+
+def _package(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

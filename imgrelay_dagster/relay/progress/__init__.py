@@ -1,0 +1,1 @@
+"""How far a run is: notes of the steps, and announcements made from them."""

@@ -1,0 +1,1 @@
+"""Opening stores, listing them, and putting their errors into words."""
