@@ -22,12 +22,14 @@ from imgrelay_dagster.relay.manifest.sources import open_manifest
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.progress.notes import Note, StepProgress
+from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import run_receipts
 from imgrelay_dagster.relay.results.fold import summary_json, write_results
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stages import runner
-from imgrelay_dagster.relay.stages.runner import Bench
+from imgrelay_dagster.relay.stages.compose import compose_task
+from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.download import download_task
+from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, cut
 from imgrelay_dagster.relay.storage.stores import S3Settings, open_store
@@ -85,11 +87,11 @@ def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = F
             bench = Bench(settings, staging, receipts, progress, stop)
             if stage is Stage.DOWNLOAD:
                 with Downloader(settings.limits, AddressGuard(["127.0.0.1"]), stop=stop) as downloader:
-                    task = runner.download(task, bench, downloader, last_chance=last_chance)
+                    task = download_task(task, bench, downloader, last_chance=last_chance)
             elif stage is Stage.COMPOSE:
-                task = runner.compose_task(task, bench, _templates())
+                task = compose_task(task, bench, _templates())
             else:
-                task = runner.upload(task, bench, store)
+                task = upload_task(task, bench, store)
     return task
 
 

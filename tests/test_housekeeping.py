@@ -24,7 +24,6 @@ from imgrelay_dagster.monitoring.lost_runs import (
     RETRY_LIMIT,
     UNPLANNED_LIMIT,
     end_lost_runs,
-    run_process,
     tell_of_missed_failures,
 )
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
@@ -32,13 +31,15 @@ from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Stage
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, holder, take
+from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import run_receipts
 from imgrelay_dagster.relay.results.fold import read_summary
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.packs import Packing
 from imgrelay_dagster.relay.storage.stores import open_store
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.runs import process_identity
+from imgrelay_dagster.runs.process_identity import run_process
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG, RESULTS_TAG, RETRY_TAGS, SETTLED_TAG
 from tests.conftest import ROOT
 
@@ -182,7 +183,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def gone() -> str:
     """The process tag of a process that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        named = lost_runs._named(psutil.Process(child.pid))
+        named = process_identity.identify(psutil.Process(child.pid))
         child.kill()
     return named
 

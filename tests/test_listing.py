@@ -14,8 +14,8 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.reader import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome
 from imgrelay_dagster.relay.planning.planner import Plan, plan_run
+from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import run_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.listing import size_in, sizes
 from imgrelay_dagster.resources import StoresResource

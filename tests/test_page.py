@@ -14,7 +14,7 @@ from obstore.store import LocalStore, MemoryStore
 from PIL import Image
 
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.relay.formatting import MEANINGS, percent, seconds, size
+from imgrelay_dagster.relay.formatting import percent, seconds, size
 from imgrelay_dagster.relay.html_report.contact_sheet import LARGEST_SHEET, smalls
 from imgrelay_dagster.relay.html_report.histograms import MOST_SPANS, Course, LogBins
 from imgrelay_dagster.relay.html_report.host_statistics import MOST_HOSTS
@@ -23,11 +23,11 @@ from imgrelay_dagster.relay.html_report.statistics import EXAMPLES, SHEET, Gathe
 from imgrelay_dagster.relay.html_report.view_model import contents
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds, Stage
+from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Record, Seconds, Stage
 from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.records.layout import REPORT, run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import run_receipts
-from imgrelay_dagster.relay.records.summary import REPORT, Summary
+from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 from tests.browser import chromium, watched

@@ -14,9 +14,9 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.planner import Plan, check_destination, plan_run
+from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.ledger import Planned, read_ledger
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import run_receipts
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, PER_URL_LIMIT, SMALLEST_TASK, cut, entries_per_task

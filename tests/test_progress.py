@@ -9,8 +9,9 @@ from rich.console import Console
 
 from imgrelay_dagster.commands.progress_display import Display
 from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
-from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, Announcer, most_frequent, sentence
+from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, Announcer, sentence
 from imgrelay_dagster.relay.progress.notes import (
     FIRST_GUESS,
     PLAN_NOTE,

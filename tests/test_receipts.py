@@ -17,8 +17,9 @@ from obstore.store import LocalStore, MemoryStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
 from imgrelay_dagster.relay.records import receipts
+from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL, ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import ReceiptIndex, merge_receipts, read_receipts, record_json
+from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts, record_json
 from tests.running import until
 
 PREFIX = "_relay/birds/receipts/run1"

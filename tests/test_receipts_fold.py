@@ -14,7 +14,8 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.planner import Plan, plan_run
-from imgrelay_dagster.relay.records.receipts import merge_receipts, record_json, run_receipts
+from imgrelay_dagster.relay.records.layout import run_receipts
+from imgrelay_dagster.relay.records.receipts import merge_receipts, record_json
 from imgrelay_dagster.relay.results.fold import Summary, write_results
 from imgrelay_dagster.relay.settings import Settings
 

@@ -11,8 +11,8 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds
 from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import run_receipts
 from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
 from imgrelay_dagster.relay.settings import Settings
 

@@ -15,7 +15,7 @@ from obstore.store import MemoryStore
 
 from imgrelay_dagster.config.run_config import RelayOptions, ShardConfig
 from imgrelay_dagster.ops import plan
-from imgrelay_dagster.ops.stage_context import Step
+from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
@@ -23,8 +23,8 @@ from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.planner import Plan, plan_run
 from imgrelay_dagster.relay.planning.shards import read_cut, shard_rows
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, holder, release, take
+from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import run_receipts
 from imgrelay_dagster.relay.results import shard_merge
 from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
 from imgrelay_dagster.relay.results.shard_merge import add_missing_part, join, write_cut

@@ -16,16 +16,8 @@ from imgrelay_dagster.defs.assets import daily_manifests, relayed_images
 from imgrelay_dagster.defs.jobs import relay_day
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.monitoring.failure_reason import why
-from imgrelay_dagster.ops.metadata import (
-    CHECKS,
-    DESTINATION_HOLDS,
-    FAILED_ENTRIES,
-    INLINE,
-    check_results,
-    failure_table,
-    inspected,
-    summary_metadata,
-)
+from imgrelay_dagster.ops.asset_checks import CHECKS, DESTINATION_HOLDS, FAILED_ENTRIES, check_results, inspected
+from imgrelay_dagster.ops.metadata import INLINE, failure_table, summary_metadata
 from imgrelay_dagster.relay.keys import default_key
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.records.receipts import record_json

@@ -23,8 +23,11 @@ from imgrelay_dagster.relay.progress.notes import Note, StepProgress, read_progr
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stages import runner
-from imgrelay_dagster.relay.stages.runner import Bench
+from imgrelay_dagster.relay.stages import compose as compose_stage
+from imgrelay_dagster.relay.stages.compose import compose_task
+from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.download import download_task
+from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging import packs
 from imgrelay_dagster.relay.staging.packs import Packing, Unpacking
 from imgrelay_dagster.relay.staging.scratch_space import Staging
@@ -73,17 +76,17 @@ class Shop:
             bench.receipts,
             Downloader(self.settings.limits, AddressGuard(["127.0.0.1"]), stop=self.stop) as downloader,
         ):
-            return runner.download(task, bench, downloader, **options)
+            return download_task(task, bench, downloader, **options)
 
     def compose(self, task: Task) -> Task:
         bench = self.bench(Stage.COMPOSE)
         with bench.receipts:
-            return runner.compose_task(task, bench, TemplateFolder.shipped())
+            return compose_task(task, bench, TemplateFolder.shipped())
 
     def upload(self, task: Task, settled: frozenset[int] = frozenset()) -> Task:
         bench = self.bench(Stage.UPLOAD, settled)
         with bench.receipts:
-            return runner.upload(task, bench, self.store)
+            return upload_task(task, bench, self.store)
 
     def receipts(self) -> dict[int, Record]:
         return {record.line: record for record in read_receipts(self.store, PREFIX)}
@@ -247,7 +250,7 @@ def test_a_step_that_is_tried_again_leaves_out_what_has_its_receipt(shop: Shop, 
 def test_a_mistake_in_one_entry_is_an_internal_error_of_that_entry(
     shop: Shop, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
 ):
-    real = runner.compose
+    real = compose_stage.compose
 
     def mistaken(source: bytes, *arguments: object, **options: object) -> object:
         if source != jpeg():
@@ -255,7 +258,7 @@ def test_a_mistake_in_one_entry_is_an_internal_error_of_that_entry(
         return real(source, *arguments, **options)  # type: ignore[arg-type]
 
     downloaded = shop.download(task_of(hostile.url("/ok.jpg"), hostile.url("/html")))
-    monkeypatch.setattr(runner, "compose", mistaken)
+    monkeypatch.setattr(compose_stage, "compose", mistaken)
     assert [record.line for record in shop.compose(downloaded).records] == [1]
     found = shop.receipts()[2]
     assert (found.outcome, found.reason) == (Outcome.FAILED, Reason.INTERNAL_ERROR)
@@ -270,7 +273,7 @@ def test_a_store_that_takes_nothing_any_more_ends_the_stage(shop: Shop, hostile:
     shop.store = LocalStore(tmp_path / "gone")  # type: ignore[assignment]
     bench = shop.bench(Stage.UPLOAD)
     with pytest.raises(RelayError, match=r"took none of the last \d\d images, nor a receipt"):
-        runner.upload(composed, bench, shop.store)
+        upload_task(composed, bench, shop.store)
     assert 0 < bench.receipts.counts["failed"] <= 60
 
 

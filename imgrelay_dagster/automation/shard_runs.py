@@ -9,11 +9,11 @@ from typing import Any
 
 import dagster as dg
 
-from imgrelay_dagster.monitoring.housekeeping import RECENT, shard_of
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.shards import read_cut
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
+from imgrelay_dagster.runs.status import RECENT, shard_of
 from imgrelay_dagster.runs.tags import (
     COORDINATOR,
     COORDINATOR_TAG,

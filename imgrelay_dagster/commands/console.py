@@ -19,7 +19,8 @@ from imgrelay_dagster.commands.progress_display import Display
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, sentence
 from imgrelay_dagster.relay.progress.notes import RunProgress
-from imgrelay_dagster.relay.records.summary import REPORT, Summary, results_prefix, summary_json
+from imgrelay_dagster.relay.records.layout import REPORT, results_prefix
+from imgrelay_dagster.relay.records.summary import Summary, summary_json
 from imgrelay_dagster.relay.redact import printable
 
 Look = Callable[[], RunProgress | None]

@@ -26,7 +26,7 @@ from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
 from imgrelay_dagster.monitoring.failure_reason import why
-from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle, settle_ended_runs, was_planned
+from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.reader import read_manifest
@@ -36,6 +36,7 @@ from imgrelay_dagster.relay.results.fold import Summary
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.stores import is_remote
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.runs.status import was_planned
 from imgrelay_dagster.runs.tags import INVOCATION_TAG
 
 STOP_LIMIT = 7.0

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from imgrelay_dagster.relay import formatting
-from imgrelay_dagster.relay.progress.announcer import most_frequent, stage_counts
+from imgrelay_dagster.relay.formatting import most_frequent
+from imgrelay_dagster.relay.progress.announcer import stage_counts
 from imgrelay_dagster.relay.progress.notes import RunProgress
 
 WIDEST_BAR = 60

@@ -10,9 +10,9 @@ from imgrelay_dagster.commands.tables import Lines, looked, say
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.formatting import count
 from imgrelay_dagster.relay.outcomes import Outcome, Record
-from imgrelay_dagster.relay.planning.shards import PARTIAL
+from imgrelay_dagster.relay.records.layout import REPORT, results_prefix
 from imgrelay_dagster.relay.records.receipts import record_json
-from imgrelay_dagster.relay.records.summary import REPORT, Summary, read_summary, results_prefix
+from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, read_summary
 from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.results.history import dataset_names, past_runs, result_lines
 

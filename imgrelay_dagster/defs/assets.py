@@ -4,7 +4,7 @@ import dagster as dg
 
 from imgrelay_dagster.automation.partitions import days
 from imgrelay_dagster.defs.graph import day_graph
-from imgrelay_dagster.ops.metadata import check_specs
+from imgrelay_dagster.ops.asset_checks import check_specs
 from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 
 GROUP = "daily"

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from imgrelay_dagster.config.config_mapping import day_config_mapping
-from imgrelay_dagster.ops.metadata import CHECK_OUTPUTS
+from imgrelay_dagster.ops.asset_checks import CHECK_OUTPUTS
 from imgrelay_dagster.ops.plan import plan
 from imgrelay_dagster.ops.report import report
 from imgrelay_dagster.ops.stages import compose, download, upload

@@ -11,69 +11,31 @@ from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.events import EngineEventData
-from dagster._core.execution.stats import StepEventStatus
 from obstore.exceptions import BaseError
-from obstore.store import ObjectStore
 
 from imgrelay_dagster.config.allowed_paths import local_path_allowed
 from imgrelay_dagster.config.run_config import default_destination
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import holder, release
 from imgrelay_dagster.relay.records.dataset_names import check_dataset
-from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
+from imgrelay_dagster.relay.results.fold import Summary, write_results
 from imgrelay_dagster.relay.results.shard_merge import add_missing_part
-from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.storage.stores import explain
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
+from imgrelay_dagster.runs.status import RECENT, counts_tag, is_settled, joined_summary, shard_of, was_planned
 from imgrelay_dagster.runs.tags import (
-    COORDINATOR_TAG,
     DATASET_TAG,
     DESTINATION_TAG,
     RESULTS_TAG,
     SETTLED_TAG,
-    SHARD_TAG,
 )
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still be putting receipts."""
 
-RECENT = 7 * 24 * 3600.0
-"""Seconds that a run without results is looked after."""
 
 _OVER = [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE]
-
-
-def counts_tag(summary: Summary) -> dict[str, str]:
-    """The run tags that say how far a run got; they show in the list of runs."""
-    done = summary.uploaded + summary.unchanged
-    counts = f"{done} of {summary.entries}" + (f", {summary.failed} failed" if summary.failed else "")
-    return {RESULTS_TAG: counts, SETTLED_TAG: summary.run_id}
-
-
-def joined_summary(instance: dg.DagsterInstance, store: ObjectStore, dataset: str, coordinator: str) -> Summary | None:
-    """What has become so far of all shards of a run together, shown on that run; None when its records are gone.
-
-    Raises:
-        RelayError: the destination cannot be read.
-    """
-    summary = read_summary(store, dataset, coordinator)
-    if summary is not None and instance.has_run(coordinator):
-        instance.add_run_tags(coordinator, counts_tag(summary))
-    return summary
-
-
-def shard_of(run: dg.DagsterRun) -> Shard | None:
-    """The shard that this run relays, as its tags say."""
-    number, _, of = run.tags.get(SHARD_TAG, "").partition(" of ")
-    if COORDINATOR_TAG not in run.tags or not number.isdecimal() or not of.isdecimal():
-        return None
-    return Shard(run.tags[COORDINATOR_TAG], int(number), int(of))
-
-
-def is_settled(run: dg.DagsterRun) -> bool:
-    """Whether the run has its results."""
-    return run.tags.get(SETTLED_TAG) == run.run_id
 
 
 def settle(
@@ -123,12 +85,6 @@ def settle(
     return summary
 
 
-def was_planned(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run came as far as to have a ledger."""
-    steps = instance.get_run_step_stats(run_id, ["plan"])
-    return any(step.status is StepEventStatus.SUCCESS for step in steps)
-
-
 def _see_that_it_answers(stores: StoresResource, destination: str, dataset: str) -> None:
     """Ask a destination something small: what follows would wait for a minute for one that is away."""
     try:
@@ -172,12 +128,6 @@ def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource)
                 yield str(error)
             else:
                 yield f"scratch space of run {run_id} is cleared"
-
-
-def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether this instance knows that the run has ended."""
-    run = instance.get_run_by_id(run_id)
-    return run is not None and run.is_finished
 
 
 def _has_been_over(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -1,23 +1,19 @@
 """Runs that were lost with their process: ending them, so that Dagster starts them again, and seeing that it does."""
 
-import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
-from multiprocessing import parent_process
-from pathlib import Path
 
 import dagster as dg
-import psutil
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
-from imgrelay_dagster.monitoring.housekeeping import RECENT
 from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, holder
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.runs.process_identity import is_on_this_host, process_is_gone
 from imgrelay_dagster.runs.queries import is_ours, run_records
+from imgrelay_dagster.runs.status import RECENT
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, INVOCATION_TAG, PROCESS_TAG, RETRY_TAGS, TOLD_TAG
 
 RETRY_LIMIT = 60.0
@@ -31,54 +27,6 @@ UNPLANNED_LIMIT = 600.0
 """Seconds without an event after which a started run that was never planned counts as lost."""
 
 _GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-
-
-def run_process() -> str:
-    """The process that this step's run lives in, told apart from any later one with the same number."""
-    parent = parent_process()
-    return _named(psutil.Process(None if parent is None else parent.pid))
-
-
-def this_process() -> str:
-    """The same of this very process, where it is the run's and its steps are elsewhere."""
-    return _named(psutil.Process())
-
-
-def _named(process: psutil.Process) -> str:
-    return f"{socket.gethostname()} {process.pid} {_began(process)}@{_space()}"
-
-
-def _began(process: psutil.Process) -> str:
-    """When a process began, in ticks since the host was started: seconds since the epoch change with the clock."""
-    if not Path("/proc/self/stat").exists():
-        return f"{process.create_time():.0f}"
-    return Path(f"/proc/{process.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]  # proc(5), 22
-
-
-@cache
-def _space() -> str:
-    """What tells the processes of this host, since it was started, from those of a container or host of its name."""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot[:13]}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115
-    return "-"
-
-
-def _is_of_here(tag: str) -> bool:
-    host, _, began = tag.rsplit(" ", 2)
-    return host == socket.gethostname() and began.partition("@")[2] == _space()
-
-
-def process_is_gone(tag: str) -> bool:
-    """Whether the process of `run_process` has ended; never said of another host's, nor of another container's."""
-    if not _is_of_here(tag):
-        return False
-    _, pid, began = tag.rsplit(" ", 2)
-    try:
-        process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or _began(process) != began.partition("@")[0]
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def end_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
@@ -128,7 +76,7 @@ def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresR
     tag = run.tags.get(PROCESS_TAG)
     if tag is None or _is_inherited(instance, run, tag):  # `plan` has not begun
         return time.time() - _last_event(instance, record) > UNPLANNED_LIMIT
-    if _is_of_here(tag):
+    if is_on_this_host(tag):
         return process_is_gone(tag)
     limit = NAMESAKE_LIMIT if tag.startswith(socket.gethostname() + " ") else SILENCE_LIMIT
     with suppress(Exception):  # a store that is away says nothing about the run

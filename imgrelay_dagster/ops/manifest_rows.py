@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from imgrelay_dagster.automation.daily_manifests import see_day
 from imgrelay_dagster.automation.partitions import where
 from imgrelay_dagster.config.run_config import RelayConfig
-from imgrelay_dagster.ops.stage_context import Step
+from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.reader import Row, read_lines
 from imgrelay_dagster.relay.manifest.sources import open_manifest

@@ -12,10 +12,10 @@ import dagster as dg
 
 from imgrelay_dagster.config.executor_choice import steps_leave_this_host
 from imgrelay_dagster.config.run_config import RelayConfig
-from imgrelay_dagster.monitoring.housekeeping import is_over
-from imgrelay_dagster.monitoring.lost_runs import run_process
+from imgrelay_dagster.ops.failures import run_failures
 from imgrelay_dagster.ops.manifest_rows import source_of
-from imgrelay_dagster.ops.stage_context import Assignment, RunGuard, Step, priority, run_failures, run_settings
+from imgrelay_dagster.ops.run_guard import RunGuard
+from imgrelay_dagster.ops.step import Assignment, Step, priority, run_settings
 from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.planner import check_destination, plan_run
@@ -25,6 +25,8 @@ from imgrelay_dagster.relay.results.shard_merge import write_cut
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.stores import is_s3
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
+from imgrelay_dagster.runs.process_identity import run_process
+from imgrelay_dagster.runs.status import is_over
 from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
 
 WAIT = 2.0

@@ -6,20 +6,22 @@ from contextlib import suppress
 
 import dagster as dg
 
-from imgrelay_dagster.monitoring.housekeeping import counts_tag, joined_summary
-from imgrelay_dagster.ops.metadata import CHECKS, check_results, inspected, summary_metadata
+from imgrelay_dagster.ops.asset_checks import CHECKS, check_results, inspected
+from imgrelay_dagster.ops.failures import run_failures
+from imgrelay_dagster.ops.metadata import summary_metadata
 from imgrelay_dagster.ops.plan import Planned
-from imgrelay_dagster.ops.stage_context import RunGuard, Step, priority, run_failures
+from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.stages import TaskTally, relay_late
+from imgrelay_dagster.ops.step import Step, priority
 from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.planning.shards import PARTIAL
-from imgrelay_dagster.relay.progress.announcer import most_frequent
-from imgrelay_dagster.relay.records.summary import Summary
+from imgrelay_dagster.relay.formatting import most_frequent
+from imgrelay_dagster.relay.records.summary import PARTIAL, Summary
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 from imgrelay_dagster.runs.queries import RELAYED_IMAGES
+from imgrelay_dagster.runs.status import counts_tag, joined_summary
 
 
 @dg.op(

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
-from imgrelay_dagster.ops.stage_context import Assignment, Step, priority, workbench
+from imgrelay_dagster.ops.stage_context import workbench
+from imgrelay_dagster.ops.step import Assignment, Step, priority
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
-from imgrelay_dagster.relay.stages import runner
+from imgrelay_dagster.relay.stages.compose import compose_task
+from imgrelay_dagster.relay.stages.download import download_task
+from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, cut
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
@@ -69,15 +72,15 @@ def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool =
         workbench(step, Stage.DOWNLOAD, task) as bench,
         http.downloader(bench.settings.limits, bench.stop) as downloader,
     ):
-        return runner.download(task, bench, downloader, last_chance=last_chance)
+        return download_task(task, bench, downloader, last_chance=last_chance)
 
 
 def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:
     with workbench(step, Stage.COMPOSE, task) as bench:
-        return runner.compose_task(task, bench, templates.open())
+        return compose_task(task, bench, templates.open())
 
 
 def _upload(step: Step, task: Task) -> TaskTally:
     with workbench(step, Stage.UPLOAD, task) as bench:
-        finished = runner.upload(task, bench, step.stores.open(bench.settings.destination))
+        finished = upload_task(task, bench, step.stores.open(bench.settings.destination))
         return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED], finished.late, finished.due)

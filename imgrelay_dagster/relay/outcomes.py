@@ -118,3 +118,30 @@ def is_permanent(record: Record) -> bool:
         status = record.http_status or 0
         return 400 <= status < 500 and status not in TRANSIENT_STATUSES
     return record.reason in PERMANENT_REASONS
+
+
+MEANINGS: dict[Reason, str] = {
+    Reason.INVALID_ENTRY: "The line cannot be read, or its key is unsafe. Mend the line.",
+    Reason.BAD_URL: "Not an http or https URL with a host. Mend the URL.",
+    Reason.KEY_CONFLICT: "An earlier line claims the same key for something else. Give one of them another key.",
+    Reason.BLOCKED_ADDRESS: "The host is at an address that is not public. "
+    "If it is one of an intranet, name it in IMGRELAY_ALLOWED_HOSTS.",
+    Reason.DNS_ERROR: "The host's name has no address. Check the host name.",
+    Reason.CONNECT_ERROR: "Nobody answers there, or not by the rules of HTTP. Is the server up?",
+    Reason.TLS_ERROR: "The certificate is not valid for the host. Mend it, or install its authority's.",
+    Reason.TIMEOUT: "Too slow: connecting, silence, or the whole download. "
+    "Launch again, or raise the limits in download.",
+    Reason.HTTP_STATUS: "The server refused. 404 and 410: the image is gone. 429 and 5xx: launch again later.",
+    Reason.TOO_MANY_REDIRECTS: "More redirects than max_redirects, or in a circle. Mend the URL.",
+    Reason.TOO_LARGE: "Larger than download.max_bytes. If the file is right, raise it and set retry_permanent.",
+    Reason.TRUNCATED: "The body broke off before its end. Launch again.",
+    Reason.EMPTY_BODY: "The server said all is well and sent nothing. Launch again, or ask the server's people.",
+    Reason.UNSUPPORTED_FORMAT: "Not a JPEG, PNG, WebP, GIF or AVIF; often an HTML page in the place of an image.",
+    Reason.TOO_MANY_PIXELS: "More pixels than download.max_pixels. If it is no bomb, raise it and set retry_permanent.",
+    Reason.CORRUPT_IMAGE: "An image that cannot be decoded.",
+    Reason.TEMPLATE_MISSING: "The entry's own template is not in the template folder, or broken.",
+    Reason.COMPOSE_ERROR: "The result cannot be encoded. Choose another format or canvas.",
+    Reason.UPLOAD_ERROR: "The store did not take the image, after retries. The detail has the store's words.",
+    Reason.INTERNAL_ERROR: "A mistake in imgrelay. Please report it, with the detail.",
+}
+"""What happened and what to do, in a sentence or two."""

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.monitoring.housekeeping import is_settled
 from imgrelay_dagster.monitoring.lost_runs import RETRY_LIMIT
+from imgrelay_dagster.runs.status import is_settled
 from tests.accounts import check_results
 from tests.e2e.conftest import own_days
 from tests.e2e.ui import materialize, runs_tagged

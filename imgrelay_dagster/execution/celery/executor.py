@@ -33,11 +33,11 @@ from imgrelay_dagster.execution.celery.settings import (
     make_celery_app,
 )
 from imgrelay_dagster.execution.celery.step_result import Handed
-from imgrelay_dagster.monitoring.lost_runs import this_process
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import RENEW_INTERVAL, holder, renew
 from imgrelay_dagster.relay.redact import redact, redact_text
 from imgrelay_dagster.resources import StoresResource, build_resources
+from imgrelay_dagster.runs.process_identity import this_process
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG
 
 CONNECT_LIMIT = 5.0

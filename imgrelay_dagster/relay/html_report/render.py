@@ -13,7 +13,8 @@ from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.html_report.contact_sheet import smalls
 from imgrelay_dagster.relay.html_report.statistics import Gathered
 from imgrelay_dagster.relay.html_report.view_model import Page, contents
-from imgrelay_dagster.relay.records.summary import REPORT, Summary, results_prefix
+from imgrelay_dagster.relay.records.layout import REPORT, results_prefix
+from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.stores import explain, put

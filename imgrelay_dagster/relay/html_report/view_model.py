@@ -10,8 +10,9 @@ from imgrelay_dagster.relay.html_report.contact_sheet import Small
 from imgrelay_dagster.relay.html_report.host_statistics import Host
 from imgrelay_dagster.relay.html_report.run_facts import Facts, settings_facts, versions_facts
 from imgrelay_dagster.relay.html_report.statistics import Example, Gathered
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Stage
-from imgrelay_dagster.relay.records.summary import Summary, results_prefix
+from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Stage
+from imgrelay_dagster.relay.records.layout import results_prefix
+from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.settings import Settings
 
 TOP_HOSTS = 10
@@ -196,7 +197,7 @@ def _failures(summary: Summary, gathered: Gathered) -> tuple[Failure, ...]:
             number=number,
             share=formatting.percent(number, summary.failed),
             width=100 * number / most,
-            meaning=formatting.MEANINGS[Reason(name)],
+            meaning=MEANINGS[Reason(name)],
             statuses=_statuses(gathered) if name == Reason.HTTP_STATUS else (),
             examples=tuple(gathered.examples_of(Reason(name))),
         )

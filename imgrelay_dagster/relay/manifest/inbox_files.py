@@ -16,14 +16,13 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.reader import is_manifest_name
+from imgrelay_dagster.relay.records.layout import RECORDS
 from imgrelay_dagster.relay.storage.listing import Listed
 from imgrelay_dagster.relay.storage.stores import absolute, explain, is_remote, is_s3
 
 MOST_FILES = 20_000
 """Files that an inbox may hold: 20 requests to S3 for a listing, 160 kB of memory."""
 
-RECORDS = "_relay"
-"""Name of the folder of records in a destination, whose `failed.jsonl` are manifests that nobody has dropped."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -16,8 +16,10 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.keys import check_key
 from imgrelay_dagster.relay.manifest.reader import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
-from imgrelay_dagster.relay.records.ledger import Planned, ledger_key, planned_json, settings_json, shards_ledger_key
-from imgrelay_dagster.relay.records.receipts import ReceiptIndex, read_receipts, relay_prefix, run_receipts
+from imgrelay_dagster.relay.records.layout import ledger_key, relay_prefix, run_receipts, shards_ledger_key
+from imgrelay_dagster.relay.records.ledger import Planned, planned_json, settings_json
+from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
+from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.tasks import Task, cut, entries_per_task
 from imgrelay_dagster.relay.storage.listing import Listed, size_in, sizes

@@ -16,13 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Reason, Record
-from imgrelay_dagster.relay.records.ledger import read_ledger, shards_ledger_key
-from imgrelay_dagster.relay.records.summary import Summary, results_prefix
+from imgrelay_dagster.relay.records.layout import shards_ledger_key, shards_prefix
+from imgrelay_dagster.relay.records.ledger import read_ledger
+from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.storage.stores import explain
-
-PARTIAL = "partial"
-"""Status of a coordinator some of whose shards have no results yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +37,6 @@ class Cut:
 
 
 cut_json = TypeAdapter(Cut)
-
-
-def shards_prefix(dataset: str, coordinator: str) -> str:
-    """Where what concerns a coordinator's shards lies in the destination."""
-    return f"{results_prefix(dataset, coordinator)}/shards"
 
 
 def read_cut(store: ObjectStore, dataset: str, coordinator: str) -> Cut | None:

@@ -5,22 +5,19 @@ What is said on the run page is a row in Dagster's event log, so all steps of a 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 
 from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.notes import RunProgress, read_progress
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 
 ANNOUNCE_INTERVAL = 10.0
 """Seconds between two announcements of one run."""
-
-MOST_REASONS = 3
-"""Reasons named in one line, the commonest first."""
 
 
 class Announcer:
@@ -85,10 +82,3 @@ def stage_counts(seen: RunProgress) -> str:
     """How many entries each stage has passed on."""
     downloaded, composed, uploaded = (formatting.count(seen.passed.get(stage, 0)) for stage in Stage)
     return f"{downloaded} downloaded, {composed} composed, {uploaded} uploaded"
-
-
-def most_frequent(reasons: Mapping[str, int], most: int = MOST_REASONS) -> str:
-    """The commonest reasons with their counts, the commonest first: `40 timeout, 17 http_status ...`."""
-    ranked = sorted(reasons.items(), key=lambda item: -item[1])
-    told = ", ".join(f"{formatting.count(number)} {reason}" for reason, number in islice(ranked, most))
-    return f"{told} ..." if len(ranked) > most else told

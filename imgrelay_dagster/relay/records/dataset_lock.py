@@ -16,7 +16,7 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.receipts import relay_prefix
+from imgrelay_dagster.relay.records.layout import lock_key
 from imgrelay_dagster.relay.storage.stores import explain, put, remove
 
 RENEW_INTERVAL = 20.0
@@ -38,11 +38,6 @@ class Holder:
 
 
 _holder_json = TypeAdapter(Holder)
-
-
-def lock_key(dataset: str) -> str:
-    """Where the lock of a dataset lies in its destination."""
-    return f"{relay_prefix(dataset)}/receipts/lock.json"
 
 
 def holder(store: ObjectStore, dataset: str) -> Holder | None:

@@ -19,7 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.records.receipts import PIECE, relay_prefix, run_receipts
+from imgrelay_dagster.relay.records.layout import ledger_key
+from imgrelay_dagster.relay.records.receipts import PIECE
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.stores import explain, is_missing_bucket
 
@@ -37,16 +38,6 @@ class Planned:
 
 planned_json = TypeAdapter(Planned)
 settings_json = TypeAdapter(Settings)
-
-
-def ledger_key(dataset: str, run_id: str) -> str:
-    """Where a run's ledger lies in its destination."""
-    return f"{run_receipts(dataset, run_id)}/ledger.jsonl.gz"
-
-
-def shards_ledger_key(dataset: str, run_id: str) -> str:
-    """Where the ledger of a run that was cut into shards lies, for them to share and to be joined by. It stays."""
-    return f"{relay_prefix(dataset)}/runs/{run_id}/shards/ledger.jsonl.gz"
 
 
 def read_ledger(

@@ -6,17 +6,16 @@ are put every few seconds: what a `kill -9` can lose is what was done since. Res
 run's knowledge of what is left are all folded from these objects.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.records.layout import MERGED
 from imgrelay_dagster.relay.storage.stores import put, remove
 
 if TYPE_CHECKING:
@@ -27,21 +26,9 @@ RECEIPTS_TYPE = "application/x-ndjson"
 PIECE = 1024 * 1024
 """Bytes of receipts held in memory at once."""
 
-MERGED = "merged.jsonl"
-"""The name of the object that holds all receipts of a finished run."""
 
 record_json = TypeAdapter(Record)
 """Records to and from JSON, fields in the order of `results.jsonl`."""
-
-
-def relay_prefix(dataset: str) -> str:
-    """Where imgrelay keeps its own objects of a dataset."""
-    return f"_relay/{dataset}"
-
-
-def run_receipts(dataset: str, run_id: str) -> str:
-    """Prefix of one run's receipts."""
-    return f"{relay_prefix(dataset)}/receipts/{run_id}"
 
 
 def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
@@ -101,61 +88,3 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
                 lines.write(b"\n")
     put(store, f"{prefix}/{MERGED}", merged, RECEIPTS_TYPE)
     remove(store, [meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])
-
-
-class ReceiptIndex:
-    """Receipts by key or by line, on scratch disk, so that a hundred thousand of them cost no memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._empty = True
-        self._db = sqlite3.connect(path)
-        self._db.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-            "CREATE TABLE receipt (id PRIMARY KEY, at REAL, record BLOB, stored INTEGER) WITHOUT ROWID;"
-        )
-
-    def add(self, identity: str | int, record: Record) -> None:
-        """Keep a receipt under its key or line; the latest one stays."""
-        self._empty = False
-        self._db.execute(
-            "INSERT INTO receipt (id, at, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
-            "SET at = excluded.at, record = excluded.record WHERE excluded.at >= receipt.at",
-            (identity, record.at or 0.0, record_json.dump_json(record)),
-        )
-
-    def claim(self, identity: str, record: Record) -> Record | None:
-        """Keep a record under its key if there is none; return the one that there is."""
-        self._empty = False
-        values = (identity, record_json.dump_json(record))
-        claimed = self._db.execute("INSERT OR IGNORE INTO receipt (id, at, record) VALUES (?, 0, ?)", values)
-        return None if claimed.rowcount else self.get(identity)
-
-    def get(self, identity: str | int) -> Record | None:
-        """The latest receipt under this key or line."""
-        if self._empty:
-            return None
-        row = self._db.execute("SELECT record FROM receipt WHERE id = ?", (identity,)).fetchone()
-        return None if row is None else record_json.validate_json(row[0])
-
-    def mark_stored(self, key: str, size: int) -> None:
-        """Note that an object of `size` bytes was seen under this key."""
-        self._db.execute("UPDATE receipt SET stored = ? WHERE id = ?", (size, key))
-
-    def stored_size(self, key: str) -> int | None:
-        """Bytes of the object seen under this key, or None where none was."""
-        row = self._db.execute("SELECT stored FROM receipt WHERE id = ?", (key,)).fetchone()
-        return None if row is None else row[0]
-
-    def close(self) -> None:
-        """Drop the index and its file."""
-        self._db.close()
-        self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -9,11 +9,8 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.receipts import relay_prefix
+from imgrelay_dagster.relay.records.layout import results_prefix
 from imgrelay_dagster.relay.storage.stores import explain, is_missing_bucket, put
-
-REPORT = "report.html"
-"""The page beside the summary that shows the run at a glance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +75,6 @@ def store_summary(store: ObjectStore, summary: Summary) -> None:
     put(store, key, summary_json.dump_json(summary, indent=2) + b"\n", "application/json")
 
 
-def results_prefix(dataset: str, run_id: str) -> str:
-    """Where a run's results lie in the destination."""
-    return f"{relay_prefix(dataset)}/runs/{run_id}"
-
-
 def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | None:
     """A run's summary, or None when none was written.
 
@@ -97,3 +89,7 @@ def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | Non
         if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
             return None
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
+
+
+PARTIAL = "partial"
+"""Status of a coordinator some of whose shards have no results yet."""

@@ -14,9 +14,11 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
-from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, ledger_key, read_ledger
-from imgrelay_dagster.relay.records.receipts import ReceiptIndex, merge_receipts, read_receipts, run_receipts
-from imgrelay_dagster.relay.records.summary import Summary, read_summary, results_prefix, summary_json
+from imgrelay_dagster.relay.records.layout import ledger_key, results_prefix, run_receipts
+from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
+from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
+from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts
+from imgrelay_dagster.relay.records.summary import Summary, read_summary, summary_json
 from imgrelay_dagster.relay.results.shard_merge import add_part
 from imgrelay_dagster.relay.results.writer import Told, store_results, tell
 from imgrelay_dagster.relay.storage.stores import explain, remove

@@ -11,12 +11,10 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.records.receipts import pieces, record_json, relay_prefix
-from imgrelay_dagster.relay.records.summary import read_summary, results_prefix
+from imgrelay_dagster.relay.records.layout import RESULTS, SUMMARY, relay_prefix, results_prefix
+from imgrelay_dagster.relay.records.receipts import pieces, record_json
+from imgrelay_dagster.relay.records.summary import read_summary
 from imgrelay_dagster.relay.storage.stores import explain
-
-SUMMARY = "summary.json"
-RESULTS = "results.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from pydantic import ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
-from imgrelay_dagster.relay.planning.shards import PARTIAL, Cut, cut_json, read_cut, shard_number, shards_prefix
-from imgrelay_dagster.relay.records.ledger import Ledger, Planned, read_ledger, shards_ledger_key
+from imgrelay_dagster.relay.planning.shards import Cut, cut_json, read_cut, shard_number
+from imgrelay_dagster.relay.records.layout import results_prefix, shards_ledger_key, shards_prefix
+from imgrelay_dagster.relay.records.ledger import Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipts import pieces, record_json
-from imgrelay_dagster.relay.records.summary import Summary, add_up, results_prefix, store_summary, summary_json
+from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, add_up, store_summary, summary_json
 from imgrelay_dagster.relay.results.writer import store_results, tell
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.storage.stores import explain, put

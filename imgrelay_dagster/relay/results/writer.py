@@ -15,8 +15,9 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.html_report.render import write_page
 from imgrelay_dagster.relay.html_report.statistics import Gathered
 from imgrelay_dagster.relay.outcomes import Outcome, Record
+from imgrelay_dagster.relay.records.layout import results_prefix
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
-from imgrelay_dagster.relay.records.summary import Summary, results_prefix, store_summary
+from imgrelay_dagster.relay.records.summary import Summary, store_summary
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.stores import put
 
