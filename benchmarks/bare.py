@@ -21,13 +21,13 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.sources import open_manifest
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.planning.planner import plan_run
-from imgrelay_dagster.relay.progress.notes import Note, StepProgress
+from imgrelay_dagster.relay.progress.notes import StepCounts, StepProgress
 from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.results.fold import summary_json, write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages.compose import compose_task
-from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download import download_task
 from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging.scratch_space import Staging
@@ -83,8 +83,8 @@ def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = F
         name = f"{stage.value}-{task.name}"
         staging = _staging(scratch)
         with ReceiptWriter(store, run_receipts(settings.dataset, RUN_ID), f"{name}-{os.getpid()}") as receipts:
-            progress = StepProgress(staging, name, Note(stage, len(task.records)))
-            bench = Bench(settings, staging, receipts, progress, stop)
+            progress = StepProgress(staging, name, StepCounts(stage, len(task.records)))
+            bench = StageContext(settings, staging, receipts, progress, stop)
             if stage is Stage.DOWNLOAD:
                 with Downloader(settings.limits, AddressGuard(["127.0.0.1"]), stop=stop) as downloader:
                     task = download_task(task, bench, downloader, last_chance=last_chance)

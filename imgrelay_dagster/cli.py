@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from imgrelay_dagster import __version__
 from imgrelay_dagster.commands.exit_codes import CANCELED, WRONG_USAGE
-from imgrelay_dagster.commands.signals import Endings
+from imgrelay_dagster.commands.signals import ShutdownSignals
 from imgrelay_dagster.commands.stdio import settle_streams
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _relay(arguments: argparse.Namespace) -> int:
-    with Endings() as endings:
+    with ShutdownSignals() as endings:
         try:
             return _run(run_form(arguments), endings, as_json=arguments.json)
         except UsageError as error:
@@ -121,7 +121,7 @@ def _tell(message: str) -> None:
         sys.stderr.flush()
 
 
-def _run(form: dict[str, Any], endings: Endings, *, as_json: bool) -> int:
+def _run(form: dict[str, Any], endings: ShutdownSignals, *, as_json: bool) -> int:
     """Settle the environment, launch, tell how it ended.
 
     Imports are made here: Dagster takes a second, in which the terminal shows that something happens, and our own

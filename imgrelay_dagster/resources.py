@@ -26,10 +26,9 @@ from imgrelay_dagster.relay.imaging.template_folder import SHIPPED, TemplateFold
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.listing import Listed
 from imgrelay_dagster.relay.storage.stores import (
-    ASKING,
-    BRIEF,
-    PATIENT,
-    Patience,
+    BULK,
+    INTERACTIVE,
+    RetryPolicy,
     S3Settings,
     absolute,
     explain,
@@ -45,17 +44,15 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     s3: dg.ResourceDependency[S3Resource]
     staging_address: str = Field(description="Scratch space: a local folder, or s3:// for several hosts.")
 
-    def open(self, address: str) -> ObjectStore:
-        """The store for images and results at this address; rides out a store that is away for a minute."""
-        return self._open(address, PATIENT)
+    def open(self, address: str, policy: RetryPolicy = BULK) -> ObjectStore:
+        """The store at this address.
 
-    def open_brief(self, address: str) -> ObjectStore:
-        """The same store with short limits, for what is done on the side, or once a run is over."""
-        return self._open(address, BRIEF)
-
-    def open_at_first(self, address: str) -> ObjectStore:
-        """The same store for the first question, which soon tells that nobody is there."""
-        return self._open(address, ASKING)
+        Args:
+            policy: time limits and retries. `BULK` for images and results, `INTERACTIVE` for side tasks or once a run
+                has ended, `PROBE` for the first request, which finds out whether the store answers at all.
+        """
+        address = absolute(address)
+        return open_store(address, _s3_settings(self.s3) if is_s3(address) else None, policy)
 
     def staging(self, run_id: str) -> Staging:
         """The scratch space of one run.
@@ -63,11 +60,11 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             RelayError: it cannot be opened.
         """
-        return Staging(self._open_staging(PATIENT), run_id, self._open_staging(BRIEF))
+        return Staging(self._open_staging(BULK), run_id, self._open_staging(INTERACTIVE))
 
     def brief_staging(self, run_id: str) -> Staging:
         """The same with short limits, for a run that is over."""
-        return Staging(self._open_staging(BRIEF), run_id)
+        return Staging(self._open_staging(INTERACTIVE), run_id)
 
     def staged_runs(self) -> list[str]:
         """The runs that have scratch files.
@@ -76,7 +73,7 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             RelayError: the staging space cannot be reached.
         """
         try:
-            found = self._open(self.staging_address, BRIEF).list_with_delimiter()
+            found = self.open(self.staging_address, INTERACTIVE).list_with_delimiter()
         except (BaseError, OSError) as error:
             raise RelayError(f"staging {self.staging_address!r} cannot be listed: {explain(error)}") from error
         return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
@@ -97,15 +94,11 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         except (BotoCoreError, ClientError) as error:
             raise RelayError(f"{address!r} cannot be listed: {error}") from error
 
-    def _open_staging(self, patience: Patience) -> ObjectStore:
+    def _open_staging(self, policy: RetryPolicy) -> ObjectStore:
         try:
-            return self._open(self.staging_address, patience)
+            return self.open(self.staging_address, policy)
         except RelayError as error:
             raise RelayError(f"staging: {error}; IMGRELAY_STAGING sets it") from error
-
-    def _open(self, address: str, patience: Patience) -> ObjectStore:
-        address = absolute(address)
-        return open_store(address, _s3_settings(self.s3) if is_s3(address) else None, patience)
 
 
 class TemplatesResource(dg.ConfigurableResource):  # type: ignore[type-arg]

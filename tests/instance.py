@@ -25,7 +25,7 @@ import psutil
 from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster.demo.ports import free_ports
-from imgrelay_dagster.monitoring.failure_reason import why
+from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.resources import StoresResource
@@ -292,7 +292,7 @@ class Served:
 
     def failure(self, run_id: str) -> str:
         """The sentence of the step that failed first."""
-        return why(self.dagster, run_id)
+        return failure_reason(self.dagster, run_id)
 
     def why(self, run_id: str) -> str:
         """The end of the run's log."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -29,6 +30,7 @@ from imgrelay_dagster.defs.schedules import daily_drop
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource, build_resources
 from imgrelay_dagster.runs.tags import DATASET_TAG, MANIFEST_TAG, VERSION_TAG
 
@@ -85,10 +87,10 @@ def run_of(instance: dg.DagsterInstance, request: dg.RunRequest, *kinds: Dagster
 
 
 def test_a_pattern_without_a_suffix_stands_for_every_kind_of_manifest(manifests: Path, stores: StoresResource):
-    assert find_day(DAY, stores.open_brief) is None
+    assert find_day(DAY, partial(stores.open, policy=INTERACTIVE)) is None
     for suffix in (".txt", ".csv.gz", ".ndjson"):
         path = drop(manifests, DAY + suffix)
-        found = find_day(DAY, stores.open_brief)
+        found = find_day(DAY, partial(stores.open, policy=INTERACTIVE))
         assert found is not None
         assert (found.address, found.size) == (str(path), 15)
         path.unlink()
@@ -99,7 +101,7 @@ def test_two_manifests_of_one_day_are_refused(manifests: Path, stores: StoresRes
     drop(manifests, f"{DAY}.txt")
     drop(manifests, f"{DAY}.csv")
     with pytest.raises(RelayError, match=rf"day {DAY} has more than one manifest: .*{DAY}.txt and .*{DAY}.csv; leave"):
-        find_day(DAY, stores.open_brief)
+        find_day(DAY, partial(stores.open, policy=INTERACTIVE))
 
 
 def test_the_pattern_may_name_folders_and_the_suffix(manifests: Path, monkeypatch: pytest.MonkeyPatch):

@@ -30,12 +30,12 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Stage
 from imgrelay_dagster.relay.planning.planner import plan_run
-from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, holder, take
+from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, acquire_lock, lock_holder
 from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.results.fold import read_summary
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.staging.packs import Packing
+from imgrelay_dagster.relay.staging.packs import PackWriter
 from imgrelay_dagster.relay.storage.stores import open_store
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs import process_identity
@@ -88,7 +88,7 @@ class House:
     def plan(self, run_id: str, folder: Path, uploaded: int) -> None:
         """What the run's steps left: ledger, lock, scratch files, receipts of the first entries."""
         settings = Settings(dataset="birds", destination=str(self.out))
-        take(self.store, "birds", run_id, is_over=lambda _: True)
+        acquire_lock(self.store, "birds", run_id, is_over=lambda _: True)
         made = plan_run(
             [ManifestRow(line, url) for line, url in enumerate(URLS, 1)],
             settings,
@@ -105,7 +105,7 @@ class House:
 
     def stage(self, run_id: str) -> None:
         """A scratch file of the run."""
-        with Packing(self.stores.staging(run_id), "task", Stage.DOWNLOAD) as pack:
+        with PackWriter(self.stores.staging(run_id), "task", Stage.DOWNLOAD) as pack:
             pack.add(1, b"half a picture")
 
     def staged(self) -> set[str]:
@@ -201,7 +201,7 @@ def test_an_ended_run_gets_its_results_once(house: House, tmp_path: Path, clock:
     (said,) = house.messages(run_id)
     assert "2 uploaded, 0 unchanged, 0 failed, 1 not attempted of 3 entries. Launch it again" in said
     assert house.staged() == set()
-    assert holder(house.store, "birds") is None
+    assert lock_holder(house.store, "birds") is None
 
     assert house.settle() == []
     assert house.messages(run_id) == [said]
@@ -282,7 +282,7 @@ def test_a_run_that_never_told_of_itself_and_one_that_goes_on_are_left_alone(
     house.plan(going, tmp_path, uploaded=1)
     clock(LATER)
     assert house.settle() == []
-    assert holder(house.store, "birds").run_id == going
+    assert lock_holder(house.store, "birds").run_id == going
     assert house.staged() == {going}
 
 
@@ -447,7 +447,7 @@ def test_a_run_on_another_host_is_lost_once_it_has_been_silent_for_long(house: H
 def test_a_run_on_another_host_that_renews_its_lock_is_not_lost(house: House, clock: Clock):
     run_id = house.run(Status.STARTED, process="elsewhere 1 1")
     ahead = time.time() + SILENCE_LIMIT
-    take(house.store, "birds", run_id, is_over=lambda _: False, clock=lambda: ahead)
+    acquire_lock(house.store, "birds", run_id, is_over=lambda _: False, clock=lambda: ahead)
     clock(SILENCE_LIMIT + 30)
     assert house.end_lost() == []
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -20,9 +21,10 @@ from imgrelay_dagster.defs import sensors
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest import inbox_files
-from imgrelay_dagster.relay.manifest.inbox import Look, Memory, look
-from imgrelay_dagster.relay.manifest.inbox_files import Dropped, list_inbox
+from imgrelay_dagster.relay.manifest.inbox import InboxCursor, InboxScan, scan_inbox
+from imgrelay_dagster.relay.manifest.inbox_files import InboxFile, list_inbox
 from imgrelay_dagster.relay.storage.listing import Listed
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from tests.listed_bucket import ListedBucket
 
@@ -37,15 +39,15 @@ def no_list(address: str) -> Iterator[Listed]:
     raise AssertionError(address)
 
 
-def see(files: list[Dropped], memory: Memory, runs: set[str], *, whole: bool = False) -> Look:
+def see(files: list[InboxFile], cursor: InboxCursor, runs: set[str], *, whole: bool = False) -> InboxScan:
     def has_run(keys: list[str]) -> set[str]:
         assert len(keys) <= MOST
         return runs & set(keys)
 
     refused = {file.key for file in files if "outside" in file.address}
-    return look(
+    return scan_inbox(
         files,
-        memory,
+        cursor,
         most=MOST,
         has_run=has_run,
         refusal=lambda file: "lies outside" if file.key in refused else None,
@@ -62,12 +64,12 @@ class InboxOverTime(RuleBasedStateMachine):
         super().__init__()
         self.files: dict[str, int] = {}
         self.clock = 0
-        self.memory = Memory()
+        self.cursor = InboxCursor()
         self.runs: list[str] = []
         self.previous: set[str] = set()
 
-    def listing(self) -> list[Dropped]:
-        return [Dropped(path, f"v{version}", version) for path, version in sorted(self.files.items())]
+    def listing(self) -> list[InboxFile]:
+        return [InboxFile(path, f"v{version}", version) for path, version in sorted(self.files.items())]
 
     @rule(target=paths, name=st.sampled_from("abcdefgh"))
     def drop(self, name: str) -> str:
@@ -81,34 +83,34 @@ class InboxOverTime(RuleBasedStateMachine):
 
     @rule(launched=st.integers(0, MOST), remembered=st.booleans())
     def look(self, launched: int = MOST, remembered: bool = True) -> None:
-        """A look of whose runs only the first are made, and whose memory may be lost with the daemon."""
+        """A look of whose runs only the first are made, and whose cursor may be lost with the daemon."""
         files = self.listing()
-        found = see(files, self.memory, set(self.runs))
-        assert len(found.due) <= MOST
+        found = see(files, self.cursor, set(self.runs))
+        assert len(found.ready) <= MOST
         known = self.previous  # what the look before this one that was remembered has seen
-        assert all(file.key in known for file in found.due), "taken while it was still being written"
-        for file in found.due[:launched]:
+        assert all(file.key in known for file in found.ready), "taken while it was still being written"
+        for file in found.ready[:launched]:
             assert file.key not in self.runs, "a second run of the same content"
             self.runs.append(file.key)
         if remembered:
-            self.memory = Memory.load(found.memory.dump())
+            self.cursor = InboxCursor.load(found.cursor.dump())
             self.previous = {file.key for file in files}
 
     @rule()
     def forget(self) -> None:
         """The cursor is reset in the UI."""
-        self.memory, self.previous = Memory(), set()
+        self.cursor, self.previous = InboxCursor(), set()
 
     @invariant()
-    def memory_is_bounded(self) -> None:
-        assert len(self.memory.done | self.memory.seen) <= len(self.previous)
+    def cursor_is_bounded(self) -> None:
+        assert len(self.cursor.done | self.cursor.seen) <= len(self.previous)
 
     def teardown(self) -> None:
         for _ in range(2 + len(self.files) // MOST + 1):
             self.look()
         assert {file.key for file in self.listing()} <= set(self.runs), "a manifest was lost"
-        found = see(self.listing(), self.memory, set(self.runs))
-        assert (found.due, found.held, found.growing) == ([], 0, [])
+        found = see(self.listing(), self.cursor, set(self.runs))
+        assert (found.ready, found.deferred, found.unstable) == ([], 0, [])
         assert found.handled == len(self.files)
 
 
@@ -117,51 +119,51 @@ test_exactly_one_run_for_each_content = InboxOverTime.TestCase
 
 
 def test_whole_objects_are_due_at_once_the_longest_waiting_first():
-    files = [Dropped(f"s3://b/{n}.csv", "v", 100 - n) for n in range(8)]
+    files = [InboxFile(f"s3://b/{n}.csv", "v", 100 - n) for n in range(8)]
     runs: set[str] = set()
-    memory, taken, held = Memory(), [], []
+    cursor, taken, held = InboxCursor(), [], []
     for _ in range(4):
-        found = see(files, memory, runs, whole=True)
-        taken.append([file.address[7:] for file in found.due])
-        held.append(found.held)
-        runs |= {file.key for file in found.due}
-        memory = found.memory
+        found = see(files, cursor, runs, whole=True)
+        taken.append([file.address[7:] for file in found.ready])
+        held.append(found.deferred)
+        runs |= {file.key for file in found.ready}
+        cursor = found.cursor
     assert taken == [["7.csv", "6.csv", "5.csv"], ["4.csv", "3.csv", "2.csv"], ["1.csv", "0.csv"], []]
     assert held == [5, 2, 0, 0]
     assert found.handled == 8
 
 
 def test_a_foreign_file_is_told_of_once_and_not_in_a_look_that_ends_in_runs():
-    foreign, manifest = Dropped("x.pdf", "foreign", 0.0, "is no manifest"), Dropped("a.csv", "v", 0.0)
-    first = see([foreign, manifest], Memory(), set(), whole=True)
-    assert (first.due, first.ignored) == ([manifest], [foreign])
-    second = see([foreign, manifest], first.memory, {manifest.key}, whole=True)
-    assert (second.due, second.ignored) == ([], [foreign])
-    third = see([foreign, manifest], second.memory, {manifest.key}, whole=True)
-    assert (third.due, third.ignored, third.handled) == ([], [], 1)
+    foreign, manifest = InboxFile("x.pdf", "foreign", 0.0, "is no manifest"), InboxFile("a.csv", "v", 0.0)
+    first = see([foreign, manifest], InboxCursor(), set(), whole=True)
+    assert (first.ready, first.ignored) == ([manifest], [foreign])
+    second = see([foreign, manifest], first.cursor, {manifest.key}, whole=True)
+    assert (second.ready, second.ignored) == ([], [foreign])
+    third = see([foreign, manifest], second.cursor, {manifest.key}, whole=True)
+    assert (third.ready, third.ignored, third.handled) == ([], [], 1)
 
 
 def test_a_refused_manifest_is_told_of_once_and_again_when_it_is_another():
-    link = Dropped("outside.csv", "v1", 0.0)
-    first = see([link], Memory(), set(), whole=True)
+    link = InboxFile("outside.csv", "v1", 0.0)
+    first = see([link], InboxCursor(), set(), whole=True)
     assert [file.trouble for file in first.ignored] == ["lies outside"]
-    second = see([link], first.memory, set(), whole=True)
-    assert (second.due, second.ignored) == ([], [])
-    assert see([replace(link, version="v2")], second.memory, set(), whole=True).ignored
+    second = see([link], first.cursor, set(), whole=True)
+    assert (second.ready, second.ignored) == ([], [])
+    assert see([replace(link, version="v2")], second.cursor, set(), whole=True).ignored
 
 
 @pytest.mark.parametrize(
     "cursor", [None, "", "{", "1", '{"done": "?", "seen": ""}', '{"done": "AAAAAAA=", "seen": ""}']
 )
 def test_a_cursor_that_is_none_of_ours_is_as_good_as_none(cursor: str | None):
-    files = [Dropped("a.csv", "v", 0.0)]
-    assert see(files, Memory.load(cursor), set()).growing == files
+    files = [InboxFile("a.csv", "v", 0.0)]
+    assert see(files, InboxCursor.load(cursor), set()).unstable == files
 
 
 def test_the_memory_takes_eight_characters_a_file():
-    memory = Memory(frozenset(Dropped(f"{n}", "v", 0.0).mark for n in range(20_000)))
-    assert len(memory.dump()) < 8 * 20_000 + 30
-    assert Memory.load(memory.dump()) == memory
+    cursor = InboxCursor(frozenset(InboxFile(f"{n}", "v", 0.0).mark for n in range(20_000)))
+    assert len(cursor.dump()) < 8 * 20_000 + 30
+    assert InboxCursor.load(cursor.dump()) == cursor
 
 
 # Listing
@@ -226,8 +228,8 @@ def test_a_bucket_is_listed_with_names_of_any_kind(seaweed: SeaweedFS, monkeypat
     client.put_object(Bucket="dropped", Key="inbox/folder/", Body=b"")
     stores = StoresResource(s3=S3Resource(endpoint_url=seaweed.endpoint), staging_address="staging")
 
-    def listing() -> dict[str, Dropped]:
-        files = list_inbox("s3://dropped/inbox/", stores.open_brief, no_list)
+    def listing() -> dict[str, InboxFile]:
+        files = list_inbox("s3://dropped/inbox/", partial(stores.open, policy=INTERACTIVE), no_list)
         return {file.address.removeprefix("s3://dropped/inbox/"): file for file in files}
 
     first = listing()
@@ -236,7 +238,7 @@ def test_a_bucket_is_listed_with_names_of_any_kind(seaweed: SeaweedFS, monkeypat
     again = listing()
     assert {name for name in first if first[name].key != again[name].key} == {"birds.csv"}
     with pytest.raises(RelayError, match="inbox 's3://no-such-bucket' cannot be listed"):
-        list_inbox("s3://no-such-bucket", stores.open_brief, no_list)
+        list_inbox("s3://no-such-bucket", partial(stores.open, policy=INTERACTIVE), no_list)
 
 
 def test_a_key_that_cannot_be_opened_is_told_of_and_holds_up_no_other(
@@ -252,10 +254,12 @@ def test_a_key_that_cannot_be_opened_is_told_of_and_holds_up_no_other(
 
     for name in ("birds of prey.csv", "eu/Vögel.txt", "notes.pdf", ".hidden/x.csv"):
         put(name)
-    before = list_inbox("s3://odd-keys/inbox", stores.open_brief, no_list)
+    before = list_inbox("s3://odd-keys/inbox", partial(stores.open, policy=INTERACTIVE), no_list)
     put("two\nlines.csv")
     put("folder/")
-    (odd,) = set(after := list_inbox("s3://odd-keys/inbox", stores.open_brief, stores.list_any)) - set(before)
+    (odd,) = set(
+        after := list_inbox("s3://odd-keys/inbox", partial(stores.open, policy=INTERACTIVE), stores.list_any)
+    ) - set(before)
     assert (odd.address, odd.trouble) == (
         "s3://odd-keys/inbox/two\nlines.csv",
         "has an empty part or a control character in its key",
@@ -270,7 +274,7 @@ def test_a_key_with_two_slashes_is_told_of_and_holds_up_no_other(monkeypatch: py
     keys = ["inbox//first.csv", "inbox/birds.csv", "inbox/eu//birds.csv", "inbox/eu/birds.csv"]
     with ListedBucket(keys) as bucket:
         stores = StoresResource(s3=S3Resource(endpoint_url=bucket.url, region_name="x"), staging_address="staging")
-        files = list_inbox("s3://odd/inbox", stores.open_brief, stores.list_any)
+        files = list_inbox("s3://odd/inbox", partial(stores.open, policy=INTERACTIVE), stores.list_any)
         assert [file.address for file in files if file.trouble is None] == [
             "s3://odd/inbox/birds.csv",
             "s3://odd/inbox/eu/birds.csv",
@@ -279,9 +283,9 @@ def test_a_key_with_two_slashes_is_told_of_and_holds_up_no_other(monkeypatch: py
             "s3://odd/inbox//first.csv",
             "s3://odd/inbox/eu//birds.csv",
         }
-        found = see(files, Memory(), set(), whole=True)
-        assert [file.address for file in found.due] == ["s3://odd/inbox/birds.csv", "s3://odd/inbox/eu/birds.csv"]
-        assert len(see(files, found.memory, {file.key for file in found.due}, whole=True).ignored) == 2
+        found = see(files, InboxCursor(), set(), whole=True)
+        assert [file.address for file in found.ready] == ["s3://odd/inbox/birds.csv", "s3://odd/inbox/eu/birds.csv"]
+        assert len(see(files, found.cursor, {file.key for file in found.ready}, whole=True).ignored) == 2
 
 
 # The sensor, on a real instance without its daemon

@@ -18,6 +18,7 @@ from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.listing import size_in, sizes
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from tests.listed_bucket import ListedBucket
 
@@ -34,13 +35,13 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[StoresResource]:
 
 
 def test_a_bucket_is_listed_whatever_the_keys_in_it(stores: StoresResource) -> None:
-    found = dict(sizes(stores.open_brief("s3://odd/out"), partial(stores.list_any, "s3://odd/out")))
+    found = dict(sizes(stores.open("s3://odd/out", INTERACTIVE), partial(stores.list_any, "s3://odd/out")))
     assert found == dict.fromkeys(("a.jpg", "eu//b.jpg", "two\nlines.jpg", "z.jpg"), 5)
 
 
 def test_where_nothing_else_lists_it_the_way_out_is_named(stores: StoresResource) -> None:
     with pytest.raises(RelayError, match="remove that object, or leave out verify"):
-        list(sizes(stores.open_brief("s3://odd/out"), None))
+        list(sizes(stores.open("s3://odd/out", INTERACTIVE), None))
 
 
 def test_a_folder_is_verified_whatever_the_names_in_it(tmp_path: Path) -> None:

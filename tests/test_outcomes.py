@@ -15,7 +15,7 @@ from imgrelay_dagster.relay.outcomes import (
     Seconds,
     is_permanent,
 )
-from imgrelay_dagster.relay.staging.scratch_space import Place
+from imgrelay_dagster.relay.staging.scratch_space import PackLocation
 from imgrelay_dagster.relay.staging.tasks import Task
 
 
@@ -55,7 +55,9 @@ def test_an_entry_without_failure_is_not_permanent():
 texts, numbers = st.text(max_size=20), st.none() | st.integers(0, 2**53)
 
 
-@given(st.builds(Record), st.builds(Seconds), st.builds(Place, texts, st.integers(0), st.integers(0), st.booleans()))
-def test_what_is_handed_from_step_to_step_arrives_whole(record: Record, seconds: Seconds, place: Place):
+@given(
+    st.builds(Record), st.builds(Seconds), st.builds(PackLocation, texts, st.integers(0), st.integers(0), st.booleans())
+)
+def test_what_is_handed_from_step_to_step_arrives_whole(record: Record, seconds: Seconds, place: PackLocation):
     task = Task("task", (record,), late=(Record(3, "u", seconds=seconds),), places={record.line: place})
     assert pickle.loads(pickle.dumps(task, protocol=4)) == task

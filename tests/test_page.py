@@ -15,12 +15,12 @@ from PIL import Image
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.formatting import percent, seconds, size
-from imgrelay_dagster.relay.html_report.contact_sheet import LARGEST_SHEET, smalls
-from imgrelay_dagster.relay.html_report.histograms import MOST_SPANS, Course, LogBins
+from imgrelay_dagster.relay.html_report.contact_sheet import LARGEST_SHEET, thumbnails
+from imgrelay_dagster.relay.html_report.histograms import MOST_BUCKETS, LogBins, Timeline
 from imgrelay_dagster.relay.html_report.host_statistics import MOST_HOSTS
 from imgrelay_dagster.relay.html_report.render import render, write_page
-from imgrelay_dagster.relay.html_report.statistics import EXAMPLES, SHEET, Gathered, Stored
-from imgrelay_dagster.relay.html_report.view_model import contents
+from imgrelay_dagster.relay.html_report.statistics import EXAMPLES, SHEET, RunStatistics, Stored
+from imgrelay_dagster.relay.html_report.view_model import build_view_model
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Record, Seconds, Stage
@@ -85,10 +85,10 @@ def summary_of(records: list[Record], **more: object) -> Summary:
 
 
 def page_of(records: list[Record], options: Settings = SETTINGS, **more: object) -> str:
-    gathered = Gathered("run1")
+    gathered = RunStatistics("run1")
     for record in records:
         gathered.add(record)
-    return render(contents(summary_of(records, **more), options, gathered, [], now=0.0))
+    return render(build_view_model(summary_of(records, **more), options, gathered, [], now=0.0))
 
 
 class Reader(HTMLParser):
@@ -141,13 +141,13 @@ def test_hostile_text_never_becomes_markup(url: str, words: dict[str, str]) -> N
             failed(2, make_url, detail=detail),
             failed(3, make_url, reason=Reason.INVALID_ENTRY, fingerprint=None, attempts=0, detail=detail),
         ]
-        gathered = Gathered("run1")
+        gathered = RunStatistics("run1")
         for record in records:
             gathered.add(record)
         summary = summary_of(records, dataset=words["dataset"], run_id=words["dataset"])
         options = replace(SETTINGS, template=words["template"], destination=f"s3://b/{words['dataset']}")
         picture = replace(SMALL, stored=Stored(1, words["key"], 1, 1))
-        html = render(contents(summary, options, gathered, [picture], now=0.0))
+        html = render(build_view_model(summary, options, gathered, [picture], now=0.0))
         assert not [char for char in html if ord(char) < 32 and char != "\n"]
         html.encode()
         return Reader(html)
@@ -166,7 +166,7 @@ def _picture_store() -> MemoryStore:
 
 
 PICTURE = _picture_store()
-(SMALL,) = smalls(PICTURE, [Stored(1, "a.png", 4, 3)])
+(SMALL,) = thumbnails(PICTURE, [Stored(1, "a.png", 4, 3)])
 
 
 def test_queries_and_user_info_are_not_shown():
@@ -201,7 +201,7 @@ def test_every_reason_has_its_meaning():
 
 def test_ten_thousand_of_the_worst_entries_make_less_than_a_megabyte():
     """Every reason, ten thousand hosts, long text that is escaped to five times its length, and pictures of noise."""
-    store, gathered, records = MemoryStore(), Gathered("run1"), []
+    store, gathered, records = MemoryStore(), RunStatistics("run1"), []
     noise = Image.effect_noise((400, 300), 120)
     noise.save(file := io.BytesIO(), "png")
     store.put("noise.png", file.getvalue())
@@ -214,15 +214,15 @@ def test_ten_thousand_of_the_worst_entries_make_less_than_a_megabyte():
             record = failed(line, url, reasons[line // 2 % len(reasons)], detail="'" * 400, http_status=400 + line % 90)
         records.append(record)
         gathered.add(record)
-    pictures = smalls(store, gathered.stored)
+    pictures = thumbnails(store, gathered.stored)
     assert pictures
     assert sum(len(picture.uri) for picture in pictures) <= LARGEST_SHEET
-    html = render(contents(summary_of(records), SETTINGS, gathered, pictures, now=0.0))
+    html = render(build_view_model(summary_of(records), SETTINGS, gathered, pictures, now=0.0))
     assert len(html.encode()) < 1_000_000
 
 
 def test_many_hosts_cost_bounded_memory_and_the_worst_are_still_found():
-    gathered = Gathered("run1")
+    gathered = RunStatistics("run1")
     for line in range(1, 501):
         gathered.add(failed(line, "https://bad.example/x"))
         gathered.add(uploaded(line, "https://slow.example/x", seconds=Seconds(9.0)))
@@ -240,7 +240,7 @@ def test_many_hosts_cost_bounded_memory_and_the_worst_are_still_found():
 
 
 def test_samples_are_bounded_and_the_same_for_the_same_run():
-    first, again = Gathered("run1"), Gathered("run1")
+    first, again = RunStatistics("run1"), RunStatistics("run1")
     for gathered in (first, again):
         for line in range(1, 2000):
             gathered.add(uploaded(line))
@@ -252,7 +252,7 @@ def test_samples_are_bounded_and_the_same_for_the_same_run():
 
 
 def test_repeated_and_unchanged_entries_are_no_requests():
-    gathered = Gathered("run1")
+    gathered = RunStatistics("run1")
     gathered.add(uploaded(1))
     gathered.add(uploaded(2, attempts=0, bytes_in=None, seconds=Seconds()))
     gathered.add(replace(uploaded(3), outcome=Outcome.UNCHANGED, attempts=0, bytes_in=None, at=None))
@@ -283,11 +283,11 @@ def test_values_out_of_range_are_counted_at_the_ends(value: float):
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), st.booleans()), min_size=1, max_size=50))
 def test_a_course_keeps_every_event_in_few_spans(events: list[tuple[float, bool]]):
-    course = Course()
+    course = Timeline()
     for at, bad in events:
         course.add(at, failed=bad)
     spans = list(course.spans())
-    assert len(spans) <= MOST_SPANS
+    assert len(spans) <= MOST_BUCKETS
     assert sum(span.done for span in spans) == sum(not bad for _, bad in events)
     assert sum(span.failed for span in spans) == sum(bad for _, bad in events)
     assert len(spans) * course.width >= max(at for at, _ in events) - min(at for at, _ in events)
@@ -297,14 +297,14 @@ def test_images_that_are_gone_broken_or_huge_are_left_out():
     store = _picture_store()
     store.put("broken.png", b"no picture")
     sample = [Stored(1, "gone.png", 1, 1), Stored(2, "broken.png", 1, 1), Stored(3, "a.png", 4, 3)]
-    (picture,) = smalls(store, sample)
+    (picture,) = thumbnails(store, sample)
     assert (picture.stored.line, picture.image.size) == (3, (4, 3))
 
 
 def test_the_sheet_stops_when_its_time_is_over():
     ticks = iter(range(0, 1000, 5))
     sample = [Stored(line, "a.png", 4, 3) for line in range(1, 20)]
-    assert len(smalls(PICTURE, sample, clock=lambda: float(next(ticks)))) == 2
+    assert len(thumbnails(PICTURE, sample, clock=lambda: float(next(ticks)))) == 2
 
 
 def results(store: LocalStore | MemoryStore, scratch: Path, **options: str) -> Summary:
@@ -334,7 +334,7 @@ def test_a_page_that_cannot_be_made_fails_nothing(tmp_path: Path, caplog: pytest
     assert results(store, tmp_path).uploaded == 3
     assert (in_the_way.parents[1] / "summary.json").exists()
     assert "report.html of run run1 was not made" in caplog.text
-    assert not write_page(store, summary_of([]), SETTINGS, Gathered("run1"))
+    assert not write_page(store, summary_of([]), SETTINGS, RunStatistics("run1"))
 
 
 def test_numbers_are_written_as_people_read_them():

@@ -15,8 +15,8 @@ from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, Announc
 from imgrelay_dagster.relay.progress.notes import (
     FIRST_GUESS,
     PLAN_NOTE,
-    Note,
     RunProgress,
+    StepCounts,
     StepProgress,
     planned_at,
     read_progress,
@@ -39,9 +39,9 @@ def staging(tmp_path: Path) -> Staging:
 
 
 def leave_notes(staging: Staging) -> None:
-    StepProgress(staging, PLAN_NOTE, Note(None, 10, began=1000.0)).write()
+    StepProgress(staging, PLAN_NOTE, StepCounts(None, 10, began=1000.0)).write()
     for stage, ends in ((Stage.DOWNLOAD, [None, None, Reason.TIMEOUT]), (Stage.UPLOAD, [None, Reason.UPLOAD_ERROR])):
-        step = StepProgress(staging, stage.value, Note(stage, 5))
+        step = StepProgress(staging, stage.value, StepCounts(stage, 5))
         for line, reason in enumerate(ends, 1):
             outcome = Outcome.FAILED if reason else None
             step.count(Record(line, "http://h/a", outcome=outcome, reason=reason))
@@ -120,7 +120,7 @@ def test_many_notes_in_s3_are_read_at_once_and_one_that_vanishes_is_passed_over(
             monkeypatch.setenv(name, value)
         staging = Staging(open_store("s3://notes"), "run1")
         for number in range(40):
-            StepProgress(staging, f"upload-{number}", Note(Stage.UPLOAD, 5, passed=3)).write()
+            StepProgress(staging, f"upload-{number}", StepCounts(Stage.UPLOAD, 5, passed=3)).write()
         assert read_progress(staging).passed[Stage.UPLOAD] == 39 * 3
         assert proxy.most_delayed >= 4
 

@@ -21,13 +21,13 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.planner import Plan, plan_run
-from imgrelay_dagster.relay.planning.shards import read_cut, shard_rows
-from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, holder, release, take
+from imgrelay_dagster.relay.planning.shards import read_shard_plan, shard_rows
+from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, lock_holder, release_lock
 from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.results import shard_merge
 from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
-from imgrelay_dagster.relay.results.shard_merge import add_missing_part, join, write_cut
+from imgrelay_dagster.relay.results.shard_merge import add_missing_part, join, write_shard_plan
 from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.storage.stores import open_store
 from imgrelay_dagster.resources import StoresResource
@@ -60,7 +60,7 @@ class House:
 
     def cut(self, rows: list[Row] = ROWS) -> Summary:
         made = self.plan("whole", rows=rows)
-        return write_cut(self.store, "birds", "whole", shards=made.shards, seconds=1.0)
+        return write_shard_plan(self.store, "birds", "whole", shards=made.shards, seconds=1.0)
 
     def shard(
         self, number: int, run_id: str, *, of: int = 3, done: int | None = None, status: str | None = None
@@ -237,7 +237,7 @@ def test_a_second_launch_of_what_is_nearly_done_is_one_run(house: House):
 def test_a_shard_of_nothing_is_refused_in_words(house: House):
     with pytest.raises(RelayError, match=r"run elsewhere of dataset 'birds' left no shards in this destination"):
         list(shard_rows(house.store, "birds", Shard("elsewhere", 1, 2)))
-    assert read_cut(house.store, "birds", "elsewhere") is None
+    assert read_shard_plan(house.store, "birds", "elsewhere") is None
 
 
 def test_a_shard_whose_results_were_deleted_counts_as_not_done(house: House):
@@ -292,7 +292,7 @@ def held_step(folder: Path, instance: dg.DagsterInstance, shard: ShardConfig | N
 def test_a_shard_waits_for_its_dataset_and_any_other_run_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(plan, "WAIT", 0.05)
     store = open_store(str(tmp_path / "out"))
-    take(store, "birds", "other", is_over=lambda _: False)
+    acquire_lock(store, "birds", "other", is_over=lambda _: False)
     with dg.DagsterInstance.ephemeral() as instance:
         with (
             pytest.raises(DatasetHeld, match="dataset 'birds' is being relayed by run other"),
@@ -300,11 +300,11 @@ def test_a_shard_waits_for_its_dataset_and_any_other_run_refuses(tmp_path: Path,
         ):
             pass
         shard = ShardConfig(coordinator="whole", number=1, of=2)
-        letting_go = threading.Timer(0.3, release, (store, "birds", "other"))
+        letting_go = threading.Timer(0.3, release_lock, (store, "birds", "other"))
         letting_go.start()
         step = held_step(tmp_path, instance, shard)
         with plan._dataset_held(step):
             assert not letting_go.is_alive()
-            held = holder(store, "birds")
+            held = lock_holder(store, "birds")
             assert held is not None
             assert held.run_id == step.context.run_id

@@ -15,7 +15,7 @@ from PIL import Image
 from imgrelay_dagster.defs.assets import daily_manifests, relayed_images
 from imgrelay_dagster.defs.jobs import relay_day
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.monitoring.failure_reason import why
+from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from imgrelay_dagster.ops.asset_checks import CHECKS, DESTINATION_HOLDS, FAILED_ENTRIES, check_results, inspected
 from imgrelay_dagster.ops.metadata import INLINE, failure_table, summary_metadata
 from imgrelay_dagster.relay.keys import default_key
@@ -205,6 +205,6 @@ def test_a_day_in_shards_warns_until_all_is_done_and_is_judged_as_a_whole(origin
     assert [len(ended.get_asset_materialization_events()) for ended in (cut, first, last)] == [1, 0, 0]
     assert checks(last)[FAILED_ENTRIES] == (False, "1 of 2 entries failed: 1 http_status", DAY)
     assert checks(last)[DESTINATION_HOLDS] == (True, "1 stored images are as recorded", DAY)
-    assert why(daily.instance, last.run_id).startswith(
+    assert failure_reason(daily.instance, last.run_id).startswith(
         "all shards together: 1 of 2 entries failed (50.0 %), more than the tolerated 5 %: 1 http_status; "
     )

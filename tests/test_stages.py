@@ -14,22 +14,22 @@ from obstore.store import LocalStore, MemoryStore
 from PIL import Image
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.fetch.adaptive_timeout import LEAST, UNKNOWN, Patience
+from imgrelay_dagster.relay.fetch.adaptive_timeout import LEAST, UNKNOWN, AdaptiveTimeout
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
-from imgrelay_dagster.relay.progress.notes import Note, StepProgress, read_progress
+from imgrelay_dagster.relay.progress.notes import StepCounts, StepProgress, read_progress
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages import compose as compose_stage
 from imgrelay_dagster.relay.stages.compose import compose_task
-from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download import download_task
 from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging import packs
-from imgrelay_dagster.relay.staging.packs import Packing, Unpacking
+from imgrelay_dagster.relay.staging.packs import PackReader, PackWriter
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.staging.tasks import Task
 from tests.hostile import HostileOrigin
@@ -60,12 +60,12 @@ class Shop:
         self.settings = Settings(dataset="birds", destination="memory", limits=LIMITS)
         self.stop = threading.Event()
 
-    def bench(self, stage: Stage, settled: frozenset[int] = frozenset()) -> Bench:
-        return Bench(
+    def bench(self, stage: Stage, settled: frozenset[int] = frozenset()) -> StageContext:
+        return StageContext(
             settings=self.settings,
             staging=self.staging,
             receipts=ReceiptWriter(self.store, PREFIX, f"{stage}-{threading.get_ident()}-{id(object())}"),
-            progress=StepProgress(self.staging, stage.value, Note(stage, 0)),
+            progress=StepProgress(self.staging, stage.value, StepCounts(stage, 0)),
             stop=self.stop,
             settled=settled,
         )
@@ -227,7 +227,7 @@ def test_last_chances_at_one_host_are_given_side_by_side(shop: Shop, hostile: Ho
 
 
 def test_patience_follows_the_pace_of_the_others():
-    patience = Patience()
+    patience = AdaptiveTimeout()
     assert patience() == UNKNOWN
     patience.hung()
     assert patience() == UNKNOWN / 2
@@ -295,7 +295,7 @@ def test_keys_that_the_store_refuses_do_not_stop_the_others(shop: Shop, hostile:
 def test_entries_share_packs_and_large_ones_lie_alone(shop: Shop):
     large, medium = b"L" * (packs.ALONE + 1), b"M" * packs.ALONE
     mediums = range(5, 6 + packs.FULL // packs.ALONE)  # the first pack and one more
-    with Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing:
+    with PackWriter(shop.staging, "lines", Stage.DOWNLOAD) as packing:
         packing.add(1, b"first")
         with packing.body(2) as body:
             body.write(b"sec")
@@ -318,7 +318,7 @@ def test_entries_share_packs_and_large_ones_lie_alone(shop: Shop):
         **dict.fromkeys(mediums, medium),
     }
     task = Task("lines", tuple(Record(line, "") for line in expected), places=packing.places)
-    unpacking = Unpacking(shop.staging, task)
+    unpacking = PackReader(shop.staging, task)
     assert {record.line: unpacking.read(record.line) for record in unpacking.in_order().records} == expected
     assert len(shop.staged()) == 4  # two packs, the first of which is full, and two that lie alone
 
@@ -326,11 +326,11 @@ def test_entries_share_packs_and_large_ones_lie_alone(shop: Shop):
 def test_a_step_reads_each_pack_once_though_its_records_are_in_another_order(shop: Shop):
     medium = b"M" * packs.ALONE
     lines = [7, 3, 9, 1, 8, 2, 6, 4, 5, 10, 11, 12]  # as they came in
-    with Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing:
+    with PackWriter(shop.staging, "lines", Stage.DOWNLOAD) as packing:
         for line in lines:
             packing.add(line, medium)
     task = Task("lines", tuple(Record(line, "") for line in sorted(lines)), places=packing.places)
-    unpacking = Unpacking(shop.staging, task)
+    unpacking = PackReader(shop.staging, task)
     for record in unpacking.in_order().records:
         assert unpacking.read(record.line) == medium
         (shop.folder / packing.places[record.line].key).unlink(missing_ok=True)  # so that it cannot be read again
@@ -338,10 +338,10 @@ def test_a_step_reads_each_pack_once_though_its_records_are_in_another_order(sho
 
 def test_threads_fill_packs_together(shop: Shop):
     wanted = {line: bytes([line % 251]) * (1000 + 997 * line) for line in range(400)}
-    with Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing, ThreadPoolExecutor(16) as threads:
+    with PackWriter(shop.staging, "lines", Stage.DOWNLOAD) as packing, ThreadPoolExecutor(16) as threads:
         list(threads.map(packing.add, wanted, wanted.values()))
     task = Task("lines", tuple(Record(line, "") for line in wanted), places=packing.places)
-    unpacking = Unpacking(shop.staging, task)
+    unpacking = PackReader(shop.staging, task)
     lines = [record.line for record in unpacking.in_order().records]
     with ThreadPoolExecutor(16) as threads:
         assert dict(zip(lines, threads.map(unpacking.read, lines), strict=True)) == wanted
@@ -352,7 +352,7 @@ def test_threads_fill_packs_together(shop: Shop):
 
 
 def test_a_stage_that_is_broken_off_leaves_nothing_to_be_taken_for_whole(shop: Shop):
-    with pytest.raises(ZeroDivisionError), Packing(shop.staging, "lines", Stage.DOWNLOAD) as packing:
+    with pytest.raises(ZeroDivisionError), PackWriter(shop.staging, "lines", Stage.DOWNLOAD) as packing:
         packing.add(1, b"first")
         raise ZeroDivisionError
     assert not shop.staged()

@@ -11,17 +11,17 @@ from obstore.exceptions import BaseError, GenericError
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.storage.stores import (
-    BRIEF,
+    INTERACTIVE,
     TRIES,
-    Patience,
+    RetryPolicy,
     S3Settings,
     absolute,
+    delete_objects,
     explain,
     folder_of,
     is_disk_full,
     open_store,
-    put,
-    remove,
+    put_object,
     split_object_address,
 )
 from imgrelay_dagster.resources import StoresResource, build_resources
@@ -30,7 +30,7 @@ from tests.stored import Bucket
 
 def test_a_folder_is_made_and_written_whole(tmp_path: Path):
     store = open_store(str(tmp_path / "new" / "out"))
-    put(store, "a/b c/ü.jpg", b"123", "image/jpeg")
+    put_object(store, "a/b c/ü.jpg", b"123", "image/jpeg")
     assert (tmp_path / "new" / "out" / "a" / "b c" / "ü.jpg").read_bytes() == b"123"
     assert folder_of(store) == tmp_path / "new" / "out"
 
@@ -51,16 +51,16 @@ class Garbling:
 @pytest.mark.parametrize("code", ["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "RequestTimeout"])
 def test_what_did_not_arrive_as_it_was_sent_is_sent_again(code: str):
     store = Garbling(TRIES - 1, code)
-    put(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
+    put_object(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
     assert store.seen == TRIES
     with pytest.raises(GenericError):
-        put(Garbling(TRIES, code), "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
+        put_object(Garbling(TRIES, code), "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
 
 
 def test_what_a_store_refuses_is_not_sent_again():
     store = Garbling(1, "InvalidRequest")
     with pytest.raises(GenericError):
-        put(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
+        put_object(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
     assert store.seen == 1
 
 
@@ -74,22 +74,22 @@ def test_what_a_receipt_speaks_of_is_on_the_disk_before_it(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "fsync", fsync)
     store = open_store(str(tmp_path))
-    put(store, "a b/ü%20.jpg", b"123", "image/jpeg")
-    put(store, "scratch", b"123", "image/jpeg", lasting=False)
+    put_object(store, "a b/ü%20.jpg", b"123", "image/jpeg")
+    put_object(store, "scratch", b"123", "image/jpeg", lasting=False)
     assert synced == ["ü%20.jpg"]
 
 
 def test_removing_goes_on_past_what_is_gone(tmp_path: Path):
     store = open_store(str(tmp_path))
     for key in ("a", "c"):
-        put(store, key, b"1", "text/plain")
-    remove(store, ["a", "b", "c"])
+        put_object(store, key, b"1", "text/plain")
+    delete_objects(store, ["a", "b", "c"])
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
 def test_one_store_object_a_process_for_one_address(tmp_path: Path):
     assert open_store(str(tmp_path)) is open_store(str(tmp_path))
-    assert open_store(str(tmp_path)) is not open_store(str(tmp_path), None, BRIEF)
+    assert open_store(str(tmp_path)) is not open_store(str(tmp_path), None, INTERACTIVE)
 
 
 @pytest.mark.parametrize("address", ["s3://", "ftp://host/x", "nonsense://x"])
@@ -108,7 +108,7 @@ def test_addresses_have_one_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_prefix_is_taken_as_it_is_written(seaweed: SeaweedFS, prefix: str, bucket: Bucket):
     settings = S3Settings(seaweed.endpoint, "x", seaweed.access_key, seaweed.secret_key)
     name = f"{hashlib.sha256(prefix.encode()).hexdigest()}.jpg"
-    put(open_store(f"s3://{bucket.name}/{prefix}/", settings), name, b"image", "image/jpeg")
+    put_object(open_store(f"s3://{bucket.name}/{prefix}/", settings), name, b"image", "image/jpeg")
     assert bucket.objects() == {f"{prefix}/{name}".lstrip("/"): b"image"}
 
 
@@ -151,9 +151,9 @@ def test_what_a_store_answers_is_told_in_words(
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
         secret = "x" * 30 if case == "wrong secret" else seaweed.secret_key
         s3 = S3Settings(endpoint_url=endpoint, access_key_id=seaweed.access_key, secret_access_key=secret)
-        store = open_store("s3://nosuchbucket/x", s3, Patience(timeout=1.0, retries=1, retry_timeout=1.0))
+        store = open_store("s3://nosuchbucket/x", s3, RetryPolicy(timeout=1.0, retries=1, retry_timeout=1.0))
         with pytest.raises((BaseError, OSError)) as refused:
-            put(store, "a/b.jpg", b"123", "image/jpeg")
+            put_object(store, "a/b.jpg", b"123", "image/jpeg")
     told = explain(refused.value)
     assert told.startswith(words.format(**names))
     assert "<" not in told
@@ -162,7 +162,7 @@ def test_what_a_store_answers_is_told_in_words(
 def test_what_a_folder_refuses_is_told_in_words(tmp_path: Path):
     (tmp_path / "a").write_text("")
     with pytest.raises(BaseError) as refused:
-        put(open_store(str(tmp_path)), "a/b.jpg", b"123", "image/jpeg")
+        put_object(open_store(str(tmp_path)), "a/b.jpg", b"123", "image/jpeg")
     assert explain(refused.value) == f"Unable to open file {tmp_path}/a/b.jpg#1: Not a directory (os error 20)"
 
 
@@ -178,4 +178,4 @@ def test_an_empty_setting_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, sea
     seaweed.create_bucket("empty-settings")
     stores = build_resources()["stores"]
     assert isinstance(stores, StoresResource)
-    assert stores.open_brief("s3://empty-settings/folder").list().collect() == []
+    assert stores.open("s3://empty-settings/folder", INTERACTIVE).list().collect() == []

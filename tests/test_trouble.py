@@ -20,7 +20,7 @@ from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.monitoring.failure_reason import why
+from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from tests.conftest import Ran
 from tests.hostile import HostileOrigin
 from tests.running import Running, assert_quiet, until
@@ -95,7 +95,7 @@ class InProcess:
         """Why the run failed; None when it did not."""
         form = {"destination": str(self.out), **form}
         ended = relay_job().execute_in_process(run_config=form, instance=self._instance, raise_on_error=False)
-        return None if ended.success else why(self._instance, ended.run_id)
+        return None if ended.success else failure_reason(self._instance, ended.run_id)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 
 import dagster as dg
@@ -14,7 +15,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from imgrelay_dagster.automation.partitions import day_dataset, due_days, find_day
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.sources import Found
-from imgrelay_dagster.relay.storage.stores import is_remote
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE, is_remote
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import is_ours, run_records
 from imgrelay_dagster.runs.tags import DATASET_TAG, MANIFEST_TAG, PARTITION_TAG, VERSION_TAG
@@ -46,7 +47,7 @@ def see_day(instance: dg.DagsterInstance, day: str, stores: StoresResource) -> F
     Raises:
         RelayError: there is more than one; or the place cannot be asked.
     """
-    found = find_day(day, stores.open_brief)
+    found = find_day(day, partial(stores.open, policy=INTERACTIVE))
     if found is not None:
         record(instance, day, found)
     return found
@@ -130,7 +131,7 @@ def find_late(instance: dg.DagsterInstance, stores: StoresResource, cursor: str 
             late.notes.append(f"looking took too long; days up to {day} were not looked at")
             break
         try:
-            found = find_day(day, stores.open_brief)
+            found = find_day(day, partial(stores.open, policy=INTERACTIVE))
         except RelayError as error:
             late.notes += [str(error)] if str(error) not in late.notes else []
             continue

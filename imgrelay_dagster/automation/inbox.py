@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from imgrelay_dagster.config.allowed_paths import resolve_manifest
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.manifest.inbox import Look, Memory, look
-from imgrelay_dagster.relay.manifest.inbox_files import Dropped, list_inbox
+from imgrelay_dagster.relay.manifest.inbox import InboxCursor, InboxScan, scan_inbox
+from imgrelay_dagster.relay.manifest.inbox_files import InboxFile, list_inbox
 from imgrelay_dagster.relay.records.dataset_names import dataset_name
 from imgrelay_dagster.relay.redact import printable
-from imgrelay_dagster.relay.storage.stores import absolute, is_remote
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE, absolute, is_remote
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.tags import DATASET_TAG, MANIFEST_TAG
 
@@ -31,7 +32,7 @@ def inbox_address() -> str | None:
     return absolute(given) if given else None
 
 
-def look_into_inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
+def evaluate_inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
     """Ask for a run for each manifest that is due.
 
     Raises:
@@ -40,35 +41,35 @@ def look_into_inbox(context: dg.SensorEvaluationContext, stores: StoresResource)
     inbox = inbox_address()
     if inbox is None:
         return dg.SensorResult(skip_reason="IMGRELAY_INBOX is not set; set it to a folder or s3://bucket/prefix")
-    found = look(
-        list_inbox(inbox, stores.open_brief, stores.list_any),
-        Memory.load(context.cursor),
+    found = scan_inbox(
+        list_inbox(inbox, partial(stores.open, policy=INTERACTIVE), stores.list_any),
+        InboxCursor.load(context.cursor),
         most=MOST_RUNS,
         has_run=lambda keys: _with_run(context.instance, keys),
         refusal=_refusal,
         whole=is_remote(inbox),
     )
-    cursor = found.memory.dump()
-    if not found.due:
+    cursor = found.cursor.dump()
+    if not found.ready:
         return dg.SensorResult(skip_reason=words(found, inbox), cursor=cursor)
     context.log.info(words(found, inbox))  # Dagster shows the runs of such a look in place of a message
-    return dg.SensorResult(run_requests=[_request(file) for file in found.due], cursor=cursor)
+    return dg.SensorResult(run_requests=[_request(file) for file in found.ready], cursor=cursor)
 
 
-def words(found: Look, inbox: str) -> str:
+def words(found: InboxScan, inbox: str) -> str:
     """What was found, in one line."""
 
-    def names(files: Sequence[Dropped]) -> str:
+    def names(files: Sequence[InboxFile]) -> str:
         shown = [printable(file.address.removeprefix(f"{inbox}/")) for file in files[:NAMED]]
         return ", ".join(shown) + (f" and {len(files) - NAMED:,} more" if len(files) > NAMED else "")
 
     parts = []
-    if found.due:
-        parts.append(f"runs for {_manifests(len(found.due))}: {names(found.due)}")
-    if found.held:
-        parts.append(f"{_manifests(found.held)} to follow in the next looks")
-    if found.growing:
-        parts.append(f"waiting for {_manifests(len(found.growing))} to stand still: {names(found.growing)}")
+    if found.ready:
+        parts.append(f"runs for {_manifests(len(found.ready))}: {names(found.ready)}")
+    if found.deferred:
+        parts.append(f"{_manifests(found.deferred)} to follow in the next looks")
+    if found.unstable:
+        parts.append(f"waiting for {_manifests(len(found.unstable))} to stand still: {names(found.unstable)}")
     for trouble in dict.fromkeys(file.trouble for file in found.ignored):
         files = [file for file in found.ignored if file.trouble == trouble]
         parts.append(f"ignored from now on: {names(files)} ({trouble})")
@@ -81,7 +82,7 @@ def _manifests(count: int) -> str:
     return "1 manifest" if count == 1 else f"{count:,} manifests"
 
 
-def _request(file: Dropped) -> dg.RunRequest:
+def _request(file: InboxFile) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=file.key,
         run_config={"manifest": file.address},
@@ -89,7 +90,7 @@ def _request(file: Dropped) -> dg.RunRequest:
     )
 
 
-def _refusal(file: Dropped) -> str | None:
+def _refusal(file: InboxFile) -> str | None:
     """Why a run config would not take this manifest: asked for all the same, its run would fail this look for ever."""
     try:
         resolve_manifest(file.address)

@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.planning.shards import read_cut
+from imgrelay_dagster.relay.planning.shards import read_shard_plan
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
 from imgrelay_dagster.runs.status import RECENT, shard_of
@@ -121,6 +122,6 @@ def _coordinators(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 def _shards(run: dg.DagsterRun, stores: StoresResource) -> int:
     """How many shards the run asks for: none, where it only has its tags from a run that did."""
-    store = stores.open_brief(run.tags[DESTINATION_TAG])
-    cut = read_cut(store, run.tags[DATASET_TAG], run.run_id)
+    store = stores.open(run.tags[DESTINATION_TAG], INTERACTIVE)
+    cut = read_shard_plan(store, run.tags[DATASET_TAG], run.run_id)
     return cut.shards if cut is not None else 0

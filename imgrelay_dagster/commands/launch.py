@@ -20,12 +20,12 @@ from dagster._core.instance.ref import InstanceRef
 
 from imgrelay_dagster.commands import exit_codes
 from imgrelay_dagster.commands.console import Console
-from imgrelay_dagster.commands.signals import Endings
+from imgrelay_dagster.commands.signals import ShutdownSignals
 from imgrelay_dagster.config.executor_choice import CELERY, executor_name
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
-from imgrelay_dagster.monitoring.failure_reason import why
+from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs
 from imgrelay_dagster.relay.errors import RelayError
@@ -68,7 +68,7 @@ def checked(form: dict[str, Any]) -> RelayConfig:
     return config
 
 
-def launch(config: RelayConfig, home: Path, endings: Endings, console: Console) -> End:
+def launch(config: RelayConfig, home: Path, signals: ShutdownSignals, console: Console) -> End:
     """Run job `relay` with this config.
 
     Raises:
@@ -76,7 +76,7 @@ def launch(config: RelayConfig, home: Path, endings: Endings, console: Console) 
         KeyboardInterrupt: a signal came before the run began.
     """
     with _open_instance(home) as instance:
-        return _Launched(instance, config, endings, console).to_the_end()
+        return _Launched(instance, config, signals, console).to_the_end()
 
 
 def _check_inputs(config: RelayConfig, form: dict[str, Any]) -> None:
@@ -119,11 +119,13 @@ def _open_instance(home: Path) -> dg.DagsterInstance:
 class _Launched:
     """One run of the job from this process."""
 
-    def __init__(self, instance: dg.DagsterInstance, config: RelayConfig, endings: Endings, console: Console) -> None:
+    def __init__(
+        self, instance: dg.DagsterInstance, config: RelayConfig, signals: ShutdownSignals, console: Console
+    ) -> None:
         self._instance = instance
         self._config = config
         self._destination = config.settings().destination
-        self._endings = endings
+        self._signals = signals
         self._console = console
         self._invocation = uuid.uuid4().hex
         stores = build_resources()["stores"]
@@ -135,8 +137,8 @@ class _Launched:
         """Execute the run, then make its records complete."""
         began = time.time()
         self._console.follow(self._progress())
-        self._endings.on_first = self._stop
-        self._endings.on_second = self._end_at_once
+        self._signals.on_first = self._stop
+        self._signals.on_second = self._end_at_once
         self._sweep()
         trouble = self._execute()
         run = self._run()
@@ -145,9 +147,9 @@ class _Launched:
                 raise RelayError(trouble)
             raise KeyboardInterrupt
         success = run.status is dg.DagsterRunStatus.SUCCESS
-        canceled = self._endings.heard and not success
+        canceled = self._signals.heard and not success
         let_steps_leave(STOP_LIMIT)
-        errors = [] if success or canceled else [trouble or why(self._instance, run.run_id)]
+        errors = [] if success or canceled else [trouble or failure_reason(self._instance, run.run_id)]
         summary = None
         status = "canceled" if canceled else "failure"
         try:
@@ -200,7 +202,7 @@ class _Launched:
             self._fail_run(_short(error))
             return f"the run broke off: {_short(error)}"
         finally:
-            self._endings.hold()
+            self._signals.suppress_interrupts()
             self._executing = False
         return None
 
@@ -239,7 +241,7 @@ class _Launched:
             kill_steps()
             time.sleep(1.0)
         if self._executing:
-            self._endings.break_off()
+            self._signals.interrupt_main_thread()
 
     def _say_canceling(self) -> None:
         """Let steps that missed the signal learn of it from the run's status."""

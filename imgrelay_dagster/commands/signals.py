@@ -15,7 +15,7 @@ ONE_PRESS = 0.2
 """Seconds in which further signals belong to the first: a shell or a wrapper sends on what the terminal sent too."""
 
 
-class Endings:
+class ShutdownSignals:
     """Hears the signals from here to the end of the `with` block, whatever the main thread is busy with.
 
     Dagster sets its own handlers while it executes a run, and import or a store call may keep the main thread from
@@ -37,11 +37,11 @@ class Endings:
         """Whether a signal has come in."""
         return self._heard.is_set()
 
-    def hold(self) -> None:
+    def suppress_interrupts(self) -> None:
         """From now on a signal no longer raises in the main thread: what is left to do is done whole."""
         self._raising = False
 
-    def break_off(self) -> None:
+    def interrupt_main_thread(self) -> None:
         """Raise KeyboardInterrupt in the main thread, whose handlers may be Dagster's, and which may hang in a wait."""
         self._breaking = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
@@ -56,13 +56,13 @@ class Endings:
             signal.signal(number, self._handle)
         self._usr1 = signal.signal(signal.SIGUSR1, self._break)
         self._previous = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=self._listen, name="endings", daemon=True).start()
+        threading.Thread(target=self._listen, name="signals", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.hold()
+        self.suppress_interrupts()
         signal.set_wakeup_fd(self._previous)
         signal.signal(signal.SIGUSR1, self._usr1)
         # Once cancelled, a further signal must not cut off the little that is left, nor change the exit code.

@@ -13,7 +13,7 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.commands.exit_codes import SUCCESS, WRONG_USAGE
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import printable, redact_text
-from imgrelay_dagster.relay.storage.stores import BRIEF, absolute, is_remote, open_store
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE, absolute, is_remote, open_store
 
 STYLES = {"uploaded": "32", "success": "32", "failed": "31", "failure": "31", "canceled": "33", "not_attempted": "33"}
 """Words that stand out on a terminal, and their colours (ECMA-48)."""
@@ -58,10 +58,10 @@ def _opened(address: str) -> ObjectStore:
 
         stores = build_resources()["stores"]
         assert isinstance(stores, StoresResource)
-        return stores.open_brief(address)
+        return stores.open(address, INTERACTIVE)
     if not Path(address).is_dir():
         raise RelayError(f"destination {address!r} is not there; name another by --destination")
-    return open_store(address, None, BRIEF)
+    return open_store(address, None, INTERACTIVE)
 
 
 NARROWEST = 24

@@ -7,13 +7,13 @@ from itertools import chain
 import dagster as dg
 
 from imgrelay_dagster.automation.daily_manifests import find_late
-from imgrelay_dagster.automation.inbox import SENSOR, look_into_inbox
+from imgrelay_dagster.automation.inbox import SENSOR, evaluate_inbox
 from imgrelay_dagster.automation.sensor_intervals import interval
 from imgrelay_dagster.automation.shard_runs import shard_requests
 from imgrelay_dagster.defs.jobs import relay, relay_day
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs, tell_of_missed_failures
-from imgrelay_dagster.monitoring.notifications import tell
+from imgrelay_dagster.monitoring.notifications import send_notification
 from imgrelay_dagster.resources import StoresResource
 
 ROUND = 20.0
@@ -54,7 +54,7 @@ def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) ->
 )
 def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
     """One look into the inbox."""
-    return look_into_inbox(context, stores)
+    return evaluate_inbox(context, stores)
 
 
 @dg.sensor(
@@ -106,7 +106,7 @@ def _telling(name: str, status: dg.DagsterRunStatus, ends: str) -> dg.SensorDefi
         ),
     )
     def sensor(context: dg.RunStatusSensorContext) -> None:
-        tell(context)
+        send_notification(context)
 
     return sensor
 

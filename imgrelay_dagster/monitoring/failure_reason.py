@@ -10,7 +10,7 @@ from imgrelay_dagster.relay.errors import RelayError
 _OURS = f"{RelayError.__module__}.{RelayError.__qualname__}: "
 
 
-def why(instance: dg.DagsterInstance, run_id: str) -> str:
+def failure_reason(instance: dg.DagsterInstance, run_id: str) -> str:
     """The sentence of the step or run that failed first."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     for entry in instance.all_logs(run_id, of_type=kinds):

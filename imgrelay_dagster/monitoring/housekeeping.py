@@ -16,11 +16,11 @@ from obstore.exceptions import BaseError
 from imgrelay_dagster.config.allowed_paths import local_path_allowed
 from imgrelay_dagster.config.run_config import default_destination
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.dataset_lock import holder, release
+from imgrelay_dagster.relay.records.dataset_lock import lock_holder, release_lock
 from imgrelay_dagster.relay.records.dataset_names import check_dataset
 from imgrelay_dagster.relay.results.fold import Summary, write_results
 from imgrelay_dagster.relay.results.shard_merge import add_missing_part
-from imgrelay_dagster.relay.storage.stores import explain
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE, explain
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
 from imgrelay_dagster.runs.status import RECENT, counts_tag, is_settled, joined_summary, shard_of, was_planned
@@ -65,7 +65,7 @@ def settle(
     _see_that_it_answers(stores, destination, dataset)
     store = stores.open(destination)
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
-    release(store, dataset, run.run_id)
+    release_lock(store, dataset, run.run_id)
     shard = shard_of(run)
     if shard is not None:
         if summary is None:
@@ -88,7 +88,7 @@ def settle(
 def _see_that_it_answers(stores: StoresResource, destination: str, dataset: str) -> None:
     """Ask a destination something small: what follows would wait for a minute for one that is away."""
     try:
-        holder(stores.open_brief(destination), dataset)
+        lock_holder(stores.open(destination, INTERACTIVE), dataset)
     except (BaseError, OSError) as error:
         raise RelayError(f"destination {destination!r} cannot be read: {explain(error)}") from error
 

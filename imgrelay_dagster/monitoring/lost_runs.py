@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
-from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, holder
+from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, lock_holder
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.process_identity import is_on_this_host, process_is_gone
 from imgrelay_dagster.runs.queries import is_ours, run_records
@@ -80,7 +81,7 @@ def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresR
         return process_is_gone(tag)
     limit = NAMESAKE_LIMIT if tag.startswith(socket.gethostname() + " ") else SILENCE_LIMIT
     with suppress(Exception):  # a store that is away says nothing about the run
-        held = holder(stores.open_brief(run.tags[DESTINATION_TAG]), run.tags[DATASET_TAG])
+        held = lock_holder(stores.open(run.tags[DESTINATION_TAG], INTERACTIVE), run.tags[DATASET_TAG])
         renewed = held.at if held is not None and held.run_id == run.run_id else 0.0
         return time.time() - max(renewed, _last_event(instance, record)) > limit
     return False

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 import requests
 
-from imgrelay_dagster.monitoring.failure_reason import why
+from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.backoff import transient_status
 from imgrelay_dagster.relay.redact import redact_text
@@ -29,7 +29,7 @@ TRIES, PAUSE, POST_LIMIT = 2, 1.0, 9.0
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class RunNotification:
     """What is told of a run. `text` is the same in one line, under the name that chats look for."""
 
     text: str
@@ -45,7 +45,7 @@ class Note:
     started_again: bool
 
 
-def tell(context: dg.RunStatusSensorContext) -> None:
+def send_notification(context: dg.RunStatusSensorContext) -> None:
     """Tell of the run that a sensor saw end.
 
     Each run is told of once; the tick in which that went wrong fails, and the next one goes on with the next run.
@@ -69,16 +69,16 @@ def tell(context: dg.RunStatusSensorContext) -> None:
     context.instance.add_run_tags(run.run_id, {NOTED_TAG: run.run_id})
 
 
-def describe(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Note:
+def describe(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunNotification:
     """What there is to tell of a run that has ended."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     canceled = run.status is dg.DagsterRunStatus.CANCELED
-    reason = "it was cancelled" if canceled else redact_text(why(instance, run.run_id).splitlines()[0])
+    reason = "it was cancelled" if canceled else redact_text(failure_reason(instance, run.run_id).splitlines()[0])
     again = run.tags.get("dagster/will_retry") == "true"
     status = run.status.value
     about = f", dataset {run.tags[DATASET_TAG]}" if DATASET_TAG in run.tags else ""
     text = f"{at} {status} run {run.run_id} ({run.job_name}{about}): {reason}"
-    return Note(
+    return RunNotification(
         text=text + ("; it is started again" if again else ""),
         at=at,
         run_id=run.run_id,
@@ -93,7 +93,7 @@ def describe(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Note:
     )
 
 
-def _append(note: Note) -> None:
+def _append(note: RunNotification) -> None:
     """Add the line to `$IMGRELAY_FAILURES_LOG`, if it is set."""
     path = os.environ.get("IMGRELAY_FAILURES_LOG")
     if not path:
@@ -105,7 +105,7 @@ def _append(note: Note) -> None:
         raise RelayError(f"IMGRELAY_FAILURES_LOG {path!r} cannot be written: {error.strerror}") from None
 
 
-def _post(note: Note) -> None:
+def _post(note: RunNotification) -> None:
     """POST the note as JSON to `$IMGRELAY_WEBHOOK_URL`, if it is set."""
     url = os.environ.get("IMGRELAY_WEBHOOK_URL")
     if not url:
@@ -120,7 +120,7 @@ def _post(note: Note) -> None:
         raise RelayError(f"the webhook at {_host(url)} was not told of run {note.run_id}: {trouble}")
 
 
-def _tries(url: str, note: Note) -> str | None:
+def _tries(url: str, note: RunNotification) -> str | None:
     """What went wrong in the last try; None once the note was taken."""
     trouble = ""
     for number in range(TRIES):

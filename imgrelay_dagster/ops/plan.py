@@ -15,15 +15,15 @@ from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.ops.failures import run_failures
 from imgrelay_dagster.ops.manifest_rows import source_of
 from imgrelay_dagster.ops.run_guard import RunGuard
-from imgrelay_dagster.ops.step import Assignment, Step, priority, run_settings
+from imgrelay_dagster.ops.step import Step, TaskInput, priority, run_settings
 from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.planner import check_destination, plan_run
-from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, Note, StepProgress
-from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, release, take
-from imgrelay_dagster.relay.results.shard_merge import write_cut
+from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, StepCounts, StepProgress
+from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, release_lock
+from imgrelay_dagster.relay.results.shard_merge import write_shard_plan
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.stores import is_s3
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE, PROBE, is_s3
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 from imgrelay_dagster.runs.process_identity import run_process
 from imgrelay_dagster.runs.status import is_over
@@ -45,7 +45,7 @@ class Planned:
 
 @dg.op(
     ins={"day_manifest": dg.In(dg.Nothing, description="Daily drops only: the day's manifest, as an asset.")},
-    out={"planned": dg.Out(Planned), "tasks": dg.DynamicOut(Assignment)},
+    out={"planned": dg.Out(Planned), "tasks": dg.DynamicOut(TaskInput)},
     tags=priority(4),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
 )
@@ -54,7 +54,7 @@ def plan(
     config: RelayConfig,
     stores: StoresResource,
     templates: TemplatesResource,
-) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[Assignment]]:
+) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[TaskInput]]:
     """Check template and destination, plan the run, and yield one task for each chain of steps.
 
     With too much left to do for one run, ask for shard runs and yield no task.
@@ -82,13 +82,13 @@ def plan(
         )
         if made.shards:
             seconds = time.time() - began
-            write_cut(store, settings.dataset, context.run_id, shards=made.shards, seconds=seconds)
+            write_shard_plan(store, settings.dataset, context.run_id, shards=made.shards, seconds=seconds)
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
-        StepProgress(stores.staging(context.run_id), PLAN_NOTE, Note(None, made.left, began=time.time())).write()
+        StepProgress(stores.staging(context.run_id), PLAN_NOTE, StepCounts(None, made.left, began=time.time())).write()
         tasks = 0
         for task in made.tasks():
             tasks += 1
-            yield dg.DynamicOutput(Assignment(task, settings), mapping_key=task.name, output_name="tasks")
+            yield dg.DynamicOutput(TaskInput(task, settings), mapping_key=task.name, output_name="tasks")
         yield dg.Output(
             Planned(settings, made.entries, tasks, made.shards),
             output_name="planned",
@@ -114,14 +114,14 @@ def _run_tags(settings: Settings) -> dict[str, str]:
 def _dataset_held(step: Step) -> Iterator[None]:
     """Hold the dataset for this run from here on; let go of it when it cannot be planned."""
     context, settings = step.context, step.settings
-    store, first = step.stores.open_brief(settings.destination), step.stores.open_at_first(settings.destination)
+    store, first = step.stores.open(settings.destination, INTERACTIVE), step.stores.open(settings.destination, PROBE)
     over = partial(is_over, context.instance)
     in_background(lambda _: check_destination(first, settings, context.run_id), RunGuard(step).check)
     while True:
         # A new guard each time, for one that is kept would renew the other run's hold.
         tick = RunGuard(step).check
         try:
-            in_background(lambda _: take(first, settings.dataset, context.run_id, is_over=over), tick)
+            in_background(lambda _: acquire_lock(first, settings.dataset, context.run_id, is_over=over), tick)
             break
         except DatasetHeld:
             if settings.shard is None:
@@ -132,5 +132,5 @@ def _dataset_held(step: Step) -> Iterator[None]:
     try:
         yield
     except RelayError:
-        release(store, settings.dataset, context.run_id)
+        release_lock(store, settings.dataset, context.run_id)
         raise

@@ -11,7 +11,7 @@ from imgrelay_dagster.ops.failures import run_failures
 from imgrelay_dagster.ops.metadata import summary_metadata
 from imgrelay_dagster.ops.plan import Planned
 from imgrelay_dagster.ops.run_guard import RunGuard
-from imgrelay_dagster.ops.stages import TaskTally, relay_late
+from imgrelay_dagster.ops.stages import TaskTally, relay_deferred
 from imgrelay_dagster.ops.step import Step, priority
 from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import RelayError
@@ -19,6 +19,7 @@ from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 from imgrelay_dagster.runs.status import counts_tag, joined_summary
@@ -49,7 +50,7 @@ def report(
     with run_failures():
         guard = RunGuard(step)
         guard.check()
-    late = list(relay_late(step, http, templates, tallies))
+    late = list(relay_deferred(step, http, templates, tallies))
     with run_failures():
         store = stores.open(settings.destination)
         seconds = time.time() - _started(context)
@@ -76,7 +77,7 @@ def report(
     # A day's partition shows what became of its whole manifest.
     told = joined if step.day and joined else summary
     # Those of a run whose shards go on have no stored images yet; this run's own have.
-    seen = inspected(stores.open_brief(settings.destination), summary if told.status == PARTIAL else told)
+    seen = inspected(stores.open(settings.destination, INTERACTIVE), summary if told.status == PARTIAL else told)
     shown = summary_metadata(told, settings.destination, seen)
     if planned.shards:
         shown = {"shards": dg.MetadataValue.int(planned.shards), **shown}

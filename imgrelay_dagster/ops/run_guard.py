@@ -11,7 +11,8 @@ from imgrelay_dagster.ops.failures import HALT_NOTE
 from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.concurrency.background import Background
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.dataset_lock import RENEW_INTERVAL, release, renew
+from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, refresh_lock, release_lock
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 
 GUARD_INTERVAL = 2.0
 """Seconds between two looks at the run's status."""
@@ -45,7 +46,7 @@ class RunGuard:
         self._destination = settings.destination
         self._staging = step.stores.staging(self._run_id)
         self._due = 0.0
-        self._renewal = time.monotonic() + RENEW_INTERVAL
+        self._renewal = time.monotonic() + REFRESH_INTERVAL
         self._renewing: Background[None] | None = None
 
     def check(self) -> None:
@@ -77,8 +78,8 @@ class RunGuard:
         too short to do so by itself.
         """
         if self._renewing is None or self._renewing.over:
-            self._renewal = time.monotonic() + RENEW_INTERVAL
-            self._renewing = Background(lambda: renew(self._store(), self._dataset, self._run_id))
+            self._renewal = time.monotonic() + REFRESH_INTERVAL
+            self._renewing = Background(lambda: refresh_lock(self._store(), self._dataset, self._run_id))
 
     def end_renewal(self) -> None:
         """Let a renewal that is under way come to its end: it would go with the step's process."""
@@ -89,11 +90,11 @@ class RunGuard:
     def let_go(self) -> None:
         """Release the dataset, once no renewal of the hold is under way any more."""
         self.end_renewal()
-        release(self._store(), self._dataset, self._run_id)
+        release_lock(self._store(), self._dataset, self._run_id)
 
     def _store(self) -> ObjectStore:
         """Opened when needed, which in most steps it never is: that alone reads all of the system's certificates."""
-        return self._stores.open_brief(self._destination)
+        return self._stores.open(self._destination, INTERACTIVE)
 
     def _halted(self) -> bytes | None:
         with suppress(RelayError):  # staging that is away for a moment; if for longer, the images meet it too

@@ -15,17 +15,17 @@ from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.announcer import Announcer, headline, sentence
-from imgrelay_dagster.relay.progress.notes import Note, RunProgress, StepProgress, planned_at
+from imgrelay_dagster.relay.progress.notes import RunProgress, StepCounts, StepProgress, planned_at
 from imgrelay_dagster.relay.records.layout import run_receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
-from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.runs.tags import RESULTS_TAG
 
 
 @contextmanager
-def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
+def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext]:
     """The engine's workbench for one task in one stage.
 
     On the way out its receipts are put, its threads told to stop, and its counts shown on the run page.
@@ -56,11 +56,11 @@ def workbench(step: Step, stage: Stage, task: Task) -> Iterator[Bench]:
             settled = in_background(lambda _: _lines(store, prefix), guard.check)
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{uuid4().hex[:8]}") as receipts:
-                yield Bench(
+                yield StageContext(
                     settings=settings,
                     staging=staging,
                     receipts=receipts,
-                    progress=StepProgress(staging, name, Note(stage, len(task.records))),
+                    progress=StepProgress(staging, name, StepCounts(stage, len(task.records))),
                     stop=stop,
                     settled=settled,
                     tick=tick,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
-from imgrelay_dagster.ops.stage_context import workbench
-from imgrelay_dagster.ops.step import Assignment, Step, priority
+from imgrelay_dagster.ops.stage_context import stage_context
+from imgrelay_dagster.ops.step import Step, TaskInput, priority
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
 from imgrelay_dagster.relay.stages.compose import compose_task
 from imgrelay_dagster.relay.stages.download import download_task
@@ -34,27 +34,27 @@ class TaskTally:
 
 @dg.op(tags=priority(1), retry_policy=_AGAIN)
 def download(
-    context: dg.OpExecutionContext, stores: StoresResource, http: HttpResource, assigned: Assignment
-) -> Assignment:
+    context: dg.OpExecutionContext, stores: StoresResource, http: HttpResource, assigned: TaskInput
+) -> TaskInput:
     """Fetch every image of the task into staging."""
     return replace(assigned, task=_download(Step(context, assigned.settings, stores), http, assigned.task))
 
 
 @dg.op(tags=priority(2), retry_policy=_AGAIN)
 def compose(
-    context: dg.OpExecutionContext, stores: StoresResource, templates: TemplatesResource, assigned: Assignment
-) -> Assignment:
+    context: dg.OpExecutionContext, stores: StoresResource, templates: TemplatesResource, assigned: TaskInput
+) -> TaskInput:
     """Lay the template over every image of the task."""
     return replace(assigned, task=_compose(Step(context, assigned.settings, stores), templates, assigned.task))
 
 
 @dg.op(tags=priority(3), retry_policy=_AGAIN)
-def upload(context: dg.OpExecutionContext, stores: StoresResource, assigned: Assignment) -> TaskTally:
+def upload(context: dg.OpExecutionContext, stores: StoresResource, assigned: TaskInput) -> TaskTally:
     """Store every composed image of the task under its key."""
     return _upload(Step(context, assigned.settings, stores), assigned.task)
 
 
-def relay_late(
+def relay_deferred(
     step: Step, http: HttpResource, templates: TemplatesResource, tallies: Iterable[TaskTally]
 ) -> Iterator[TaskTally]:
     """Give what was set aside its full time limits, one last time; called once everything else is done."""
@@ -69,18 +69,18 @@ def relay_late(
 
 def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool = False) -> Task:
     with (
-        workbench(step, Stage.DOWNLOAD, task) as bench,
+        stage_context(step, Stage.DOWNLOAD, task) as bench,
         http.downloader(bench.settings.limits, bench.stop) as downloader,
     ):
         return download_task(task, bench, downloader, last_chance=last_chance)
 
 
 def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:
-    with workbench(step, Stage.COMPOSE, task) as bench:
+    with stage_context(step, Stage.COMPOSE, task) as bench:
         return compose_task(task, bench, templates.open())
 
 
 def _upload(step: Step, task: Task) -> TaskTally:
-    with workbench(step, Stage.UPLOAD, task) as bench:
+    with stage_context(step, Stage.UPLOAD, task) as bench:
         finished = upload_task(task, bench, step.stores.open(bench.settings.destination))
         return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED], finished.late, finished.due)

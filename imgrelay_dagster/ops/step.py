@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Assignment:
+class TaskInput:
     """A task and its run's settings: what `plan` hands out, and one stage to the next.
 
     Only `plan` has a config. Dagster checks all of a run's config twice in each step, so what five ops are given costs

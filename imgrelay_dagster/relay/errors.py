@@ -45,7 +45,7 @@ class RelayError(Exception):
         super().__init__(redact_text(message))
 
 
-class SetAside(Exception):
+class Deferred(Exception):
     """This download takes far longer than the others; it is to be tried again when they are done.
 
     Args:

@@ -32,10 +32,11 @@ from imgrelay_dagster.execution.celery.settings import (
     celery_settings,
     make_celery_app,
 )
-from imgrelay_dagster.execution.celery.step_result import Handed
+from imgrelay_dagster.execution.celery.step_result import CeleryStepResult
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.dataset_lock import RENEW_INTERVAL, holder, renew
+from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, lock_holder, refresh_lock
 from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.relay.storage.stores import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource, build_resources
 from imgrelay_dagster.runs.process_identity import this_process
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG
@@ -123,7 +124,7 @@ def _hand_over(
     queue: str,
     priority: int,
     known_state: KnownExecutionState,
-) -> Handed:
+) -> CeleryStepResult:
     """What dagster-celery's own `_submit_task` does, with the priority as the broker reads it."""
     job = plan_context.reconstructable_job
     arguments = ExecuteStepArgs(
@@ -145,7 +146,7 @@ def _hand_over(
     if isinstance(result.backend, RedisBackend):
         # The loop looks results up. Left subscribed, it would be sent each of them a second time.
         result.backend.remove_pending_result(result)
-    return Handed(result, plan_context, step, known_state)
+    return CeleryStepResult(result, plan_context, step, known_state)
 
 
 def _workers_answer() -> bool:
@@ -162,15 +163,15 @@ def _signs_of_life(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     assert isinstance(stores, StoresResource)
 
     def beat() -> None:
-        while not over.wait(RENEW_INTERVAL):
+        while not over.wait(REFRESH_INTERVAL):
             with suppress(Exception):  # a database or store that is away is asked again
                 tags = run.tags if (run := instance.get_run_by_id(run_id)) is not None else {}
                 if DATASET_TAG not in tags:
                     continue
-                store, dataset = stores.open_brief(tags[DESTINATION_TAG]), tags[DATASET_TAG]
-                held = holder(store, dataset)
+                store, dataset = stores.open(tags[DESTINATION_TAG], INTERACTIVE), tags[DATASET_TAG]
+                held = lock_holder(store, dataset)
                 if held is not None and held.run_id == run_id and not over.is_set():
-                    renew(store, dataset, run_id)
+                    refresh_lock(store, dataset, run_id)
 
     threading.Thread(target=beat, name="signs-of-life", daemon=True).start()
     try:

@@ -25,7 +25,7 @@ REVOKE_LIMIT = 12.0
 """Seconds that a step is given to end once its run is being cancelled; the run does not wait for it any longer."""
 
 
-class Handed:
+class CeleryStepResult:
     """In place of Celery's own result object: `ready`, `get` and `revoke` have limits, and `get` raises no error.
 
     An error of a worker outside the step itself (its database is away, it runs another version) would leave

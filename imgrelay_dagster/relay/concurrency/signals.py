@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
+def ignore_interrupts() -> Iterator[None]:
     """Ignore SIGINT and SIGTERM inside, then restore what was there.
 
     A Ctrl-C in a terminal reaches a step twice, from the terminal and from the run's process; the second would

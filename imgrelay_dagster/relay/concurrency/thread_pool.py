@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar, cast
 
-from imgrelay_dagster.relay.concurrency.signals import shielded
+from imgrelay_dagster.relay.concurrency.signals import ignore_interrupts
 from imgrelay_dagster.relay.errors import RelayError, Stopped
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ def work_through(
         if told < len(items):
             # A cancel may come twice. The second one must not cut this off: what a thread has just stored would be
             # stored and recorded nowhere.
-            with shielded():
+            with ignore_interrupts():
                 stop.set()
                 _let_leave(crew, leave)
                 for _, result, trouble in ended[told:]:

@@ -21,7 +21,7 @@ UNKNOWN = 10.0
 ENOUGH = 3
 
 
-class Patience:
+class AdaptiveTimeout:
     """The patience with one task's downloads; shared by its threads."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imgrelay_dagster.relay.errors import EntryFailure, SetAside, Stopped
+from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.adaptive_timeout import Stopwatch
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.backoff import delay
@@ -102,11 +102,11 @@ class Downloader:
                 if not failure.transient or attempts >= self._limits.attempts or hung_again:
                     raise
                 wait = delay(attempts, failure.retry_after, self._limits, self._rng)
-            except SetAside as late:
+            except Deferred as late:
                 late.attempts = attempts
                 raise
             if watch.out_of_patience(wait):
-                raise SetAside(attempts, wait)
+                raise Deferred(attempts, wait)
             self._wait(wait)
             attempts += 1
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
-from imgrelay_dagster.relay.errors import EntryFailure, SetAside, Stopped
+from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.outcomes import Reason
 
 _TICK = 0.1  # seconds between rounds
@@ -48,7 +48,7 @@ class Handle:
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
-class Cut(Enum):
+class CancelReason(Enum):
     """Why an exchange was cut off."""
 
     DEADLINE = auto()
@@ -63,7 +63,7 @@ class Exchange:
         self.started = time.monotonic()
         self.deadline = self.started + seconds
         self._give_up = give_up
-        self.cut_by: Cut | None = None
+        self.cut_by: CancelReason | None = None
         self._handles: list[Handle] = []
         self._lock = threading.Lock()
 
@@ -83,7 +83,7 @@ class Exchange:
             self._handles.remove(handle)
         handle.release()
 
-    def cut(self, cause: Cut) -> None:
+    def cut(self, cause: CancelReason) -> None:
         with self._lock:
             self.cut_by = self.cut_by or cause
             for handle in self._handles:
@@ -98,20 +98,20 @@ class Exchange:
             SetAside: patience with it is at its end.
         """
         self.cut_by = self.cut_by or self.due()
-        if self.cut_by is Cut.STOP:
+        if self.cut_by is CancelReason.STOP:
             raise Stopped
-        if self.cut_by is Cut.DEADLINE:
+        if self.cut_by is CancelReason.DEADLINE:
             raise EntryFailure(Reason.TIMEOUT, "not complete at its deadline", transient=True)
-        if self.cut_by is Cut.SET_ASIDE:
-            raise SetAside
+        if self.cut_by is CancelReason.SET_ASIDE:
+            raise Deferred
 
-    def due(self) -> Cut | None:
+    def due(self) -> CancelReason | None:
         """Whether its time is over, and which."""
         now = time.monotonic()
         if now >= self.deadline:
-            return Cut.DEADLINE
+            return CancelReason.DEADLINE
         if self._give_up():
-            return Cut.SET_ASIDE
+            return CancelReason.SET_ASIDE
         return None
 
     def end(self) -> None:
@@ -199,6 +199,6 @@ class Watchdog:
             watched = list(self._exchanges)
         for exchange in watched:
             if self.stopped:
-                exchange.cut(Cut.STOP)
+                exchange.cut(CancelReason.STOP)
             elif cause := exchange.due():
                 exchange.cut(cause)

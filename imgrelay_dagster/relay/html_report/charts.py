@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from imgrelay_dagster.relay import formatting
-from imgrelay_dagster.relay.html_report.histograms import Course, LogBins
+from imgrelay_dagster.relay.html_report.histograms import LogBins, Timeline
 
 LABELS = 5
 """Labels beneath a chart; more would touch on a phone."""
@@ -38,7 +38,7 @@ class Chart:
     note: str
 
 
-def course_chart(course: Course) -> Chart | None:
+def timeline_chart(course: Timeline) -> Chart | None:
     """Images a second over the time of the run; None for a run that ended nothing."""
     spans = list(course.spans())
     if not spans:

@@ -46,7 +46,7 @@ TROUBLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
+class Thumbnail:
     """A stored image made small: the picture, and how it is embedded in a page."""
 
     stored: Stored
@@ -54,7 +54,9 @@ class Small:
     uri: str
 
 
-def smalls(store: ObjectStore, sample: Iterable[Stored], clock: Callable[[], float] = time.monotonic) -> list[Small]:
+def thumbnails(
+    store: ObjectStore, sample: Iterable[Stored], clock: Callable[[], float] = time.monotonic
+) -> list[Thumbnail]:
     """The stored images of `sample` that can be read within the limits above, made small, in order."""
     found, size, until = [], 0, clock() + SECONDS
     for small in _each(store, sample):
@@ -67,9 +69,9 @@ def smalls(store: ObjectStore, sample: Iterable[Stored], clock: Callable[[], flo
     return found
 
 
-def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Small]:
+def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Thumbnail]:
     troubles = 0
-    for reading in ahead(sample, partial(_small, store), at_once=AT_ONCE):
+    for reading in ahead(sample, partial(_thumbnail, store), at_once=AT_ONCE):
         try:
             small = reading.wait()
         except (FileNotFoundError, EntryFailure):
@@ -83,12 +85,12 @@ def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Small]:
             yield small
 
 
-def _small(store: ObjectStore, stored: Stored) -> Small | None:
+def _thumbnail(store: ObjectStore, stored: Stored) -> Thumbnail | None:
     found = store.get(stored.key)
     if found.meta["size"] > LARGEST_OBJECT:
         return None
     image = shrunk(bytes(found.bytes()), SIDES)
-    return Small(stored, image, data_uri(image, "webp", QUALITY))
+    return Thumbnail(stored, image, data_uri(image, "webp", QUALITY))
 
 
 def shrunk(data: bytes, sides: Size) -> Image.Image:

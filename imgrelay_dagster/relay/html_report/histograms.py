@@ -7,12 +7,12 @@ from dataclasses import dataclass
 FINE = 24
 """Bins a decade: a quantile is off by at most 10 %."""
 
-MOST_SPANS = 96
+MOST_BUCKETS = 96
 """Bars in a course of time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class HistogramBar:
     """How many values lie from `low` to below `high`."""
 
     low: float
@@ -52,7 +52,7 @@ class LogBins:
                 return min(self.largest, self._edge(index + 0.5))
         return self.largest
 
-    def bars(self, most: int = 30) -> list[Bar]:
+    def bars(self, most: int = 30) -> list[HistogramBar]:
         """The bins from the first to the last that hold anything, put together to at most `most`."""
         held = [index for index, count in enumerate(self._counts) if count]
         if not held:
@@ -61,7 +61,7 @@ class LogBins:
         while held[-1] // width - held[0] // width >= most:
             width *= 2
         return [
-            Bar(self._edge(start), self._edge(start + width), sum(self._counts[start : start + width]))
+            HistogramBar(self._edge(start), self._edge(start + width), sum(self._counts[start : start + width]))
             for start in range(held[0] // width * width, held[-1] + 1, width)
         ]
 
@@ -70,19 +70,19 @@ class LogBins:
 
 
 @dataclass(slots=True)
-class Span:
+class TimeBucket:
     """What ended in one span of time: how many well, how many badly."""
 
     done: int = 0
     failed: int = 0
 
 
-class Course:
+class Timeline:
     """Counts events over a time that is not known beforehand: spans double when there would be too many."""
 
     def __init__(self) -> None:
         self.width = 0.5
-        self._spans: dict[int, Span] = {}
+        self._spans: dict[int, TimeBucket] = {}
         self._first = self._last = 0
 
     def add(self, at: float, *, failed: bool) -> None:
@@ -91,10 +91,10 @@ class Course:
         if not self._spans:
             self._first = self._last = index
         self._first, self._last = min(self._first, index), max(self._last, index)
-        while self._last - self._first >= MOST_SPANS:
+        while self._last - self._first >= MOST_BUCKETS:
             self._widen()
             index //= 2
-        span = self._spans.setdefault(index, Span())
+        span = self._spans.setdefault(index, TimeBucket())
         if failed:
             span.failed += 1
         else:
@@ -103,13 +103,13 @@ class Course:
     def _widen(self) -> None:
         narrow, self._spans = self._spans, {}
         for index, span in narrow.items():
-            wide = self._spans.setdefault(index // 2, Span())
+            wide = self._spans.setdefault(index // 2, TimeBucket())
             wide.done += span.done
             wide.failed += span.failed
         self.width *= 2
         self._first, self._last = self._first // 2, self._last // 2
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self) -> Iterator[TimeBucket]:
         """Every span from the first event to the last."""
         if self._spans:
-            yield from (self._spans.get(index, Span()) for index in range(self._first, self._last + 1))
+            yield from (self._spans.get(index, TimeBucket()) for index in range(self._first, self._last + 1))

@@ -10,27 +10,27 @@ from markupsafe import Markup
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay import formatting
-from imgrelay_dagster.relay.html_report.contact_sheet import smalls
-from imgrelay_dagster.relay.html_report.statistics import Gathered
-from imgrelay_dagster.relay.html_report.view_model import Page, contents
+from imgrelay_dagster.relay.html_report.contact_sheet import thumbnails
+from imgrelay_dagster.relay.html_report.statistics import RunStatistics
+from imgrelay_dagster.relay.html_report.view_model import Page, build_view_model
 from imgrelay_dagster.relay.records.layout import REPORT, results_prefix
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.stores import explain, put
+from imgrelay_dagster.relay.storage.stores import explain, put_object
 
 _HERE = Path(__file__).parent
 
 _log = logging.getLogger(__name__)
 
 
-def write_page(store: ObjectStore, summary: Summary, settings: Settings, gathered: Gathered) -> bool:
+def write_page(store: ObjectStore, summary: Summary, settings: Settings, gathered: RunStatistics) -> bool:
     """Put the page beside the run's results; whether that worked. Never raises an `Exception`."""
     try:
-        pictures = smalls(store, gathered.stored)
-        page = contents(summary, settings, gathered, pictures, now=time.time())
+        pictures = thumbnails(store, gathered.stored)
+        page = build_view_model(summary, settings, gathered, pictures, now=time.time())
         address = f"{results_prefix(summary.dataset, summary.run_id)}/{REPORT}"
-        put(store, address, render(page).encode(), "text/html; charset=utf-8")
+        put_object(store, address, render(page).encode(), "text/html; charset=utf-8")
     except Exception as error:  # noqa: BLE001 - the results are whole without it
         _log.warning("report.html of run %s was not made: %s", summary.run_id, explain(error))
         return False

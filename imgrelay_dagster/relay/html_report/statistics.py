@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlsplit
 
-from imgrelay_dagster.relay.html_report.histograms import Course, LogBins
+from imgrelay_dagster.relay.html_report.histograms import LogBins, Timeline
 from imgrelay_dagster.relay.html_report.host_statistics import Hosts
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
@@ -39,7 +39,7 @@ class Stored:
     height: int
 
 
-class Gathered:
+class RunStatistics:
     """What the page shows of a run's records.
 
     Args:
@@ -50,7 +50,7 @@ class Gathered:
         self._chance = Random(seed)
         self.requests = 0
         self.retried = 0
-        self.course = Course()
+        self.course = Timeline()
         self.seconds = {stage: LogBins(0.001, 6) for stage in Stage}
         self.bytes_in = LogBins(100, 7)
         self.bytes_out = LogBins(100, 7)

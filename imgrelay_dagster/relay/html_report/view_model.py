@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from imgrelay_dagster.relay import formatting
-from imgrelay_dagster.relay.html_report.charts import Chart, course_chart, spread_chart
-from imgrelay_dagster.relay.html_report.contact_sheet import Small
+from imgrelay_dagster.relay.html_report.charts import Chart, spread_chart, timeline_chart
+from imgrelay_dagster.relay.html_report.contact_sheet import Thumbnail
 from imgrelay_dagster.relay.html_report.host_statistics import Host
 from imgrelay_dagster.relay.html_report.run_facts import Facts, settings_facts, versions_facts
-from imgrelay_dagster.relay.html_report.statistics import Example, Gathered
+from imgrelay_dagster.relay.html_report.statistics import Example, RunStatistics
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Stage
 from imgrelay_dagster.relay.records.layout import results_prefix
 from imgrelay_dagster.relay.records.summary import Summary
@@ -116,7 +116,9 @@ class Page:
     versions: Facts
 
 
-def contents(summary: Summary, settings: Settings, gathered: Gathered, smalls: Sequence[Small], *, now: float) -> Page:
+def build_view_model(
+    summary: Summary, settings: Settings, gathered: RunStatistics, smalls: Sequence[Thumbnail], *, now: float
+) -> Page:
     """Put everything into words. `now` is the time that the page is made, in seconds since the epoch."""
     stored = summary.uploaded + summary.unchanged
     return Page(
@@ -137,7 +139,7 @@ def contents(summary: Summary, settings: Settings, gathered: Gathered, smalls: S
         pictures_note=f"{len(smalls)} of {formatting.count(stored)} stored images, "
         + ("all of them" if len(smalls) == stored else "picked at random")
         + ", in manifest order",
-        course=course_chart(gathered.course),
+        course=timeline_chart(gathered.course),
         download_time=spread_chart(gathered.seconds[Stage.DOWNLOAD], formatting.seconds),
         size_in=spread_chart(gathered.bytes_in, formatting.size),
         size_out=spread_chart(gathered.bytes_out, formatting.size),
@@ -177,7 +179,7 @@ def _parts(summary: Summary) -> tuple[Part, ...]:
     )
 
 
-def _tiles(summary: Summary, gathered: Gathered) -> tuple[tuple[str, str], ...]:
+def _tiles(summary: Summary, gathered: RunStatistics) -> tuple[tuple[str, str], ...]:
     download = gathered.seconds[Stage.DOWNLOAD]
     return (
         (formatting.significant(summary.images_per_second), "images/s"),
@@ -189,7 +191,7 @@ def _tiles(summary: Summary, gathered: Gathered) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _failures(summary: Summary, gathered: Gathered) -> tuple[Failure, ...]:
+def _failures(summary: Summary, gathered: RunStatistics) -> tuple[Failure, ...]:
     most = max(summary.reasons.values(), default=1)
     return tuple(
         Failure(
@@ -205,11 +207,11 @@ def _failures(summary: Summary, gathered: Gathered) -> tuple[Failure, ...]:
     )
 
 
-def _statuses(gathered: Gathered) -> tuple[str, ...]:
+def _statuses(gathered: RunStatistics) -> tuple[str, ...]:
     return tuple(f"{status} × {formatting.count(number)}" for status, number in gathered.statuses.most_common(STATUSES))
 
 
-def _stages(gathered: Gathered) -> tuple[StageTime, ...]:
+def _stages(gathered: RunStatistics) -> tuple[StageTime, ...]:
     return tuple(
         StageTime(
             stage.value,
@@ -227,7 +229,7 @@ def _failing(name: str, host: Host) -> FailingHost:
     return FailingHost(name, host.failed, host.entries, mostly)
 
 
-def _hosts_note(gathered: Gathered) -> str:
+def _hosts_note(gathered: RunStatistics) -> str:
     if gathered.hosts.complete:
         number = len(gathered.hosts)
         return (

@@ -1,6 +1,6 @@
 """Which manifests of an inbox are due, and what to remember of it from look to look.
 
-What has a run is decided by whoever keeps runs (`has_run`), and asked for in bounded pieces; the memory only saves
+What has a run is decided by whoever keeps runs (`has_run`), and asked for in bounded pieces; the cursor only saves
 asking again. It may be lost, or go back in time, and still no manifest is taken twice or missed.
 """
 
@@ -13,11 +13,11 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from imgrelay_dagster.relay.manifest.inbox_files import MARK_SIZE, Dropped
+from imgrelay_dagster.relay.manifest.inbox_files import MARK_SIZE, InboxFile
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class InboxCursor:
     """What a look leaves for the next one: which of the files that are there are done, and which were there before."""
 
     done: frozenset[bytes] = frozenset()
@@ -25,46 +25,46 @@ class Memory:
 
     def dump(self) -> str:
         """As JSON, at most 8 characters a file."""
-        return _memory_json.dump_json(_Packed(_pack(self.done), _pack(self.seen))).decode()
+        return _cursor_json.dump_json(_Packed(_pack(self.done), _pack(self.seen))).decode()
 
     @classmethod
     def load(cls, text: str | None) -> Self:
         """What `dump` wrote; empty when it is nothing of that kind."""
         with suppress(ValidationError, NoBase64):
-            packed = _memory_json.validate_json(text or "")
+            packed = _cursor_json.validate_json(text or "")
             return cls(_unpack(packed.done), _unpack(packed.seen))
         return cls()
 
 
 @dataclass(slots=True)
-class Look:
+class InboxScan:
     """What was found.
 
     Attributes:
-        due: manifests to be run now, the longest waiting first.
-        held: how many more are due than may be run at once.
-        growing: manifests that have to stand still first.
+        ready: manifests to be run now, the longest waiting first.
+        deferred: how many more are ready than may be run at once.
+        unstable: manifests that have to stand still first.
         ignored: files that are no manifests, each told of once.
         handled: how many manifests have had their run.
     """
 
-    due: list[Dropped] = field(default_factory=list)
-    held: int = 0
-    growing: list[Dropped] = field(default_factory=list)
-    ignored: list[Dropped] = field(default_factory=list)
+    ready: list[InboxFile] = field(default_factory=list)
+    deferred: int = 0
+    unstable: list[InboxFile] = field(default_factory=list)
+    ignored: list[InboxFile] = field(default_factory=list)
     handled: int = 0
-    memory: Memory = field(default_factory=Memory)
+    cursor: InboxCursor = field(default_factory=InboxCursor)
 
 
-def look(
-    files: Collection[Dropped],
-    memory: Memory,
+def scan_inbox(
+    files: Collection[InboxFile],
+    cursor: InboxCursor,
     *,
     most: int,
     has_run: Callable[[list[str]], set[str]],
-    refusal: Callable[[Dropped], str | None],
+    refusal: Callable[[InboxFile], str | None],
     whole: bool,
-) -> Look:
+) -> InboxScan:
     """Decide which of the files are due.
 
     A manifest stays due until `has_run` knows its key, for the request for a run may come to nothing.
@@ -75,36 +75,36 @@ def look(
         refusal: why no run of this manifest can be asked for, if so.
         whole: files appear whole, as S3 objects do. Otherwise one is due once it was there in the same version before.
     """
-    found = Look()
+    found = InboxScan()
     done: set[bytes] = set()
-    ready: list[Dropped] = []
+    ready: list[InboxFile] = []
     for file in files:
-        if file.mark in memory.done:
+        if file.mark in cursor.done:
             done.add(file.mark)
             found.handled += file.trouble is None
         elif file.trouble is not None:
             found.ignored.append(file)
-        elif whole or file.mark in memory.seen:
+        elif whole or file.mark in cursor.seen:
             ready.append(file)
         else:
-            found.growing.append(file)
+            found.unstable.append(file)
     ready.sort(key=lambda file: (file.modified, file.address))
     done.update(_choose(ready, found, most, has_run, refusal))
-    if not found.due:  # a look that ends in runs has no words, so that they would not be told of
+    if not found.ready:  # a look that ends in runs has no words, so that they would not be told of
         done.update(file.mark for file in found.ignored)
-    seen = set() if whole else {file.mark for file in (*ready, *found.growing)}
-    found.memory = Memory(frozenset(done), frozenset(seen - done))
+    seen = set() if whole else {file.mark for file in (*ready, *found.unstable)}
+    found.cursor = InboxCursor(frozenset(done), frozenset(seen - done))
     return found
 
 
 def _choose(
-    ready: list[Dropped],
-    found: Look,
+    ready: list[InboxFile],
+    found: InboxScan,
     most: int,
     has_run: Callable[[list[str]], set[str]],
-    refusal: Callable[[Dropped], str | None],
+    refusal: Callable[[InboxFile], str | None],
 ) -> Iterator[bytes]:
-    """Put those to be run now into `found.due`; yields the marks of those that have their run."""
+    """Put those to be run now into `found.ready`; yields the marks of those that have their run."""
     for at in range(0, len(ready), most):
         piece = ready[at : at + most]
         with_run = has_run([file.key for file in piece])
@@ -112,14 +112,14 @@ def _choose(
             if file.key in with_run:
                 found.handled += 1
                 yield file.mark
-            elif len(found.due) == most:
-                found.held += 1
+            elif len(found.ready) == most:
+                found.deferred += 1
             elif why := refusal(file):
                 found.ignored.append(replace(file, trouble=why))
             else:
-                found.due.append(file)
-        if len(found.due) == most:
-            found.held += len(ready) - at - len(piece)
+                found.ready.append(file)
+        if len(found.ready) == most:
+            found.deferred += len(ready) - at - len(piece)
             return
 
 
@@ -129,7 +129,7 @@ class _Packed:
     seen: str
 
 
-_memory_json = TypeAdapter(_Packed)
+_cursor_json = TypeAdapter(_Packed)
 
 
 def _pack(marks: frozenset[bytes]) -> str:

@@ -31,7 +31,7 @@ MARK_SIZE = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class InboxFile:
     """A file in the inbox. `version` tells its content from any other at the same address.
 
     Attributes:
@@ -58,7 +58,7 @@ class Dropped:
 
 def list_inbox(
     address: str, open_place: Callable[[str], ObjectStore], list_any: Callable[[str], Iterator[Listed]]
-) -> list[Dropped]:
+) -> list[InboxFile]:
     """All files in an inbox and below it, by their addresses; names that begin with a dot are left out.
 
     Args:
@@ -82,32 +82,32 @@ def list_inbox(
         raise RelayError(f"inbox {address!r} cannot be listed: {explain(error)}") from error
 
 
-def _all(address: str, found: Iterator[Dropped]) -> list[Dropped]:
+def _all(address: str, found: Iterator[InboxFile]) -> list[InboxFile]:
     files = list(islice(found, MOST_FILES + 1))
     if len(files) > MOST_FILES:
         raise RelayError(f"inbox {address!r} holds more than {MOST_FILES:,} files; move away those that are done with")
     return sorted(files, key=lambda file: file.address)
 
 
-def _objects(address: str, store: ObjectStore) -> Iterator[Dropped]:
+def _objects(address: str, store: ObjectStore) -> Iterator[InboxFile]:
     for piece in store.list(chunk_size=1000):
         for item in piece:
             yield from _object(address, item["path"], item["e_tag"], item["last_modified"])
 
 
-def _any_objects(address: str, list_any: Callable[[str], Iterator[Listed]]) -> Iterator[Dropped]:
+def _any_objects(address: str, list_any: Callable[[str], Iterator[Listed]]) -> Iterator[InboxFile]:
     for item in list_any(address):
         if not item.path.endswith("/"):  # a folder
             yield from _object(address, item.path, item.e_tag, item.modified)
 
 
-def _object(address: str, path: str, e_tag: str | None, modified: datetime) -> Iterator[Dropped]:
+def _object(address: str, path: str, e_tag: str | None, modified: datetime) -> Iterator[InboxFile]:
     if not _is_hidden(path):
         # The time too: the same bytes that are put again after they were deleted are a new drop.
         yield _dropped(f"{address}/{path}", path, f"{e_tag} {modified.isoformat()}", modified.timestamp())
 
 
-def _files(folder: Path) -> Iterator[Dropped]:
+def _files(folder: Path) -> Iterator[InboxFile]:
     """Walks by itself: obstore gives up on a whole folder when one name in it has a tab or is no UTF-8."""
     if not folder.is_dir():
         raise RelayError(f"inbox {str(folder)!r} is no folder; make it, or set IMGRELAY_INBOX to another")
@@ -122,23 +122,23 @@ def _files(folder: Path) -> Iterator[Dropped]:
     for error in unread:
         if error.filename == str(folder):
             raise error
-        yield Dropped(str(error.filename), "unreadable", 0.0, f"cannot be read: {error.strerror}")
+        yield InboxFile(str(error.filename), "unreadable", 0.0, f"cannot be read: {error.strerror}")
 
 
-def _file(path: str, name: str) -> Dropped:
+def _file(path: str, name: str) -> InboxFile:
     try:
         found = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
         os.lstat(path)
-        return Dropped(path, "link", 0.0, "leads nowhere")
+        return InboxFile(path, "link", 0.0, "leads nowhere")
     except OSError as error:
-        return Dropped(path, "unreadable", 0.0, f"cannot be read: {error.strerror}")
+        return InboxFile(path, "unreadable", 0.0, f"cannot be read: {error.strerror}")
     if not S_ISREG(found.st_mode):
-        return Dropped(path, "special", 0.0, "is no file")
+        return InboxFile(path, "special", 0.0, "is no file")
     return _dropped(path, name, f"{found.st_size} {found.st_mtime_ns}", found.st_mtime)
 
 
-def _dropped(address: str, name: str, version: str, modified: float) -> Dropped:
+def _dropped(address: str, name: str, version: str, modified: float) -> InboxFile:
     trouble = None
     if RECORDS in name.split("/"):
         trouble = f"lies below {RECORDS}/"
@@ -149,7 +149,7 @@ def _dropped(address: str, name: str, version: str, modified: float) -> Dropped:
     elif is_remote(address) and not _is_openable(name):
         trouble = "has an empty part or a control character in its key"
     # A foreign file is told of once, however it changes.
-    return Dropped(address, version if trouble is None else "foreign", modified, trouble)
+    return InboxFile(address, version if trouble is None else "foreign", modified, trouble)
 
 
 def _is_hidden(path: str) -> bool:

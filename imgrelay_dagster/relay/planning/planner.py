@@ -23,7 +23,7 @@ from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.tasks import Task, cut, entries_per_task
 from imgrelay_dagster.relay.storage.listing import Listed, size_in, sizes
-from imgrelay_dagster.relay.storage.stores import explain, folder_of, put, remove
+from imgrelay_dagster.relay.storage.stores import delete_objects, explain, folder_of, put_object
 from imgrelay_dagster.relay.urls import check_url
 
 MOST_FOLDERS = 1_000
@@ -38,8 +38,8 @@ def check_destination(store: ObjectStore, settings: Settings, run_id: str) -> No
     """
     probe = f"{run_receipts(settings.dataset, run_id)}/probe"
     try:
-        put(store, probe, b"imgrelay", "text/plain")
-        remove(store, [probe])
+        put_object(store, probe, b"imgrelay", "text/plain")
+        delete_objects(store, [probe])
     except (BaseError, OSError) as error:
         raise RelayError(
             f"destination {settings.destination!r} does not take objects: {explain(error)}; check that the bucket "
@@ -242,7 +242,7 @@ def plan_run(
     tick()
     key = (shards_ledger_key if plan.shards else ledger_key)(settings.dataset, run_id)
     try:
-        put(store, key, scratch / "ledger.jsonl.gz", "application/gzip")
+        put_object(store, key, scratch / "ledger.jsonl.gz", "application/gzip")
     except (BaseError, OSError) as error:
         raise RelayError(f"the ledger cannot be written to {settings.destination!r}: {explain(error)}") from error
     return plan

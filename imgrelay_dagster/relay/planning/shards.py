@@ -24,7 +24,7 @@ from imgrelay_dagster.relay.storage.stores import explain
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ShardPlan:
     """`plan.json`: the seconds that it took to plan the shards, and what is to say of each that has no results yet."""
 
     seconds: float
@@ -36,10 +36,10 @@ class Cut:
         return len(self.shares)
 
 
-cut_json = TypeAdapter(Cut)
+cut_json = TypeAdapter(ShardPlan)
 
 
-def read_cut(store: ObjectStore, dataset: str, coordinator: str) -> Cut | None:
+def read_shard_plan(store: ObjectStore, dataset: str, coordinator: str) -> ShardPlan | None:
     """What a run asks for; None when it was not cut into shards.
 
     Raises:

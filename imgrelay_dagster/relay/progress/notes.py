@@ -28,7 +28,7 @@ PLAN_NOTE = "plan"
 
 
 @dataclass(slots=True)
-class Note:
+class StepCounts:
     """One step's counts.
 
     `stage` is None in the note that plan leaves: its `entries` are what is left to do, and `began` is when that was
@@ -42,13 +42,13 @@ class Note:
     began: float | None = None
 
 
-_note_json = TypeAdapter(Note)
+_note_json = TypeAdapter(StepCounts)
 
 
 class StepProgress:
     """Counts one step's entries and leaves a note when it is due."""
 
-    def __init__(self, staging: Staging, name: str, note: Note, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, staging: Staging, name: str, note: StepCounts, clock: Callable[[], float] = time.monotonic):
         self._staging = staging
         self._name = name
         self._note = note
@@ -143,7 +143,7 @@ def planned_at(staging: Staging) -> float | None:
     return None if note is None else note.began
 
 
-def _read(data: bytes) -> Note | None:
+def _read(data: bytes) -> StepCounts | None:
     """A note, or None for what is none, such as the word that ends a run."""
     try:
         return _note_json.validate_json(data)

@@ -17,9 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.layout import lock_key
-from imgrelay_dagster.relay.storage.stores import explain, put, remove
+from imgrelay_dagster.relay.storage.stores import delete_objects, explain, put_object
 
-RENEW_INTERVAL = 20.0
+REFRESH_INTERVAL = 20.0
 """Seconds between two renewals by one step."""
 
 SILENCE_LIMIT = 300.0
@@ -30,17 +30,17 @@ TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockHolder:
     """Which run holds a dataset, and when it last said so (seconds since the epoch)."""
 
     run_id: str
     at: float
 
 
-_holder_json = TypeAdapter(Holder)
+_holder_json = TypeAdapter(LockHolder)
 
 
-def holder(store: ObjectStore, dataset: str) -> Holder | None:
+def lock_holder(store: ObjectStore, dataset: str) -> LockHolder | None:
     """Who holds the dataset, if anybody does."""
     try:
         return _holder_json.validate_json(bytes(store.get(lock_key(dataset)).bytes()))
@@ -52,7 +52,7 @@ class DatasetHeld(RelayError):
     """Another run holds the dataset."""
 
 
-def take(
+def acquire_lock(
     store: ObjectStore,
     dataset: str,
     run_id: str,
@@ -71,11 +71,11 @@ def take(
         RelayError: the store cannot say.
     """
     key = lock_key(dataset)
-    mine = _holder_json.dump_json(Holder(run_id, clock()))
+    mine = _holder_json.dump_json(LockHolder(run_id, clock()))
     try:
         if _create(store, key, mine, pause):
             return
-        held = holder(store, dataset)
+        held = lock_holder(store, dataset)
         if held is not None and held.run_id != run_id:
             silent = clock() - held.at
             if silent < SILENCE_LIMIT and not is_over(held.run_id):
@@ -84,7 +84,7 @@ def take(
                     f"dataset {dataset!r} is being relayed by run {held.run_id} (last heard of at {since}); wait for "
                     "it to end or cancel it, or give this run a dataset of its own"
                 )
-        put(store, key, mine, "application/json")
+        put_object(store, key, mine, "application/json")
     except (BaseError, OSError) as error:
         raise RelayError(f"dataset {dataset!r} cannot be locked at {key!r}: {explain(error)}") from error
 
@@ -107,18 +107,18 @@ def _create(store: ObjectStore, key: str, mine: bytes, pause: Callable[[float], 
     raise AssertionError("the last try returns or raises")
 
 
-def renew(store: ObjectStore, dataset: str, run_id: str, clock: Callable[[], float] = time.time) -> None:
+def refresh_lock(store: ObjectStore, dataset: str, run_id: str, clock: Callable[[], float] = time.time) -> None:
     """Say that this run still holds the dataset, if it does. A store that is away is no trouble here."""
     with suppress(BaseError, OSError):
-        held = holder(store, dataset)
+        held = lock_holder(store, dataset)
         if held is None or held.run_id != run_id:  # taken over after a long silence, or let go of
             return
-        put(store, lock_key(dataset), _holder_json.dump_json(Holder(run_id, clock())), "application/json")
+        put_object(store, lock_key(dataset), _holder_json.dump_json(LockHolder(run_id, clock())), "application/json")
 
 
-def release(store: ObjectStore, dataset: str, run_id: str) -> None:
+def release_lock(store: ObjectStore, dataset: str, run_id: str) -> None:
     """Let go of the dataset, if this run holds it."""
     with suppress(BaseError, OSError):
-        held = holder(store, dataset)
+        held = lock_holder(store, dataset)
         if held is not None and held.run_id == run_id:
-            remove(store, [lock_key(dataset)])
+            delete_objects(store, [lock_key(dataset)])

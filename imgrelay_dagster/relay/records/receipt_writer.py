@@ -12,11 +12,11 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.concurrency.background import Background
-from imgrelay_dagster.relay.concurrency.signals import shielded
+from imgrelay_dagster.relay.concurrency.signals import ignore_interrupts
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
-from imgrelay_dagster.relay.storage.stores import explain, folder_of, is_disk_full, put
+from imgrelay_dagster.relay.storage.stores import explain, folder_of, is_disk_full, put_object
 
 FLUSH_INTERVAL = 2.0
 """Seconds that a receipt waits at most before it is put."""
@@ -90,7 +90,7 @@ class ReceiptWriter:
         key, data = f"{self._base}-{self._part}.jsonl", b"\n".join(self._lines) + b"\n"
         self._part += 1
         self._sent = len(self._lines)
-        self._putting = Background(partial(put, self._store, key, data, RECEIPTS_TYPE))
+        self._putting = Background(partial(put_object, self._store, key, data, RECEIPTS_TYPE))
         self._due = self._clock() + FLUSH_INTERVAL
 
     def _see_through(self, limit: float | None, tick: Callable[[], None]) -> None:
@@ -131,5 +131,5 @@ class ReceiptWriter:
 
     def _put_last(self) -> None:
         # What ended the step is what its user is told of, not that its receipts cannot be put either.
-        with shielded(), suppress(RelayError):
+        with ignore_interrupts(), suppress(RelayError):
             self.flush(limit=CLOSING_LIMIT)

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.layout import MERGED
-from imgrelay_dagster.relay.storage.stores import put, remove
+from imgrelay_dagster.relay.storage.stores import delete_objects, put_object
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -86,5 +86,5 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
                 lines.write(piece)
             if not piece.endswith(b"\n"):  # cut off by a lost machine
                 lines.write(b"\n")
-    put(store, f"{prefix}/{MERGED}", merged, RECEIPTS_TYPE)
-    remove(store, [meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])
+    put_object(store, f"{prefix}/{MERGED}", merged, RECEIPTS_TYPE)
+    delete_objects(store, [meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])

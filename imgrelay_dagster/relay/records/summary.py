@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.layout import results_prefix
-from imgrelay_dagster.relay.storage.stores import explain, is_missing_bucket, put
+from imgrelay_dagster.relay.storage.stores import explain, is_missing_bucket, put_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def add_up(parts: Iterable[Summary], run_id: str, dataset: str, status: str, sec
 def store_summary(store: ObjectStore, summary: Summary) -> None:
     """Put `summary.json` where the run's results lie."""
     key = f"{results_prefix(summary.dataset, summary.run_id)}/summary.json"
-    put(store, key, summary_json.dump_json(summary, indent=2) + b"\n", "application/json")
+    put_object(store, key, summary_json.dump_json(summary, indent=2) + b"\n", "application/json")
 
 
 def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | None:

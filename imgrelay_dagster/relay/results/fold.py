@@ -20,8 +20,8 @@ from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts
 from imgrelay_dagster.relay.records.summary import Summary, read_summary, summary_json
 from imgrelay_dagster.relay.results.shard_merge import add_part
-from imgrelay_dagster.relay.results.writer import Told, store_results, tell
-from imgrelay_dagster.relay.storage.stores import explain, remove
+from imgrelay_dagster.relay.results.writer import RunTotals, upload_results, write_result_files
+from imgrelay_dagster.relay.storage.stores import delete_objects, explain
 
 __all__ = ["Summary", "read_summary", "results_prefix", "summary_json", "write_results"]
 
@@ -53,7 +53,7 @@ def write_results(
         if ledger is not None:
             return _write(store, ledger, run_id, seconds, status, tick)
     except BrokenLedger:
-        remove(store, [ledger_key(dataset, run_id)])
+        delete_objects(store, [ledger_key(dataset, run_id)])
     return read_summary(store, dataset, run_id)
 
 
@@ -65,22 +65,22 @@ def _write(
         with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
             told = _fold(store, ledger, Path(scratch), run_id)
             tick()
-            summary = store_results(store, told, Path(scratch), seconds=seconds, status=status)
+            summary = upload_results(store, told, Path(scratch), seconds=seconds, status=status)
             if ledger.settings.shard is not None:
                 add_part(store, dataset, ledger.settings.shard, summary)
             merge_receipts(store, run_receipts(dataset, run_id), Path(scratch))
         tick()
-        remove(store, [ledger_key(dataset, run_id)])
+        delete_objects(store, [ledger_key(dataset, run_id)])
     except (BaseError, OSError) as error:
         raise RelayError(f"results cannot be written to {ledger.settings.destination!r}: {explain(error)}") from error
     return summary
 
 
-def _fold(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str) -> Told:
+def _fold(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str) -> RunTotals:
     with ReceiptIndex(scratch / "receipts.db") as receipts:
         for record in read_receipts(store, run_receipts(ledger.settings.dataset, run_id)):
             receipts.add(record.line, record)
-        return tell(_settled(iter(ledger), receipts), ledger.settings, scratch, run_id)
+        return write_result_files(_settled(iter(ledger), receipts), ledger.settings, scratch, run_id)
 
 
 def _settled(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]:

@@ -19,17 +19,17 @@ from pydantic import ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
-from imgrelay_dagster.relay.planning.shards import Cut, cut_json, read_cut, shard_number
+from imgrelay_dagster.relay.planning.shards import ShardPlan, cut_json, read_shard_plan, shard_number
 from imgrelay_dagster.relay.records.layout import results_prefix, shards_ledger_key, shards_prefix
 from imgrelay_dagster.relay.records.ledger import Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipts import pieces, record_json
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, add_up, store_summary, summary_json
-from imgrelay_dagster.relay.results.writer import store_results, tell
+from imgrelay_dagster.relay.results.writer import upload_results, write_result_files
 from imgrelay_dagster.relay.settings import Shard
-from imgrelay_dagster.relay.storage.stores import explain, put
+from imgrelay_dagster.relay.storage.stores import explain, put_object
 
 
-def write_cut(store: ObjectStore, dataset: str, coordinator: str, *, shards: int, seconds: float) -> Summary:
+def write_shard_plan(store: ObjectStore, dataset: str, coordinator: str, *, shards: int, seconds: float) -> Summary:
     """Ask for shards, once the coordinator's ledger is in its place; its results say what is decided already.
 
     Raises:
@@ -49,7 +49,7 @@ def write_cut(store: ObjectStore, dataset: str, coordinator: str, *, shards: int
     except (BaseError, OSError) as error:
         raise RelayError(f"results of run {coordinator} cannot be written: {explain(error)}") from error
     assert summary is not None
-    cut = Cut(seconds, [_untouched(dataset, *counted) for counted in zip(shares, reasons, strict=True)])
+    cut = ShardPlan(seconds, [_untouched(dataset, *counted) for counted in zip(shares, reasons, strict=True)])
     _put(store, f"{shards_prefix(dataset, coordinator)}/plan.json", cut_json.dump_json(cut))
     return summary
 
@@ -100,7 +100,7 @@ def add_missing_part(
     Raises:
         RelayError: the destination cannot be read or written.
     """
-    cut = read_cut(store, dataset, shard.coordinator)
+    cut = read_shard_plan(store, dataset, shard.coordinator)
     if cut is None or not 1 <= shard.number <= cut.shards:
         return None
     untouched = replace(cut.shares[shard.number - 1], run_id=run_id, status=status, seconds=round(seconds, 3))
@@ -119,7 +119,7 @@ def join(store: ObjectStore, dataset: str, coordinator: str) -> Summary | None:
     Raises:
         RelayError: the destination cannot be read or written.
     """
-    cut = read_cut(store, dataset, coordinator)
+    cut = read_shard_plan(store, dataset, coordinator)
     if cut is None:
         return None
     try:
@@ -133,7 +133,9 @@ def join(store: ObjectStore, dataset: str, coordinator: str) -> Summary | None:
         raise RelayError(f"results of run {coordinator} cannot be joined: {explain(error)}") from error
 
 
-def _told(store: ObjectStore, dataset: str, coordinator: str, cut: Cut, parts: dict[int, Summary]) -> Summary | None:
+def _told(
+    store: ObjectStore, dataset: str, coordinator: str, cut: ShardPlan, parts: dict[int, Summary]
+) -> Summary | None:
     shares = [parts.get(number, share) for number, share in enumerate(cut.shares, 1)]
     together = add_up(shares, coordinator, dataset, PARTIAL, cut.seconds)
     if len(parts) < cut.shards:
@@ -170,8 +172,8 @@ def _join(
                 seen(record)
                 yield record
 
-        told = tell(records(), ledger.settings, scratch, coordinator)
-        return store_results(store, told, scratch, seconds=seconds, status=status)
+        told = write_result_files(records(), ledger.settings, scratch, coordinator)
+        return upload_results(store, told, scratch, seconds=seconds, status=status)
 
 
 def _joined(ledger: Ledger, results: list[IO[bytes]]) -> Iterator[Record]:
@@ -218,6 +220,6 @@ def _fetched(store: ObjectStore, key: str, scratch: Path) -> IO[bytes] | None:
 
 def _put(store: ObjectStore, key: str, data: bytes) -> None:
     try:
-        put(store, key, data, "application/json")
+        put_object(store, key, data, "application/json")
     except (BaseError, OSError) as error:
         raise RelayError(f"{key!r} cannot be written: {explain(error)}") from error

@@ -13,24 +13,24 @@ from typing import IO
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.html_report.render import write_page
-from imgrelay_dagster.relay.html_report.statistics import Gathered
+from imgrelay_dagster.relay.html_report.statistics import RunStatistics
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.records.layout import results_prefix
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
 from imgrelay_dagster.relay.records.summary import Summary, store_summary
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.stores import put
+from imgrelay_dagster.relay.storage.stores import put_object
 
 NOT_IN_RESULTS = {"template", "at"}
 
 
 @dataclass(slots=True)
-class Told:
+class RunTotals:
     """What there is to say of a run's records once all were told, beside the files in the scratch folder."""
 
     run_id: str
     settings: Settings
-    gathered: Gathered
+    gathered: RunStatistics
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     bytes_in: int = 0
@@ -74,9 +74,9 @@ class Told:
         )
 
 
-def tell(records: Iterable[Record], settings: Settings, scratch: Path, run_id: str) -> Told:
+def write_result_files(records: Iterable[Record], settings: Settings, scratch: Path, run_id: str) -> RunTotals:
     """Write `results.jsonl` and `failed.jsonl` into the scratch folder, and count."""
-    told = Told(run_id, settings, Gathered(run_id))
+    told = RunTotals(run_id, settings, RunStatistics(run_id))
     with (scratch / "results.jsonl").open("wb") as results, (scratch / "failed.jsonl").open("wb") as failed:
         for record in records:
             told.count(record)
@@ -86,14 +86,14 @@ def tell(records: Iterable[Record], settings: Settings, scratch: Path, run_id: s
     return told
 
 
-def store_results(
-    store: ObjectStore, told: Told, scratch: Path, *, seconds: float, status: str | None = None
+def upload_results(
+    store: ObjectStore, told: RunTotals, scratch: Path, *, seconds: float, status: str | None = None
 ) -> Summary:
     """Put what was told into the destination; the summary comes last of what others wait for."""
     summary = told.summary(seconds, status)
     prefix = results_prefix(summary.dataset, summary.run_id)
     for name in ("results.jsonl", "failed.jsonl"):
-        put(store, f"{prefix}/{name}", scratch / name, RECEIPTS_TYPE)
+        put_object(store, f"{prefix}/{name}", scratch / name, RECEIPTS_TYPE)
     store_summary(store, summary)
     write_page(store, summary, told.settings, told.gathered)
     return summary

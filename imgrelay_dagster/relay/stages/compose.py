@@ -9,21 +9,21 @@ from imgrelay_dagster.relay.imaging.malloc import keep_freed_pixels
 from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
-from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.runner import run_entries
-from imgrelay_dagster.relay.staging.packs import Packing, Unpacking
+from imgrelay_dagster.relay.staging.packs import PackReader, PackWriter
 from imgrelay_dagster.relay.staging.tasks import Task
 
 PIXELS_AT_ONCE = 50_000_000
 """Pixels that the compose threads of one step decode at once, about 4 bytes each; a larger image goes alone."""
 
 
-def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
+def compose_task(task: Task, bench: StageContext, templates: TemplateFolder) -> Task:
     """Lay the template over every downloaded picture."""
     keep_freed_pixels()
     settings = bench.settings
     budget = PixelBudget(PIXELS_AT_ONCE)
-    unpacking = Unpacking(bench.staging, task)
+    unpacking = PackReader(bench.staging, task)
     fingerprint = settings.fingerprints()
 
     def lay(record: Record) -> Record:
@@ -53,6 +53,6 @@ def compose_task(task: Task, bench: Bench, templates: TemplateFolder) -> Task:
             sha256=hashlib.sha256(composed.data).hexdigest(),
         )
 
-    with Packing(bench.staging, task.name, Stage.COMPOSE, bench.tick) as packing:
+    with PackWriter(bench.staging, task.name, Stage.COMPOSE, bench.tick) as packing:
         laid = run_entries(unpacking.in_order(), bench, Stage.COMPOSE, lay, settings.compose_threads)
     return replace(laid, places=packing.places)

@@ -11,7 +11,7 @@ from imgrelay_dagster.relay.staging.scratch_space import Staging
 
 
 @dataclass(frozen=True)
-class Bench:
+class StageContext:
     """What a stage works with: the run's settings and scratch space, its receipts and progress, when to stop.
 
     `settled` are the lines that an earlier, killed attempt at the same step has receipts for.

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from imgrelay_dagster.relay.concurrency.thread_pool import JOIN_LIMIT, work_through
-from imgrelay_dagster.relay.errors import EntryFailure, SetAside
+from imgrelay_dagster.relay.errors import Deferred, EntryFailure
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.records.receipts import record_json
-from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.relay.storage.stores import explain
 
 
 def run_entries(
     task: Task,
-    bench: Bench,
+    bench: StageContext,
     stage: Stage,
     work: Callable[[Record], Record],
     threads: int,
@@ -39,7 +39,7 @@ def run_entries(
                 attempts=failure.attempts or record.attempts,
                 http_status=failure.http_status or record.http_status,
             )
-        except SetAside as late:
+        except Deferred as late:
             aside[record.line] = replace(record, attempts=late.attempts)
             if late.wait:
                 due[record.line] = time.time() + late.wait

@@ -9,11 +9,11 @@ from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, Stopped
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.stages.context import Bench
+from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.runner import run_entries
-from imgrelay_dagster.relay.staging.packs import Unpacking
+from imgrelay_dagster.relay.staging.packs import PackReader
 from imgrelay_dagster.relay.staging.tasks import Task
-from imgrelay_dagster.relay.storage.stores import explain, is_disk_full, put
+from imgrelay_dagster.relay.storage.stores import explain, is_disk_full, put_object
 
 LEAVE_LIMIT = 3.0
 """Seconds that uploads under way are given to end when a run is cancelled, so that what is stored has its receipt."""
@@ -27,11 +27,11 @@ ANSWER_LIMIT = 5.0
 """Seconds in which a store that is there takes a receipt."""
 
 
-def upload_task(task: Task, bench: Bench, store: ObjectStore) -> Task:
+def upload_task(task: Task, bench: StageContext, store: ObjectStore) -> Task:
     """Store every composed picture under its key; the returned task is empty. Removes the task's scratch files."""
     in_background(lambda _: bench.staging.clear_stage(task.name, Stage.DOWNLOAD), bench.tick)
     content_type = bench.settings.output.content_type
-    unpacking = Unpacking(bench.staging, task)
+    unpacking = PackReader(bench.staging, task)
     outage = Outage(bench.settings.destination)
 
     def store_one(record: Record) -> Record:
@@ -40,7 +40,7 @@ def upload_task(task: Task, bench: Bench, store: ObjectStore) -> Task:
         if bench.stop.is_set():
             raise Stopped
         try:
-            put(store, record.key, data, content_type)
+            put_object(store, record.key, data, content_type)
         except (BaseError, OSError, ValueError) as error:
             if is_disk_full(error):
                 place = bench.settings.destination

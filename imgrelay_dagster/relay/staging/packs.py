@@ -17,7 +17,7 @@ from typing import BinaryIO, Self
 
 from imgrelay_dagster.relay.concurrency.background import in_background
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.staging.scratch_space import Place, Staging
+from imgrelay_dagster.relay.staging.scratch_space import PackLocation, Staging
 from imgrelay_dagster.relay.staging.tasks import Task
 
 FULL = 2 * 1024 * 1024
@@ -33,7 +33,7 @@ HELD = 2
 """Packs that a reading step keeps: its threads are at the end of one when the first of them begins the next."""
 
 
-class Packing:
+class PackWriter:
     """What one step makes of a task's entries; a context manager that all threads of the step share.
 
     Args:
@@ -47,7 +47,7 @@ class Packing:
     """
 
     def __init__(self, staging: Staging, task: str, stage: Stage, tick: Callable[[], None] = lambda: None) -> None:
-        self.places: dict[int, Place] = {}
+        self.places: dict[int, PackLocation] = {}
         self._staging = staging
         self._task, self._stage, self._tick = task, stage, tick
         self._lock = threading.Lock()
@@ -65,11 +65,11 @@ class Packing:
         if len(data) > ALONE:
             key = self._new_key()
             self._staging.put(key, data)
-            self._note(line, Place(key, 0, len(data), alone=True))
+            self._note(line, PackLocation(key, 0, len(data), alone=True))
             return
         full: tuple[str, bytearray] | None = None
         with self._lock:
-            self.places[line] = Place(self._key, len(self._pack), len(data))
+            self.places[line] = PackLocation(self._key, len(self._pack), len(data))
             self._pack += data
             if len(self._pack) >= FULL:
                 self._puts.acquire()
@@ -82,18 +82,18 @@ class Packing:
                 self._puts.release()
 
     @contextmanager
-    def body(self, line: int) -> Iterator["Body"]:
+    def body(self, line: int) -> Iterator["EntryBuffer"]:
         """A stream for an entry's bytes, as they come in. Leaving by an exception drops what was written."""
         key = self._new_key()
         with ExitStack() as writing:
-            body = Body(lambda: writing.enter_context(self._staging.writer(key)))
+            body = EntryBuffer(lambda: writing.enter_context(self._staging.writer(key)))
             yield body
         if body.is_alone:
-            self._note(line, Place(key, 0, body.size, alone=True))
+            self._note(line, PackLocation(key, 0, body.size, alone=True))
         else:
             self.add(line, b"".join(body.pieces))
 
-    def _note(self, line: int, place: Place) -> None:
+    def _note(self, line: int, place: PackLocation) -> None:
         with self._lock:
             self.places[line] = place
 
@@ -107,7 +107,7 @@ class Packing:
             in_background(lambda _: self._staging.put(self._key, self._pack), self._tick)
 
 
-class Body:
+class EntryBuffer:
     """One entry's bytes, as they come in.
 
     Args:
@@ -137,7 +137,7 @@ class Body:
             self.pieces.clear()
 
 
-class Unpacking:
+class PackReader:
     """Reads what the last step left of a task's entries, for all threads of a step: a pack at a time."""
 
     def __init__(self, staging: Staging, task: Task) -> None:

@@ -19,7 +19,7 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.storage.stores import explain, folder_of, is_disk_full, put, remove
+from imgrelay_dagster.relay.storage.stores import delete_objects, explain, folder_of, is_disk_full, put_object
 
 BUFFER = 5 * 1024 * 1024
 """Bytes of a body kept in memory before the store is given them: S3's smallest part of a multipart upload."""
@@ -30,7 +30,7 @@ READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PackLocation:
     """Where an entry's bytes lie in staging: `size` bytes of an object, from `start` on; `alone` is all of it."""
 
     key: str
@@ -39,7 +39,7 @@ class Place:
     alone: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Place, (self.key, self.start, self.size, self.alone)
+        return PackLocation, (self.key, self.start, self.size, self.alone)
 
 
 class Staging:
@@ -71,7 +71,7 @@ class Staging:
     def put(self, key: str, data: bytes | bytearray) -> None:
         """Keep an object."""
         with self._troubles(key):
-            put(self._store, key, data, "application/octet-stream", lasting=False)
+            put_object(self._store, key, data, "application/octet-stream", lasting=False)
 
     def get(self, key: str) -> memoryview:
         """An object's bytes."""
@@ -125,7 +125,7 @@ class Staging:
             return
         with self._troubles(prefix):
             for chunk in self._store.list(prefix):
-                remove(self._store, [meta["path"] for meta in chunk])
+                delete_objects(self._store, [meta["path"] for meta in chunk])
 
     @contextmanager
     def _troubles(self, key: str) -> Iterator[None]:

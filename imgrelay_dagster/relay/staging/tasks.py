@@ -8,7 +8,7 @@ from math import ceil
 from urllib.parse import urlsplit
 
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.staging.scratch_space import Place
+from imgrelay_dagster.relay.staging.scratch_space import PackLocation
 
 PER_URL_LIMIT = 25
 """Up to so many entries each gets a chain of steps of its own. Three steps cost about 0.6 s on two cores."""
@@ -31,7 +31,7 @@ class Task:
     records: tuple[Record, ...]
     late: tuple[Record, ...] = ()
     due: Mapping[int, float] = field(default_factory=dict)
-    places: Mapping[int, Place] = field(default_factory=dict)
+    places: Mapping[int, PackLocation] = field(default_factory=dict)
 
 
 def entries_per_task(entries: int, *, wanted: int | None, max_concurrent: int) -> int:

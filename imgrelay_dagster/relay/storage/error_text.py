@@ -24,7 +24,7 @@ _CAUSES = (
 """What a debug dump says of a connection that failed, the surest first."""
 
 
-def in_words(text: str) -> str:
+def error_text(text: str) -> str:
     """An error's text for people, as one line. What it does not know comes back without the debug dump."""
     message, _, dump = text.partition(_DUMP)
     request = _REQUEST.search(message)

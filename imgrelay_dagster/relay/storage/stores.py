@@ -21,7 +21,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.redact import redact, redact_text
-from imgrelay_dagster.relay.storage.error_text import in_words
+from imgrelay_dagster.relay.storage.error_text import error_text
 from imgrelay_dagster.relay.urls import check_url
 
 _REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -55,7 +55,7 @@ class S3Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a store call may take, and for how long it is tried again, in seconds.
 
     Pauses between tries are drawn between `BACKOFF` and thrice the last one (below thrice they would not grow at all).
@@ -69,13 +69,13 @@ class Patience:
 
 BACKOFF = {"init_backoff": timedelta(seconds=0.1), "base": 3, "max_backoff": timedelta(seconds=5)}
 
-PATIENT = Patience()
+BULK = RetryPolicy()
 """For images: rides out a store that is away for a minute."""
 
-BRIEF = Patience(timeout=4.0, connect_timeout=2.0, retries=2, retry_timeout=3.0)
+INTERACTIVE = RetryPolicy(timeout=4.0, connect_timeout=2.0, retries=2, retry_timeout=3.0)
 """For what is done on the side, or while a run is being cancelled."""
 
-ASKING = Patience(timeout=10.0, connect_timeout=3.0, retry_timeout=8.0)
+PROBE = RetryPolicy(timeout=10.0, connect_timeout=3.0, retry_timeout=8.0)
 """For the first question, before work begins: rides out a hiccup, and soon tells that nobody is there."""
 
 TRIES = 3
@@ -114,8 +114,8 @@ def absolute(address: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def open_store(address: str, s3: S3Settings | None = None, patience: Patience = PATIENT) -> ObjectStore:
-    """The store at `address`, one object a process for each address and patience.
+def open_store(address: str, s3: S3Settings | None = None, policy: RetryPolicy = BULK) -> ObjectStore:
+    """The store at `address`, one object a process for each address and policy.
 
     A folder is made when it is missing. Nothing is asked of a remote store yet.
 
@@ -129,13 +129,13 @@ def open_store(address: str, s3: S3Settings | None = None, patience: Patience = 
             return LocalStore(absolute(address), mkdir=True)
         options: dict[str, Any] = {
             "client_options": {
-                "timeout": timedelta(seconds=patience.timeout),
-                "connect_timeout": timedelta(seconds=patience.connect_timeout),
+                "timeout": timedelta(seconds=policy.timeout),
+                "connect_timeout": timedelta(seconds=policy.connect_timeout),
                 "allow_http": True,
             },
             "retry_config": {
-                "max_retries": patience.retries,
-                "retry_timeout": timedelta(seconds=patience.retry_timeout),
+                "max_retries": policy.retries,
+                "retry_timeout": timedelta(seconds=policy.retry_timeout),
                 "backoff": BACKOFF,
             },
         }
@@ -191,7 +191,7 @@ def folder_of(store: ObjectStore) -> Path | None:
     return Path(str(store.prefix)) if isinstance(store, LocalStore) and store.prefix else None
 
 
-def put(
+def put_object(
     store: ObjectStore, key: str, data: bytes | bytearray | Path, content_type: str, *, lasting: bool = True
 ) -> None:
     """Store one object whole or not at all: by a single checked PUT, or by a temporary file and a rename.
@@ -217,7 +217,7 @@ def put(
             os.fsync(file.fileno())
 
 
-def remove(store: ObjectStore, keys: Sequence[str]) -> None:
+def delete_objects(store: ObjectStore, keys: Sequence[str]) -> None:
     """Delete objects; those that are gone already are no trouble.
 
     S3 is asked by POST, which no client repeats by itself when the connection breaks.
@@ -253,4 +253,4 @@ def is_disk_full(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> str:
     """What a store's error says, in words, as one line of at most 300 characters."""
-    return redact_text(in_words(str(error)))[:300] or type(error).__name__
+    return redact_text(error_text(str(error)))[:300] or type(error).__name__
