@@ -1,6 +1,6 @@
 # make demo     install, relay the demo pictures into the folder out (S3=1: into an S3 server started for it)
 # make test     install, run the tests
-# make torture  tests of a quarter of an hour at 10,000 entries (FIGURES=folder keeps what they measure)
+# make stress   tests of a quarter of an hour at 10,000 entries (FIGURES=folder keeps what they measure)
 # make check    linters, types, the engine's independence, known vulnerabilities, insecure patterns
 # make fuzz     damage pictures, manifests and URLs for SECONDS=60, and see that each ends in a result or a reason
 # make mutants  break the address guard and the outcome code in small ways, and list what no test notices
@@ -15,7 +15,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo dev test torture check lock clean pictures fuzz mutants bench worker capacity
+.PHONY: install demo dev test stress check lock clean pictures fuzz mutants bench worker capacity
 
 install: .venv/installed
 
@@ -44,12 +44,12 @@ test: install
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What measures has the machine to itself; of the rest, which waits a lot, two files go on at a time.
-TORTURE := $(if $(FIGURES),IMGRELAY_FIGURES=$(FIGURES)) $(BIN)/pytest --timeout=1200 -rP --durations=0 --durations-min=5
-MEASURING := tests/torture/test_hostile_web.py
+STRESS := $(if $(FIGURES),IMGRELAY_FIGURES=$(FIGURES)) $(BIN)/pytest --timeout=1200 -rP --durations=0 --durations-min=5
+MEASURING := tests/stress/test_hostile_web.py
 
-torture: install
-	measured=0; $(TORTURE) $(MEASURING) || measured=$$?; \
-	$(TORTURE) tests/torture --ignore $(MEASURING) --numprocesses 2 --dist loadfile --no-loadscope-reorder && exit $$measured
+stress: install
+	measured=0; $(STRESS) $(MEASURING) || measured=$$?; \
+	$(STRESS) tests/stress --ignore $(MEASURING) --numprocesses 2 --dist loadfile --no-loadscope-reorder && exit $$measured
 
 check: install
 	$(BIN)/ruff check .

@@ -15,9 +15,9 @@ from xdist.remote import Producer
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from tests.s3_proxy import TroubledS3
-from tests.sharing_out import Scheduling, place
-from tests.stored import Bucket
+from tests.support.s3_proxy import TroubledS3
+from tests.support.sharing_out import Scheduling, place
+from tests.support.stored import Bucket
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,8 +3,9 @@
     python -m benchmarks.capacity.measure          measures, and keeps the figures in costs.json; some minutes
     python -m benchmarks.capacity.measure --show   prints those that were kept
 
-Redis, Postgres, S3 and nginx run for real, as in tests/test_celery.py. CPU seconds and requests are counted, so that a
-busy machine makes little difference; wall times of steps are used for nothing but the shares of the ops in the CPU.
+Redis, Postgres, S3 and nginx run for real, as in tests/integration/test_celery.py. CPU seconds and requests are
+counted, so that a busy machine makes little difference; wall times of steps are used for nothing but the shares of the
+ops in the CPU.
 """
 
 import gzip
@@ -28,9 +29,9 @@ from benchmarks.origin import Nginx
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.ledger import Ledger, Planned, planned_json, settings_json
 from imgrelay_dagster.relay.settings import Settings
-from tests.cluster import Cluster, missing
-from tests.launched import Launched
-from tests.s3_proxy import Request, TroubledS3
+from tests.support.cluster import Cluster, missing
+from tests.support.launched import Launched
+from tests.support.s3_proxy import Request, TroubledS3
 
 ENTRIES = {corpus.SMALL: 2_000, corpus.PHOTO: 400}
 FEW, MANY, BETWEEN = 4, 40, 16

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import chromium
-from tests.e2e.ui import start_schedule
-from tests.hooks import Webhook
-from tests.instance import Served
+from tests.support.browser import chromium
+from tests.support.hooks import Webhook
+from tests.support.instance import Served
+from tests.support.ui import start_schedule
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

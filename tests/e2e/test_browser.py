@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.e2e.conftest import own_days
-from tests.e2e.ui import runs_tagged, sensor_ticks, stop_sensor, wait_for_backfill
-from tests.instance import Served
-from tests.running import until
+from tests.support.instance import Served
+from tests.support.running import until
+from tests.support.ui import runs_tagged, sensor_ticks, stop_sensor, wait_for_backfill
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -12,7 +12,9 @@ import pytest
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import ROOT
 from tests.e2e.conftest import day_before, own_days
-from tests.e2e.ui import (
+from tests.support.instance import Served
+from tests.support.running import until
+from tests.support.ui import (
     backfill,
     runs_tagged,
     schedule_ticks,
@@ -22,8 +24,6 @@ from tests.e2e.ui import (
     stop_sensor,
     wait_for_backfill,
 )
-from tests.instance import Served
-from tests.running import until
 
 pytestmark = pytest.mark.timeout(900)
 

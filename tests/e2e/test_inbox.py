@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.e2e.ui import runs_tagged, sensor_ticks, start_sensor, stop_sensor
-from tests.instance import OVER, Served
-from tests.running import until
+from tests.support.instance import OVER, Served
+from tests.support.running import until
+from tests.support.ui import runs_tagged, sensor_ticks, start_sensor, stop_sensor
 
 
 @pytest.fixture

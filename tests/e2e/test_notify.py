@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.hooks import SECRET, Webhook
-from tests.instance import Served
-from tests.running import until
+from tests.support.hooks import SECRET, Webhook
+from tests.support.instance import Served
+from tests.support.running import until
 
 
 def test_a_failed_and_a_cancelled_run_are_told_of(served: Served, origin: Origin, webhook: Webhook):

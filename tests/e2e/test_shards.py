@@ -8,11 +8,11 @@ import pytest
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.monitoring.lost_runs import RETRY_LIMIT
 from imgrelay_dagster.runs.status import is_settled
-from tests.accounts import check_results
 from tests.e2e.conftest import own_days
-from tests.e2e.ui import materialize, runs_tagged
-from tests.instance import Served
-from tests.running import until
+from tests.support.accounts import check_results
+from tests.support.instance import Served
+from tests.support.running import until
+from tests.support.ui import materialize, runs_tagged
 
 ENTRIES = 60
 FORM = {"max_entries_per_run": 35, "urls_per_task": 30}

@@ -15,7 +15,7 @@ from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.keys import MAX_DEFAULT_KEY, check_key, default_key
 from imgrelay_dagster.relay.manifest.reader import BadRow, read_manifest
 from imgrelay_dagster.relay.manifest.rows import MAX_TEXT
-from tests import picture_files as files
+from tests.support import picture_files as files
 
 MAX_PIXELS = 2_000_000
 

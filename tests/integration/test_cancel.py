@@ -1,0 +1,254 @@
+"""Cancelling a run from the command line: whatever the signal, everything stops, and what was done is kept."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from imgrelay_dagster.demo.pictures import picture
+from tests.conftest import Ran, command_environment
+from tests.support.hostile import HostileOrigin
+from tests.support.running import Running, assert_quiet, read_summary, run_folder, until
+from tests.support.stored import check_accounts, files, images, write_manifest
+
+Command = Callable[..., Ran]
+ENTRIES = 400
+STOP_SECONDS = 12.0
+"""A cancel takes one to three seconds on an idle machine."""
+
+
+@pytest.fixture
+def origin() -> Iterator[HostileOrigin]:
+    """Serves one picture under as many URLs as wanted, after half a second."""
+    found = picture("jpeg/small-dawn.jpg")
+    with HostileOrigin({"/x.jpg": (found.data, found.media_type)}) as server:
+        yield server
+
+
+@pytest.fixture
+def manifest(origin: HostileOrigin, tmp_path: Path) -> Path:
+    """The first 50 URLs are answered quickly, the others slowly."""
+    delays = [5] * 50 + [800] * (ENTRIES - 50)
+    urls = [origin.url(f"/latency/{delay}/{number}/x.jpg") for number, delay in enumerate(delays)]
+    return write_manifest(tmp_path, urls)
+
+
+def connections(origin: HostileOrigin) -> int:
+    """How many connections to the origin are established, as the system counts them."""
+    port = f":{origin.port:04X}"
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[1].endswith(port) and line.split()[3] == "01" for line in lines)
+
+
+def status(home: Path) -> dg.DagsterRunStatus:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        (run,) = instance.get_runs()
+        return run.status
+
+
+def some_uploaded(out: Path) -> bool:
+    return any(path.suffix == ".jpg" for path in out.rglob("*"))
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(mask >> (number - 1) & 1)
+
+
+def semaphores(pid: int) -> set[Path]:
+    """The files of the semaphores that a process shares with others."""
+    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return {Path(line.split()[5]) for line in maps if "/dev/shm/sem." in line}
+
+
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGHUP, True)],
+    ids=["ctrl-c", "sigint", "sigterm", "sighup"],
+)
+def test_a_cancelled_run_stops_keeps_what_was_done_and_accounts_for_every_line(
+    imgrelay: Command, home: Path, origin: HostileOrigin, manifest: Path, tmp_path: Path, number: int, group: bool
+):
+    out = tmp_path / "out"
+    options = ("--manifest", manifest, "--destination", out, "--json")
+    with Running(home, tmp_path, *options, "--urls-per-task", "50") as command:
+        until(lambda: some_uploaded(out) and connections(origin), 90, "the first task is uploaded")
+        began = time.monotonic()
+        command.send(number, group=group)
+        ran = command.wait(STOP_SECONDS)
+        command.wait_until_gone(1)
+        assert time.monotonic() - began < STOP_SECONDS
+    assert ran.code == 130
+    assert_quiet(ran.err)
+    summary = ran.summary
+    assert f"cancelled; launch again to do the {summary['not_attempted']} entries" in ran.err
+    assert (summary["status"], summary["failed"]) == ("canceled", 0)
+    assert summary["not_attempted"] > 0
+    assert summary == read_summary(out)
+    assert {path.name for path in run_folder(out).iterdir()} >= {"summary.json", "results.jsonl", "failed.jsonl"}
+    check_accounts(files(out), summary, ENTRIES)
+    assert status(home) is dg.DagsterRunStatus.CANCELED
+    assert not list((home / "staging").iterdir())
+    until(lambda: connections(origin) == 0, 3, "every connection is closed")
+    if number == signal.SIGINT and group:
+        _the_next_launch_does_the_rest(imgrelay, origin, out, options, summary["uploaded"])
+
+
+def _the_next_launch_does_the_rest(
+    imgrelay: Command, origin: HostileOrigin, out: Path, options: tuple[object, ...], uploaded: int
+) -> None:
+    finished = images(files(out))
+    before = Counter(origin.hits)
+    again = imgrelay("run", *options)
+    assert again.code == 0, again.err
+    assert (again.summary["unchanged"], again.summary["uploaded"]) == (uploaded, ENTRIES - uploaded)
+    assert (Counter(origin.hits) - before).total() == ENTRIES - uploaded
+    assert {key: data for key, data in images(files(out)).items() if key in finished} == finished
+
+
+def test_a_second_ctrl_c_ends_at_once(home: Path, manifest: Path, tmp_path: Path):
+    """A step that hangs would hold up the first one, until it is killed."""
+    with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
+        steps = until(command.step_processes, 60, "a step is running")
+        for step in steps:
+            os.kill(step, signal.SIGSTOP)
+        command.send(signal.SIGINT)
+        time.sleep(1)
+        assert command.process.poll() is None
+        shared = semaphores(command.process.pid)
+        began = time.monotonic()
+        command.send(signal.SIGINT)
+        ran = command.wait(5)
+        command.wait_until_gone(1)
+        assert time.monotonic() - began < 2.5
+    assert (ran.code, ran.out) == (130, "")
+    assert "ended at once, without a summary; launch again" in ran.err
+    assert_quiet(ran.err)
+    assert status(home) is dg.DagsterRunStatus.CANCELED
+    assert not list((home / "staging").iterdir())
+    assert shared
+    assert not [path for path in shared if path.exists()]
+
+
+def test_a_step_that_hangs_is_killed(home: Path, origin: HostileOrigin, manifest: Path, tmp_path: Path):
+    with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out", "--json") as command:
+        until(lambda: len(origin.hits) > 5, 60, "downloads have begun")
+        os.kill(command.step_processes()[0], signal.SIGSTOP)
+        command.send(signal.SIGINT)
+        ran = command.wait(20)
+        command.wait_until_gone(1)
+    assert (ran.code, ran.summary["status"], ran.summary["entries"]) == (130, "canceled", ENTRIES)
+    assert_quiet(ran.err)
+
+
+def test_a_cancel_while_the_manifest_is_read(home: Path, origin: HostileOrigin, tmp_path: Path):
+    """Nothing is accounted for then, and nothing is left: not even the hold on the dataset."""
+    manifest = write_manifest(tmp_path, [origin.url(f"/{number}/x.jpg") for number in range(100_000)])
+    out = tmp_path / "out"
+    with Running(home, tmp_path, "--manifest", manifest, "--destination", out) as command:
+        until(lambda: list(out.glob("_relay/*/receipts/lock.json")), 60, "the run is being planned")
+        command.send(signal.SIGINT, group=True)
+        ran = command.wait(STOP_SECONDS)
+        command.wait_until_gone(1)
+    assert (ran.code, ran.out) == (130, "")
+    assert "cancelled while the run was being planned; nothing was relayed" in ran.err
+    assert_quiet(ran.err)
+    assert files(out) == {}
+    assert not origin.hits
+    assert status(home) is dg.DagsterRunStatus.CANCELED
+    assert not list((home / "staging").iterdir())
+
+
+@pytest.mark.parametrize("after", [0.0, 0.5, 1.3])
+def test_a_ctrl_c_before_the_run_begins(home: Path, manifest: Path, tmp_path: Path, after: float):
+    """While Dagster is being imported, mostly; never before the interpreter has come to the command."""
+    with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
+        until(lambda: catches(command.process.pid, signal.SIGTERM), 60, "the command listens")
+        time.sleep(after)
+        command.send(signal.SIGINT, group=True)
+        ran = command.wait(STOP_SECONDS)
+        command.wait_until_gone(1)
+    assert (ran.code, ran.out) == (130, ""), ran.err
+    assert "imgrelay: cancelled" in ran.err
+    assert_quiet(ran.err)
+    assert not images(files(tmp_path / "out"))
+
+
+def test_an_interrupt_while_a_string_is_executed_ends_with_the_same_code(tmp_path: Path):
+    """As most of Dagster's import does."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from imgrelay_dagster import cli\n"
+        "cli._run = lambda *_, **__: exec('raise KeyboardInterrupt')\n"
+        "sys.argv[1:] = ['run', 'http://h/a.jpg']\n"
+        "cli.program()\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "imgrelay: cancelled before the run began\n")
+
+
+def test_a_closed_terminal_cancels_the_run_and_its_results_are_written(home: Path, manifest: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    leader, follower = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "imgrelay_dagster.cli",
+        "run",
+        "--manifest",
+        str(manifest),
+        "--destination",
+        str(out),
+    ]
+    # The session's leader gets the terminal by opening it, as a shell in a terminal window does.
+    opened = f"import os; os.open({os.ttyname(follower)!r}, os.O_RDWR); os.execv({sys.executable!r}, {command!r})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", opened],
+        cwd=tmp_path,
+        env=command_environment(home),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    )
+    os.close(follower)
+    try:
+        shown = b""
+        end = time.monotonic() + 60
+        while b"downloaded" not in shown and time.monotonic() < end:
+            shown += os.read(leader, 4096)
+        assert b"starting" in shown
+        assert b"relaying" in shown
+        os.close(leader)
+        assert process.wait(STOP_SECONDS) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert read_summary(out)["status"] == "canceled"
+    assert status(home) is dg.DagsterRunStatus.CANCELED
+
+
+def test_nohup_is_respected(home: Path, origin: HostileOrigin, tmp_path: Path):
+    """A signal that is ignored when the command starts stays so."""
+    manifest = write_manifest(tmp_path, [origin.url(f"/latency/1000/{number}/x.jpg") for number in range(3)])
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        command = Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out", "--json")
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+    with command:
+        until(lambda: origin.hits, 60, "downloads have begun")
+        command.send(signal.SIGHUP, group=True)
+        ran = command.wait(60)
+    assert (ran.code, ran.summary["uploaded"]) == (0, 3), ran.err

@@ -1,0 +1,176 @@
+"""Steps on Celery workers of several hosts: the same results, whatever happens to the workers.
+
+Redis, Postgres and the S3 server run for real; what "several hosts" means here is in `cluster.py`.
+"""
+
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from imgrelay_dagster.demo.manifests import expected
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.monitoring import housekeeping, lost_runs
+from tests.support.cluster import LOST_AFTER, Cluster, missing
+from tests.support.deployed import PROGRAMS, compose
+from tests.support.on_workers import check_same, launch_alone, see_that_there_are
+from tests.support.running import until
+from tests.support.slow_origin import slow_origin
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+TASK = 20
+SLOTS = 2
+ANSWER = 0.6
+"""Seconds that the slow origin takes for an answer, so that there is time to hit something."""
+
+STOP_LIMIT = 20.0
+"""Seconds from a cancel until no step is at work: 15 are promised, the rest is for a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("celery") / "here") as started:
+        yield started
+
+
+@pytest.fixture
+def workers(cluster: Cluster) -> None:
+    """Two workers, fresh ones if the last test hurt them."""
+    see_that_there_are(cluster, "first", "second", slots=SLOTS)
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Origin]:
+    with slow_origin(ANSWER) as server:
+        yield server
+
+
+FORM = {"urls_per_task": TASK, "max_concurrent": 2 * SLOTS, "tolerated_failure_percentage": 100}
+
+
+def test_the_workers_give_the_results_of_one_machine(cluster: Cluster, workers: None, origin: Origin) -> None:
+    urls = origin.many(3 * TASK) + origin.manifest()
+    manifest = cluster.put("manifests/birds.txt", urls)
+    hasty = {"download": {"read_timeout": 5, "deadline": 6, "backoff": 0.1}}
+    with cluster.launch({**FORM, **hasty, "manifest": manifest}) as run:
+        staged = run.watch_staging()
+        ran = run.wait(180)
+    assert ran.code == 0, ran.err
+    with launch_alone(cluster, {**FORM, **hasty, "manifest": manifest}) as alone:
+        assert alone.wait(180).code == 0
+    rows = check_same(cluster, "birds", run, alone)
+    assert [row["reason"] for row in rows] == list(expected(urls).values())
+    assert cluster.objects("staging/") == {}
+    assert 1 <= max(staged) <= FORM["max_concurrent"], staged
+    assert set(run.workers()) == {"celery@first", "celery@second"}
+
+
+def test_the_health_check_of_the_workers_container_tells_who_answers(cluster: Cluster, workers: None) -> None:
+    (_, shell, option, check) = compose("compose.workers.yaml")["worker"]["healthcheck"]["test"]
+
+    def healthy(host: str) -> bool:
+        environment = {**cluster.environment, "HOSTNAME": host}
+        environment["PATH"] = f"{PROGRAMS}:{environment['PATH']}"
+        asked = [shell, option, check.replace("$$", "$")]
+        return subprocess.run(asked, env=environment, capture_output=True, timeout=60, check=False).returncode == 0
+
+    assert healthy("first")
+    assert not healthy("nobody")
+
+
+def test_a_step_that_takes_long_is_not_given_to_a_second_worker(cluster: Cluster, workers: None, slow: Origin) -> None:
+    urls = [slow.url(f"jpeg/small-dawn.jpg?long={n}") for n in range(10)]
+    with cluster.launch({**FORM, "urls": urls, "dataset": "long", "download": {"threads": 1}}) as run:
+        ran = run.wait(120)
+    assert ran.code == 0, ran.err
+    assert run.seconds("download[lines_1_to_10]") > LOST_AFTER
+    assert set(run.steps(dg.DagsterEventType.STEP_START, whole=True).values()) == {1}
+
+
+def test_a_killed_workers_steps_are_taken_up_and_a_new_worker_takes_part(
+    cluster: Cluster, workers: None, slow: Origin
+) -> None:
+    urls = [slow.url(f"jpeg/small-dawn.jpg?killed={n}") for n in range(8 * TASK)]
+    manifest = cluster.put("manifests/killed.txt", urls)
+    with cluster.launch({**FORM, "manifest": manifest, "download": {"threads": 4}}) as run:
+        hit = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
+        cluster.alive()["first"].kill()
+        cluster.worker("third", SLOTS)
+        until(lambda: run.at_work("second", "download"), 60, "the second worker downloads")
+        cluster.alive()["second"].terminate()
+        ran = run.wait(180)
+    assert ran.code == 0, ran.err
+    assert ran.summary["uploaded"] == len(urls)
+    rows = cluster.results("framed", "killed", run.id)
+    assert [row["url"] for row in rows] == urls
+    images = cluster.images("framed")
+    assert {row["key"] for row in rows} <= images.keys()
+    assert cluster.objects("staging/") == {}
+    assert "celery@third" in run.workers()
+    twice = {step: count for step, count in run.steps(dg.DagsterEventType.STEP_START, whole=True).items() if count > 1}
+    print(f"steps begun again: {twice}; requests: {slow.hits.total()} for {len(urls)}")
+    assert set(hit) & twice.keys(), "no step was hit"
+    assert max(twice.values()) == 2
+    asked = Counter({url: slow.hits[url.partition(str(slow.port))[2]] for url in urls})
+    again = sum("download" in step for step in twice)
+    assert sum(asked.values()) - len(urls) <= TASK * again
+
+
+def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
+    cluster: Cluster, workers: None, slow: Origin
+) -> None:
+    urls = [slow.url(f"jpeg/small-dawn.jpg?cancelled={n}") for n in range(6 * TASK)]
+    form = {**FORM, "manifest": cluster.put("manifests/cancelled.txt", urls)}
+    with cluster.launch(form) as run:
+        until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 120, "a task is done")
+        cancelled = time.monotonic()
+        run.process.send_signal(signal.SIGINT)
+        ran = run.wait(60)
+        until(lambda: not cluster.busy(), STOP_LIMIT, "no worker is at work")
+    print(f"all quiet {time.monotonic() - cancelled:.1f} s after the cancel")
+    assert time.monotonic() - cancelled < STOP_LIMIT
+    assert ran.code == 130, ran.err
+    summary = ran.summary
+    assert summary["status"] == "canceled"
+    assert summary["uploaded"] >= TASK
+    assert summary["not_attempted"] > 0
+    assert cluster.run_status(run.id) is dg.DagsterRunStatus.CANCELED
+    assert len(cluster.results("framed", "cancelled", run.id)) == len(urls)
+    assert cluster.objects("staging/") == {}
+
+    before = Counter(slow.hits)
+    with cluster.launch(form) as rest:
+        ran = rest.wait(180)
+    assert ran.code == 0, ran.err
+    assert ran.summary["unchanged"] >= summary["uploaded"]
+    assert ran.summary["unchanged"] + ran.summary["uploaded"] == len(urls)
+    asked = Counter(slow.hits) - before
+    assert asked.total() == ran.summary["uploaded"]
+
+
+def test_a_run_is_lost_with_its_own_process_and_not_with_a_workers(
+    cluster: Cluster, workers: None, slow: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = [slow.url(f"jpeg/small-dawn.jpg?lost={n}") for n in range(6 * TASK)]
+    instance, stores = cluster.dagster, cluster.stores
+    with cluster.launch({**FORM, "manifest": cluster.put("manifests/lost.txt", urls)}) as run:
+        until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 120, "a task is done")
+        for worker in cluster.alive().values():
+            for process in worker.slots():
+                process.kill()
+        assert list(lost_runs.end_lost_runs(instance, stores)) == []
+        run.process.kill()
+        run.process.wait(10)
+        assert list(lost_runs.end_lost_runs(instance, stores)) == [f"run {run.id} was lost and is ended"]
+        until(lambda: not cluster.busy(), STOP_LIMIT + LOST_AFTER, "no worker is at work")
+    monkeypatch.setattr(housekeeping, "GRACE", 0.0)
+    assert f"run {run.id} has its results" in list(housekeeping.settle_ended_runs(instance, stores))
+    rows = cluster.results("framed", "lost", run.id)
+    assert [row["url"] for row in rows] == urls
+    assert Counter(row["outcome"] for row in rows)["uploaded"] >= TASK
+    assert cluster.objects("staging/") == {}

@@ -1,0 +1,297 @@
+"""The command line: what it takes, what it prints, how it exits."""
+
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgrelay_dagster import cli
+from imgrelay_dagster.demo.origin import Origin
+from tests.conftest import ROOT, Ran, command_environment
+from tests.support.running import assert_quiet, read_summary, run_folder
+from tests.support.stored import files, images, write_manifest
+
+Command = Callable[..., Ran]
+Called = Callable[..., tuple[int, str, str]]
+URL = "http://127.0.0.1:1/a.jpg"
+
+
+@pytest.fixture
+def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Called:
+    """Calls the command in this process, in an empty folder: for what ends before anything is run."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    for name in ("DESTINATION", "TEMPLATES", "MANIFESTS", "ARGUMENT_PATHS", "ARGUMENT_TEMPLATE"):
+        monkeypatch.setenv(f"IMGRELAY_{name}", "")
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        try:
+            code = cli.main(["run", *map(str, arguments)])
+        except SystemExit as left:
+            code = int(left.code or 0)
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to relay: give --manifest FILE or URLs"),
+        ([URL, "--frobnicate"], "unrecognized arguments: --frobnicate"),
+        ([URL, "--quality", "high"], "invalid int value: 'high'"),
+        ([URL, "--format", "gif"], "invalid choice: 'gif'"),
+        ([URL, "--quality", "101"], "output.quality: 101 is refused"),
+        ([URL, "--tolerated-failure-percentage", "-1"], "tolerated_failure_percentage: -1.0 is refused"),
+        ([URL, "--urls-per-task", "0"], "urls_per_task: 0 is refused"),
+        ([URL, "--max-concurrent", "0"], "max_concurrent: 0 is refused"),
+        ([URL, "--dataset", "../x"], "dataset '../x' is no safe name"),
+        ([URL, "--destination", "http://host/x"], "destination 'http://host/x' is in no store"),
+        ([URL, "--destination", "s3://"], "destination 's3://' names no bucket; write s3://bucket/prefix"),
+        ([URL, "--destination", "s3:///x/"], "destination 's3:///x' names no bucket"),
+        ([URL, "--destination", "s3://b/x/../y"], "destination 's3://b/x/../y' has an empty part, a dot for one"),
+        ([URL, "--destination", "s3://b//x"], "destination 's3://b//x' has an empty part"),
+        ([URL, "--destination", "s3://b/x\ty"], "a control character; write s3://bucket/prefix or a folder"),
+        ([URL, "--template", "nosuch.png"], "template 'nosuch.png' not found"),
+        ([URL, "--template", "no/such.png"], "template 'such.png' in"),
+        ([URL, "--template", "x" * 300], "not found"),
+        ([URL, "--template", "~nosuchuser/x.png"], "'~nosuchuser/x.png' is no path that can be used"),
+        ([URL, "--destination", "~nosuchuser/x"], "'~nosuchuser/x' is no path that can be used"),
+        (["--manifest", "~nosuchuser/x.txt"], "'~nosuchuser/x.txt' is no path that can be used"),
+        (["--manifest", "x" * 300 + ".txt"], "does not exist"),
+        (["--manifest", "/dev/null"], "manifest '/dev/null' is no file but a pipe or a device"),
+        ([URL, "--manifest", "birds.txt"], "give exactly one of urls, url_lines and manifest"),
+        (["--manifest", "nosuch.txt"], "manifest 'nosuch.txt' does not exist"),
+        (["--manifest", "."], "Is a directory"),
+        (["--manifest", "gopher://x/y.txt"], "write s3://bucket/path/to/list.csv or a local path"),
+        (["--manifest", "s3://bucket/"], "address 's3://bucket/' names no object; write s3://bucket/path/to/object"),
+        ([URL, "--config", "nosuch.yaml"], "config file 'nosuch.yaml' cannot be read"),
+    ],
+)
+def test_wrong_usage_is_refused_in_words(call: Called, arguments: list[str], message: str):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("urls: [http://h/a", "run.yaml', line 1, character 18 is no sound YAML"),
+        ("- http://h/a", "is no mapping of fields"),
+        ("42", "is no mapping of fields"),
+        ("", "nothing to relay"),
+        ("urls: [http://h/a]\nqualty: 3", "qualty is no field of the run config"),
+        ("urls: [http://h/a]\noutput: {quality: high}", "output.quality: 'high' is refused"),
+        ("urls: [http://h/a]\nlayout: {opacity: 2}", "layout.opacity: 2 is refused"),
+        ("urls: http://h/a", "urls: 'http://h/a' is refused"),
+        ("urls: [http://h/a]\nmanifest: b.txt", "give exactly one of"),
+        ("urls: [http://h/a]\n1: 2", "1 is no field of the run config"),
+        ("urls: [http://h/a]\noutput: {background: blueish}", "'blueish' is not a colour"),
+        ("urls: [http://h/a]\ntemplate: [x]", "template: ['x'] is refused"),
+        (b"urls: [http://h/\xff]", "cannot be read"),
+        ('urls: [http://h/a]\ntemplate: "x/a\\0b"', "is no path that can be used: embedded null byte"),
+        ('urls: [http://h/a]\ndestination: "a\\0b"', "is no path that can be used: embedded null byte"),
+        ('manifest: "a\\0b.txt"', "is no path that can be used: embedded null byte"),
+    ],
+)
+def test_a_wrong_config_file_is_refused_in_words(call: Called, tmp_path: Path, text: str | bytes, message: str):
+    (tmp_path / "run.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    code, out, err = call("--config", tmp_path / "run.yaml")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert_quiet(err)
+
+
+def test_an_option_cannot_go_into_what_is_no_mapping(call: Called, tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("output: png")
+    code, _, err = call(URL, "--quality", "3", "--config", tmp_path / "run.yaml")
+    assert (code, err) == (2, f"imgrelay: config file '{tmp_path}/run.yaml': output must be a mapping, not 'png'\n")
+
+
+def test_hosts_that_are_none_are_refused_before_anything_is_run(call: Called, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1:8080")
+    code, _, err = call(URL)
+    assert code == 2
+    assert "'127.0.0.1:8080'" in err
+
+
+def test_a_manifest_whose_name_is_no_utf8_is_refused_in_words(call: Called):
+    Path("birds\udcff.txt").write_text(URL)
+    code, _, err = call("--manifest", "birds\udcff.txt")
+    assert code == 2
+    assert "'birds\\udcff.txt' is no path that can be used" in err
+
+
+def test_a_path_that_leads_to_itself_is_refused_in_words(call: Called):
+    Path("loop").symlink_to("loop")
+    for arguments in ((URL, "--destination", "loop/x"), (URL, "--template", "loop/x"), ("--manifest", "loop/x.txt")):
+        code, out, err = call(*arguments)
+        assert (code, out) == (2, "")
+        assert "is no path that can be used: Symlink loop from" in err
+
+
+def test_a_pipe_is_refused_as_a_manifest_and_not_waited_for(call: Called, tmp_path: Path):
+    os.mkfifo(tmp_path / "birds.txt")
+    code, _, err = call("--manifest", tmp_path / "birds.txt")
+    assert code == 2
+    assert "is no file but a pipe or a device; write it into a file first" in err
+
+
+def test_a_template_that_is_no_picture_is_wrong_usage(call: Called, tmp_path: Path):
+    (tmp_path / "frame.png").write_text("no picture")
+    code, _, err = call(URL, "--template", tmp_path / "frame.png")
+    assert code == 2
+    assert "template 'frame.png' cannot be used: the body begins with bytes 6e 6f 20 70" in err
+
+
+def test_a_manifest_of_unknown_kind_is_wrong_usage(call: Called, tmp_path: Path):
+    (tmp_path / "birds.xlsx").write_text("")
+    code, _, err = call("--manifest", tmp_path / "birds.xlsx")
+    assert code == 2
+    assert "has no known suffix; let its name end in .txt, .csv, .jsonl" in err
+
+
+def test_a_home_that_cannot_be_used_is_named(call: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
+    code, _, err = call(URL)
+    assert code == 2
+    assert f"no Dagster instance can be kept in '{tmp_path}/file/home'" in err
+    (tmp_path / "dagster.yaml").write_text("no_such_setting: 1\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    code, _, err = call(URL)
+    assert code == 2
+    assert f"the Dagster instance in '{tmp_path}' cannot be used" in err
+    assert_quiet(err)
+
+
+def test_a_template_folder_that_was_set_comes_before_a_file_that_happens_to_be_here(
+    call: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "templates").mkdir()
+    monkeypatch.setenv("IMGRELAY_TEMPLATES", str(tmp_path / "templates"))
+    for name in ("frame.png", "here.png"):
+        Path(name).write_text("no picture")
+    (tmp_path / "templates" / "frame.png").write_text("neither")
+    assert (
+        f"cannot be used: the body begins with bytes {b'neither'.hex(' ')}" in call(URL, "--template", "frame.png")[2]
+    )
+    assert (
+        f"cannot be used: the body begins with bytes {b'no pictu'.hex(' ')}" in call(URL, "--template", "here.png")[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirections", "encoding", "summary"),
+    [
+        ("", "ascii", True),
+        (">&-", "utf-8", False),
+        ("<&- >&- 2>&-", "utf-8", False),
+    ],
+)
+def test_a_run_that_went_well_does_not_fail_at_telling_so(
+    origin: Origin, home: Path, tmp_path: Path, redirections: str, encoding: str, summary: bool
+):
+    out = tmp_path / "ä 鳥 🐦"
+    words = [sys.executable, "-m", "imgrelay_dagster.cli", "run", origin.url("jpeg/dawn.jpg"), "--json"]
+    line = f"{shlex.join([*words, '--dataset', 'birds', '--destination', str(out)])} {redirections}"
+    environment = {**command_environment(home), "PYTHONIOENCODING": encoding}
+    done = _ran(["bash", "-c", line], environment, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_summary(out)["uploaded"] == 1
+    assert (json.loads(done.stdout) == read_summary(out)) if summary else (done.stdout == "")
+    shown = _ran([*words[:3], "results", "--destination", str(out)], environment, tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert ("\\u9ce5" in shown.stderr) == (encoding == "ascii")
+
+
+def _ran(words: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, check=False, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_json_ends_with_the_summary_and_options_win_over_the_config_file(
+    imgrelay: Command, origin: Origin, tmp_path: Path
+):
+    """Also: a relative destination, an own template by its path, a URL given twice."""
+    Image.new("RGBA", (8, 8), (0, 0, 255, 255)).save(tmp_path / "blue.png")
+    (tmp_path / "run.yaml").write_text(
+        f"url_lines: {origin.url('bad/gone.jpg')}\ndestination: elsewhere\ndataset: fromfile\n"
+        "output: {format: webp, quality: 40}\n"
+    )
+    url = origin.url("jpeg/dawn.jpg")
+    options = ("--config", "run.yaml", "--format", "png", "--template", "./blue.png", "--destination", "rel/out")
+    ran = imgrelay("run", url, url, *options, "--json")
+    assert ran.code == 0, ran.err
+    assert_quiet(ran.err)
+    assert len(ran.out.splitlines()) == 1
+    assert ran.summary == read_summary(tmp_path / "rel" / "out")
+    assert (ran.summary["dataset"], ran.summary["entries"], ran.summary["uploaded"]) == ("fromfile", 2, 2)
+    assert not (tmp_path / "elsewhere").exists()
+    ((key, data),) = images(files(tmp_path / "rel" / "out")).items()
+    assert key.endswith(".png")
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.convert("RGB").getcolors() == [(image.width * image.height, (0, 0, 255))]
+
+
+def test_without_any_setting_it_runs_in_an_empty_folder(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """And prints a summary that people can read, on standard output alone."""
+    user, here = tmp_path / "user", tmp_path / "here"
+    user.mkdir()
+    here.mkdir()
+    ran = imgrelay("run", origin.url("jpeg/dawn.jpg"), cwd=here, HOME=str(user), DAGSTER_HOME="")
+    assert ran.code == 0, ran.err
+    assert_quiet(ran.err)
+    shown = dict(line.split(maxsplit=1) for line in ran.out.splitlines() if not line.startswith("not attempted"))
+    assert (shown["status"], shown["entries"], shown["uploaded"]) == ("success", "1", "1")
+    assert (shown["images"], shown["results"]) == (str(here / "out"), str(run_folder(here / "out")))
+    assert [path.name for path in here.iterdir()] == ["out"]
+    assert len(images(files(here / "out"))) == 1
+    assert not list((user / ".imgrelay" / "staging").iterdir())
+
+
+def test_a_failed_run_exits_1_with_summary_and_reason(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """The destination comes from the environment here."""
+    manifest = write_manifest(tmp_path, [origin.url("jpeg/dawn.jpg"), origin.url("bad/gone.jpg")])
+    ran = imgrelay("run", "--manifest", manifest, IMGRELAY_DESTINATION=str(tmp_path / "shelf"))
+    assert ran.code == 1
+    assert "1 of 2 entries failed (50.0 %), more than the tolerated 5 %" in ran.err
+    assert_quiet(ran.err)
+    assert re.search(r"^status +failure$", ran.out, re.MULTILINE)
+    assert re.search(r"^  http_status +1$", ran.out, re.MULTILINE)
+    assert read_summary(tmp_path / "shelf")["failed"] == 1
+
+
+def test_a_closed_pipe_is_no_trouble(origin: Origin, tmp_path: Path, home: Path):
+    command = (
+        f"{sys.executable} -m imgrelay_dagster.cli run {origin.url('jpeg/dawn.jpg')} | true; echo ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=command_environment(home),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_help_and_version_do_not_wait_for_dagster():
+    for option in ("--version", "--help"):
+        command = [sys.executable, "-X", "importtime", "-m", "imgrelay_dagster.cli", option]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        assert "imgrelay" in done.stdout
+        assert " dagster\n" not in done.stderr

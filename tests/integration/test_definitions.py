@@ -1,0 +1,114 @@
+"""What Dagster is shown, and how its processes start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from imgrelay_dagster.execution.executors import relay_executor
+from imgrelay_dagster.resources import spare_sessions
+
+ROOT = Path(__file__).parents[2]
+
+NAMES = """
+import json
+from imgrelay_dagster.definitions import defs
+repository = defs.get_repository_def()
+job = repository.get_job("relay")
+print(json.dumps({
+    "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
+    "assets": sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()),
+    "schedules": sorted(schedule.name for schedule in repository.schedule_defs),
+    "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
+    "resources": sorted(repository.get_top_level_resources()),
+    "ops": sorted(node.name for node in job.graph.nodes),
+    "asset checks": sorted(key.name for key in repository.asset_graph.asset_check_keys),
+    "executor": job.executor_def.name,
+    "retry strategy": job.tags["dagster/retry_strategy"],
+}))
+"""
+
+
+def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path: Path):
+    shown = subprocess.run(
+        [sys.executable, "-c", NAMES], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    assert json.loads(shown) == {
+        "jobs": ["relay", "relay_day"],
+        "assets": ["daily_manifests", "relayed_images"],
+        "schedules": ["daily_drop"],
+        "sensors": ["canceled_runs", "failed_runs", "housekeeping", "inbox", "late_manifests", "shards"],
+        "resources": ["http", "io_manager", "stores", "templates"],
+        "ops": ["compose", "download", "plan", "report", "upload"],
+        "asset checks": ["destination_holds_results", "failed_entries"],
+        "executor": "multiprocess",
+        "retry strategy": "ALL_STEPS",
+    }
+
+
+def test_dagster_validates_the_workspace(home: Path):
+    validated = subprocess.run(
+        [Path(sys.executable).parent / "dagster", "definitions", "validate", "-w", ROOT / "workspace.yaml"],
+        cwd=ROOT,
+        env={**os.environ, "DAGSTER_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert validated.returncode == 0, validated.stderr
+    assert "All code locations passed validation" in validated.stdout + validated.stderr
+
+
+def test_work_begun_is_finished_before_new_work_is_begun():
+    from imgrelay_dagster.defs.jobs import relay
+
+    def priority(name: str) -> int:
+        return int(relay.graph.node_named(name).definition.tags["dagster/priority"])
+
+    assert priority("upload") > priority("compose") > priority("download")
+
+
+@dg.op
+def look_around() -> list[str]:
+    """The modules that this step's process had to import itself, of those that the preload should have given it."""
+    found = "imgrelay_dagster.forkserver.preload" in sys.modules
+    if not found:
+        return ["imgrelay_dagster.forkserver.preload was not preloaded"]
+    if not spare_sessions:
+        return ["no session of boto3 was made before the fork"]
+    preload = sys.modules["imgrelay_dagster.forkserver.preload"]
+    heavy = ("dagster", "sqlalchemy", "alembic", "PIL", "boto3", "botocore", "obstore", "requests", "imgrelay_dagster")
+    return sorted(name for name in set(sys.modules) - preload.LOADED if name.startswith(heavy))
+
+
+@dg.job(executor_def=relay_executor)
+def looking_job() -> None:
+    look_around()
+
+
+def test_nothing_that_a_fork_would_lose_is_left_by_the_preload(home: Path):
+    """A forked step has one thread: a store or a client opened before would wait in it for ever for the others."""
+    from tests.conftest import command_environment  # not above: a step process of the next test imports this module
+
+    counting = (
+        "import os, imgrelay_dagster.forkserver.preload; "
+        "print(len(os.listdir('/proc/self/task')), os.listdir(os.getcwd()))"
+    )
+    command = [sys.executable, "-c", counting]
+    done = subprocess.run(command, cwd=home, env=command_environment(home), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1 ['dagster.yaml']"
+    assert done.stderr == ""
+
+
+def test_a_step_process_finds_everything_loaded(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with (
+        dg.DagsterInstance.get() as instance,
+        dg.execute_job(dg.reconstructable(looking_job), instance, raise_on_error=True) as result,
+    ):
+        assert result.output_for_node("look_around") == []

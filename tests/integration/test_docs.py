@@ -1,0 +1,116 @@
+"""What README and docs show is true: their commands run, their options, targets, links, names and reasons exist.
+
+Shell blocks with `<!-- run -->` above them are run, one page's after the other, in a folder that holds `examples/`.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgrelay_dagster.cli import build_parser
+from imgrelay_dagster.demo.manifests import SAMPLE_PORT
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.relay.outcomes import PERMANENT_REASONS, Reason
+from tests.conftest import ROOT, command_environment
+from tests.support.running import assert_quiet
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RUN = re.compile(r"<!-- run -->\n```sh\n(.*?)```", re.DOTALL)
+SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"```.*?```", re.DOTALL)
+
+
+def shell_lines() -> Iterator[tuple[str, str]]:
+    """Every command line that a page shows, with the page."""
+    for page in PAGES:
+        for block in SHELL.findall(page.read_text()):
+            for line in block.replace("\\\n", " ").splitlines():
+                yield page.name, line.strip()
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments that a page's headings give it, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", [page for page in PAGES if RUN.search(page.read_text())], ids=lambda page: page.name)
+def test_the_commands_that_are_marked_run(page: Path, origin: Origin, home: Path, tmp_path: Path):
+    here = tmp_path / "here"
+    shutil.copytree(ROOT / "examples", here / "examples")
+    for manifest in (here / "examples").glob("*.csv"):
+        manifest.write_text(manifest.read_text().replace(f":{SAMPLE_PORT}/", f":{origin.port}/"))
+    script = "set -eu\n" + "".join(RUN.findall(page.read_text()))
+    environment = command_environment(home)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=here, env=environment, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_quiet(done.stderr)
+
+
+def test_getting_started_is_run():
+    assert len(RUN.findall((ROOT / "docs" / "getting-started.md").read_text())) == 3
+
+
+def test_the_options_that_are_shown_exist():
+    """Every `imgrelay` command line in the docs is one that the command takes."""
+    parsed = 0
+    for page, line in shell_lines():
+        words = shlex.split(line, comments=True)
+        if not words or words[0] not in ("imgrelay", ".venv/bin/imgrelay") or words[1:] in (["run", "--help"], []):
+            continue
+        try:
+            build_parser().parse_args(words[1:])
+        except SystemExit:
+            pytest.fail(f"{page} shows what is refused: {line}")
+        parsed += 1
+    assert parsed >= 8
+
+
+def test_the_make_targets_that_are_named_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        code = re.findall(r"`([^`\n]+)`", page.read_text()) + [
+            line for name, line in shell_lines() if name == page.name
+        ]
+        named = {found[1] for text in code if (found := re.match(r"make ([a-z]+)", text))}
+        assert named <= targets, f"{page.name} names {named - targets}"
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for link in LINK.findall(CODE.sub("", page.read_text())):
+            if link.startswith(("http://", "https://")):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), f"{page.name} links to {link}"
+            assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def test_pictures_are_small_and_all_of_them_are_shown():
+    shown = {
+        (page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text()) if ".png" in link
+    }
+    for picture in (ROOT / "docs" / "images").glob("*.png"):
+        assert picture.stat().st_size < 250_000, picture.name
+        assert picture in shown, f"no page shows {picture.name}"
+
+
+def test_every_reason_is_explained():
+    rows = re.findall(r"^\| `(\w+)` \|[^|]+\| ([^|]+) \|", (ROOT / "docs" / "results.md").read_text(), re.MULTILINE)
+    again = {name: words for name, words in rows if name in set(Reason)}
+    assert set(again) == {reason.value for reason in Reason}
+    assert {name for name, words in again.items() if words.strip() == "no"} == {
+        reason.value for reason in PERMANENT_REASONS
+    }

@@ -1,0 +1,333 @@
+"""Downloads from an origin that misbehaves: each way of it has its reason, its number of tries and its limit."""
+
+import errno
+import gzip
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.fetch.backoff import delay, retry_after
+from imgrelay_dagster.relay.fetch.content_encoding import Inflater
+from imgrelay_dagster.relay.fetch.downloader import Downloader
+from imgrelay_dagster.relay.outcomes import Reason
+from tests.support.downloading import IMAGES, JPEG, SHORT, Bodies, Body, downloader, failure_of, resolver
+from tests.support.hostile import HostileOrigin
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[HostileOrigin]:
+    with HostileOrigin(IMAGES) as server:
+        yield server
+
+
+@pytest.fixture
+def fresh() -> Iterator[HostileOrigin]:
+    """An origin of the test's own, for what counts connections."""
+    with HostileOrigin(IMAGES) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def download() -> Iterator[Downloader]:
+    with downloader() as shared:
+        yield shared
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        *(("/ok.jpg", JPEG), ("/status/203", b"no"), ("/latency/30/ok.jpg", JPEG), ("/html", None)),
+        *(("/no-length/ok.jpg", JPEG), ("/chunked/ok.jpg", JPEG), ("/gzipped/ok.jpg", JPEG)),
+        *(("/deflated/zlib/ok.jpg", JPEG), ("/deflated/raw/ok.jpg", JPEG)),
+        *(("/encoding/aws-chunked/ok.jpg", JPEG), ("/encoding/br/ok.jpg", JPEG)),
+        *(("/redirect/5/ok.jpg", JPEG), ("/redirect-endless", None)),
+        *((f"/redirect/1/ok.jpg?code={code}", JPEG) for code in (301, 302, 303, 307, 308)),
+    ],
+)
+def test_a_body_arrives_whole_however_it_is_sent(
+    origin: HostileOrigin, download: Downloader, path: str, body: bytes | None
+) -> None:
+    bodies = Bodies()
+    fetched = download.fetch(origin.url(path), bodies)
+    assert len(bodies.whole) == 1
+    assert bodies.whole[0] == (body or bodies.whole[0])
+    assert fetched.bytes_in == len(bodies.whole[0]) > 0
+    assert (fetched.attempts, bodies.abandoned) == (1, 0)
+    assert fetched.http_status == (203 if path == "/status/203" else 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason", "status", "tries"),
+    [
+        *((f"/status/{code}", Reason.HTTP_STATUS, code, 1) for code in (201, 204, 205, 206, 300, 304)),
+        *((f"/status/{code}", Reason.HTTP_STATUS, code, 1) for code in (400, 401, 403, 404, 410, 451)),
+        *((f"/status/{code}", Reason.HTTP_STATUS, code, 2) for code in (408, 425, 429, 500, 502, 503, 504, 521)),
+        ("/redirect-nowhere", Reason.HTTP_STATUS, 302, 1),
+        ("/never", Reason.TIMEOUT, None, 2),
+        ("/headers-then-hang", Reason.TIMEOUT, 200, 2),
+        ("/no-length-then-hang", Reason.TIMEOUT, 200, 2),
+        ("/length-too-large", Reason.TOO_LARGE, 200, 1),
+        ("/length-too-small/ok.jpg", Reason.TRUNCATED, 200, 2),
+        ("/endless", Reason.TOO_LARGE, 200, 1),
+        ("/gzip-bomb", Reason.TOO_LARGE, 200, 1),
+        ("/close-mid-body", Reason.TRUNCATED, 200, 2),
+        ("/reset-mid-body", Reason.TRUNCATED, 200, 2),
+        ("/chunked-broken", Reason.TRUNCATED, 200, 2),
+        ("/chunked-cut", Reason.TRUNCATED, 200, 2),
+        ("/gzip-cut", Reason.TRUNCATED, 200, 2),
+        ("/gzip-lie", Reason.CORRUPT_IMAGE, 200, 1),
+        ("/gzip-bomb/2?layers=2", Reason.UNSUPPORTED_FORMAT, 200, 1),
+        ("/empty", Reason.EMPTY_BODY, 200, 1),
+        ("/hang-up", Reason.CONNECT_ERROR, None, 2),
+        ("/not-http", Reason.CONNECT_ERROR, None, 2),
+        ("/interim/101/ok.jpg", Reason.HTTP_STATUS, 101, 1),
+        ("/interim-endless", Reason.CONNECT_ERROR, None, 2),
+        ("/big-headers", Reason.CONNECT_ERROR, None, 2),
+        ("/many-headers", Reason.CONNECT_ERROR, None, 2),
+        ("/lengths-differ", Reason.CONNECT_ERROR, None, 2),
+        ("/redirect/6/ok.jpg", Reason.TOO_MANY_REDIRECTS, 302, 1),
+        ("/redirect-loop", Reason.TOO_MANY_REDIRECTS, 301, 1),
+        ("/redirect-to?u=ftp://h/a.jpg", Reason.BAD_URL, 302, 1),
+        ("/redirect-to?u=file:///etc/passwd", Reason.BAD_URL, 302, 1),
+        ("/redirect-to?u=http://[/", Reason.BAD_URL, 302, 1),
+        ("/redirect-to?u=http://h:99999/", Reason.BAD_URL, 302, 1),
+    ],
+)
+def test_each_misbehaviour_has_its_reason_and_is_tried_again_only_where_that_may_help(
+    origin: HostileOrigin, path: str, reason: Reason, status: int | None, tries: int
+) -> None:
+    asked, bodies = path.partition("?")[0], Bodies()
+    before = origin.hits[asked]
+    with downloader() as download:
+        failure = failure_of(download, origin.url(path), bodies)
+    assert (failure.reason, failure.http_status) == (reason, status)
+    assert failure.attempts == tries
+    assert origin.hits[asked] - before == tries
+    assert bodies.whole == []
+
+
+@pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
+def test_an_answer_before_the_final_one_is_never_taken_for_that_of_another_url(
+    origin: HostileOrigin, status: int
+) -> None:
+    """Both URLs are asked for on one connection, if it is kept, and the true answer comes late."""
+    other = b"\xff\xd8" + b"another" * 40
+    origin.images = {**IMAGES, "/other.jpg": (other, "image/jpeg")}
+    early, bodies = Bodies(), Bodies()
+    with downloader() as download:
+        if status == 101:
+            assert failure_of(download, origin.url("/interim/101/other.jpg"), early).reason is Reason.HTTP_STATUS
+        else:
+            download.fetch(origin.url(f"/interim/{status}/other.jpg"), early)
+        download.fetch(origin.url("/ok.jpg"), bodies)
+    assert early.whole == ([] if status == 101 else [other])
+    assert bodies.whole == [JPEG]
+
+
+_NAMES = (
+    *(b"Content-Length", b"Transfer-Encoding", b"Content-Encoding", b"Location", b"Retry-After"),
+    *(b"Content-Type", b"Set-Cookie", b"Connection", b"", b" folded", b"X"),
+)
+_HEADER = st.builds(
+    lambda name, value: name + b": " + value + b"\r\n",
+    st.sampled_from(_NAMES),
+    st.sampled_from([b"2", b"-1", b"chunked", b"gzip", b"close", b"//[", b"image/jpeg; charset=;"])
+    | st.binary(max_size=12),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    status=st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.0 302", b"HTTP/1.1 100 Continue", b"HTTP/9 999 x"])
+    | st.binary(max_size=20),
+    headers=st.lists(_HEADER, max_size=5),
+    body=st.binary(max_size=30),
+)
+def test_no_answer_is_too_strange_for_a_reason(
+    origin: HostileOrigin, download: Downloader, status: bytes, headers: list[bytes], body: bytes
+) -> None:
+    data = status + b"\r\n" + b"".join(headers) + b"\r\n" + body
+    bodies = Bodies()
+    try:
+        fetched = download.fetch(origin.url(f"/raw?hex={data.hex()}"), bodies)
+    except EntryFailure:
+        assert bodies.whole == []
+    else:
+        assert len(bodies.whole[0]) == fetched.bytes_in > 0
+
+
+@pytest.mark.parametrize("url", ["ftp://h/a.jpg", "h/a.jpg", "http://", "http://h:0/", "http://h/\n", "http://[::1/"])
+def test_what_cannot_be_asked_for_is_not_tried(download: Downloader, url: str) -> None:
+    failure = failure_of(download, url)
+    assert (failure.reason, failure.attempts) == (Reason.BAD_URL, 0)
+
+
+def test_a_name_that_does_not_exist_is_final_and_a_silent_name_server_is_not() -> None:
+    def silent(host: str, port: int) -> list[object]:
+        time.sleep(3)
+        return []
+
+    with downloader(resolve=resolver()) as download:
+        failure = failure_of(download, "http://nowhere.test/")
+        assert (failure.reason, failure.attempts) == (Reason.DNS_ERROR, 1)
+    with downloader(resolve=silent, connect_timeout=0.2) as download:
+        started = time.monotonic()
+        failure = failure_of(download, "http://nowhere.test/")
+        assert (failure.reason, failure.attempts) == (Reason.DNS_ERROR, 2)
+        assert time.monotonic() - started < 1
+
+
+def test_a_closed_port_is_a_connect_error(download: Downloader) -> None:
+    with HostileOrigin() as gone:
+        url = gone.url("/ok.jpg")
+    failure = failure_of(download, url)
+    assert (failure.reason, failure.attempts) == (Reason.CONNECT_ERROR, 2)
+    assert "Connection refused" in failure.detail
+
+
+@pytest.mark.parametrize("path", ["/drip", "/drip-headers", "/drip-location", "/in-the-handshake"])
+def test_the_deadline_cuts_off_a_server_that_never_falls_silent(fresh: HostileOrigin, path: str) -> None:
+    # A server without TLS takes the client's hello for a request that is not complete yet, and waits.
+    scheme = "https" if path == "/in-the-handshake" else None
+    with downloader(attempts=1, deadline=0.7, read_timeout=5, connect_timeout=5) as download:
+        started = time.monotonic()
+        failure = failure_of(download, fresh.url(path, scheme=scheme))
+        took = time.monotonic() - started
+    assert failure.reason is Reason.TIMEOUT
+    assert 0.6 < took < 1.2
+    assert not fresh.hits.keys() - {path}  # half a Location is not followed
+
+
+def test_bodies_that_are_not_wanted_are_not_waited_for(fresh: HostileOrigin) -> None:
+    with downloader(deadline=5, read_timeout=5) as download:
+        started = time.monotonic()
+        assert failure_of(download, fresh.url("/drip-redirect")).reason is Reason.TOO_MANY_REDIRECTS
+        assert time.monotonic() - started < 1
+
+
+def test_the_deadline_is_for_all_redirects_together(fresh: HostileOrigin) -> None:
+    slow = fresh.url("/redirect-to?u=/latency/400/ok.jpg")
+    with downloader(attempts=1, deadline=0.3, read_timeout=5) as download:
+        assert failure_of(download, slow).reason is Reason.TIMEOUT
+
+
+def test_flaky_origins_get_their_image_delivered(fresh: HostileOrigin) -> None:
+    bodies = Bodies()
+    with downloader(attempts=3) as download:
+        assert download.fetch(fresh.url("/flaky/2/ok.jpg"), bodies).attempts == 3
+        assert download.fetch(fresh.url("/flaky-reset/1/ok.jpg"), bodies).attempts == 2
+        assert failure_of(download, fresh.url("/flaky/3/ok.jpg")).attempts == 3
+    assert bodies.whole == [JPEG, JPEG]
+    assert fresh.hits["/flaky/2/ok.jpg"] == 3
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("999999", 30.0), ("Fri, 31 Dec 2199 23:59:59 GMT", 30.0)])
+def test_retry_after_is_honoured_up_to_its_cap(fresh: HostileOrigin, asked: str, waited: float) -> None:
+    waits: list[float] = []
+    path = "/retry-after/" + asked.replace(" ", "%20")
+    with downloader(pause=waits.append, retry_after_cap=30.0) as download:
+        fetched = download.fetch(fresh.url(path), Bodies())
+    assert waits == [waited]
+    assert fetched.attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *((None, None), ("", None), ("soon", None), ("-1", None), ("1.5", None), ("٣", None)),
+        *(("0", 0.0), (" 120 ", 120.0), ("Tue, 24 Nov 2026 12:00:30 GMT", 30.0)),
+        *(("Tue, 24 Nov 2026 11:00:00 GMT", 0.0), ("Tuesday, 24-Nov-26 12:00:30 GMT", 30.0)),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, datetime(2026, 11, 24, 12, tzinfo=UTC)) == seconds
+
+
+@given(st.text(max_size=60))
+def test_no_retry_after_is_too_strange(value: str) -> None:
+    seconds = retry_after(value, datetime(2026, 11, 24, tzinfo=UTC))
+    assert seconds is None or seconds >= 0
+
+
+@given(tried=st.integers(1, 100), asked=st.none() | st.floats(0, 1e9), seed=st.integers(), backoff=st.floats(0, 5))
+def test_waits_are_random_below_a_doubling_bound_and_never_shorter_than_asked(
+    tried: int, asked: float | None, seed: int, backoff: float
+) -> None:
+    limits = SHORT.__class__(backoff=backoff, backoff_cap=10, retry_after_cap=30)
+    wait = delay(tried, asked, limits, random.Random(seed))
+    granted = min(asked or 0, 30)
+    assert granted <= wait <= max(granted, min(10, backoff * 2 ** (tried - 1)))
+
+
+def test_trouble_with_the_sink_is_not_taken_for_trouble_with_the_network(fresh: HostileOrigin) -> None:
+    class Full(Body):
+        def write(self, _: bytes) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    bodies = Bodies()
+    with downloader() as download, pytest.raises(OSError, match="No space left"):
+        download.fetch(fresh.url("/ok.jpg"), lambda: Full(bodies))
+    assert bodies.abandoned == 1
+    assert fresh.hits["/ok.jpg"] == 1
+
+
+def test_what_was_begun_is_abandoned_before_it_is_tried_again(fresh: HostileOrigin) -> None:
+    bodies = Bodies()
+    with downloader(attempts=3) as download:
+        failure_of(download, fresh.url("/close-mid-body"), bodies)
+    assert (bodies.whole, bodies.abandoned) == ([], 3)
+
+
+def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not(fresh: HostileOrigin) -> None:
+    with downloader(max_bytes=len(JPEG)) as download:
+        for path in ("/ok.jpg", "/chunked/ok.jpg", "/gzipped/ok.jpg"):
+            assert download.fetch(fresh.url(path), Bodies()).bytes_in == len(JPEG)
+    with downloader(max_bytes=len(JPEG) - 1) as download:
+        for path in ("/ok.jpg", "/chunked/ok.jpg", "/gzipped/ok.jpg"):
+            assert failure_of(download, fresh.url(path)).reason is Reason.TOO_LARGE
+
+
+def test_decompression_comes_in_pieces_whatever_the_ratio() -> None:
+    largest = max(map(len, Inflater("gzip").feed(gzip.compress(bytes(20_000_000)))))
+    assert largest == 64 * 1024
+
+
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4), st.integers(1, 500))
+def test_gzip_of_several_members_is_decoded_in_any_cuts(members: list[bytes], cut: int) -> None:
+    packed = b"".join(map(gzip.compress, members))
+    inflater, out = Inflater("gzip"), b""
+    for start in range(0, len(packed), cut):
+        out += b"".join(inflater.feed(packed[start : start + cut]))
+    inflater.finish()
+    assert out == b"".join(members)
+
+
+def test_connections_are_reused_also_after_small_errors_and_redirects(fresh: HostileOrigin) -> None:
+    with downloader() as download:
+        for _ in range(20):
+            download.fetch(fresh.url("/ok.jpg"), Bodies())
+            download.fetch(fresh.url("/redirect/2/ok.jpg"), Bodies())
+            failure_of(download, fresh.url("/status/404"))
+    assert fresh.connections == 1
+
+
+def test_a_bundled_origin_stands_many_requests(fresh: HostileOrigin) -> None:
+    with downloader() as download, ThreadPoolExecutor(16) as pool:
+        sizes = list(pool.map(lambda _: download.fetch(fresh.url("/ok.jpg"), Bodies()).bytes_in, range(1000)))
+    assert sizes == [len(JPEG)] * 1000
+    assert fresh.hits["/ok.jpg"] == 1000
+    assert fresh.connections <= 16
+
+
+def test_files_can_be_sinks(fresh: HostileOrigin, tmp_path: Path) -> None:
+    with downloader() as download:
+        download.fetch(fresh.url("/ok.jpg"), lambda: (tmp_path / "body").open("wb"))
+    assert (tmp_path / "body").read_bytes() == JPEG

@@ -1,0 +1,142 @@
+"""A store that fails while a run is at work: short troubles are ridden out, long ones end the run in an orderly way."""
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.demo.seaweed import SeaweedFS
+from tests.support.outages import Command, at_images, the_next_launch_does_the_rest
+from tests.support.running import Running, assert_quiet, until
+from tests.support.s3_proxy import CUT, DAMAGED, HANG, LOST, RESET, REVOKED, SLOW_DOWN, Request, Trouble, TroubledS3
+from tests.support.stored import Bucket, check_accounts, check_right, write_manifest
+
+ENTRIES = 120
+GONE_SECONDS = 20.0
+"""A cancel takes 10 at most on an idle machine."""
+
+
+@pytest.fixture
+def manifest(origin: Origin, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    name = request.node.name
+    urls = [origin.url(f"jpeg/tiny-sunset.jpg?{name}={number}") for number in range(ENTRIES)]
+    return write_manifest(tmp_path, urls)
+
+
+def once_each(*kinds: Trouble) -> Callable[[Request], Trouble | None]:
+    """The first request of each kind for each object meets trouble."""
+    met: set[str] = set()
+    turn = cycle(kinds)
+
+    def trouble(request: Request) -> Trouble | None:
+        name = f"{request.method} {request.key}"
+        if name in met:
+            return None
+        met.add(name)
+        kind = next(turn)
+        return kind if request.method == "PUT" or kind.damage is None else SLOW_DOWN
+
+    return trouble
+
+
+def test_what_passes_is_ridden_out(imgrelay: Command, store: TroubledS3, bucket: Bucket, manifest: Path):
+    store.trouble = once_each(SLOW_DOWN, LOST, RESET, DAMAGED, CUT)
+    options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}/x", "--json")
+    ran = imgrelay("run", *options, **store.environment())
+    assert ran.code == 0, ran.err
+    assert ran.summary["uploaded"] == ENTRIES
+    assert_quiet(ran.err)
+    assert min(store.struck[kind] for kind in (SLOW_DOWN, LOST, RESET, DAMAGED, CUT)) >= ENTRIES / 6
+    stored = {key.removeprefix("x/"): data for key, data in bucket.objects().items()}
+    check_right(stored, check_accounts(stored, ran.summary, ENTRIES))
+
+
+def test_a_store_that_is_stopped_and_started_again_costs_nothing_but_time(
+    home: Path, seaweed: SeaweedFS, bucket: Bucket, manifest: Path, tmp_path: Path
+):
+    options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
+    with Running(home, tmp_path, *options, **seaweed.environment()) as command:
+        until(lambda: bucket.images() > 0, 90, "the first image is stored")
+        seaweed.stop()
+        try:
+            time.sleep(6)
+            assert command.process.poll() is None
+        finally:
+            seaweed.start()
+        ran = command.wait(120)
+    assert ran.code == 0, ran.err
+    assert_quiet(ran.err)
+    stored = bucket.objects()
+    rows = check_accounts(stored, ran.summary, ENTRIES)
+    check_right(stored, rows)
+    assert [row["detail"] for row in rows if row["outcome"] != "uploaded"] == []
+
+
+def test_revoked_credentials_end_the_run(
+    imgrelay: Command, home: Path, store: TroubledS3, bucket: Bucket, manifest: Path
+):
+    store.trouble = at_images(REVOKED, after=40)
+    options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
+    ran = imgrelay("run", *options, **store.environment())
+    assert ran.code == 1
+    print(ran.err)
+    assert_quiet(ran.err)
+    assert not list((home / "staging").iterdir())
+    assert 40 <= bucket.images() < ENTRIES
+    store.trouble = lambda _: None
+    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="failure", entries=ENTRIES)
+
+
+def test_a_bucket_that_is_deleted_ends_the_run(
+    home: Path, seaweed: SeaweedFS, bucket: Bucket, manifest: Path, imgrelay: Command, tmp_path: Path
+):
+    options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
+    with Running(home, tmp_path, *options, **seaweed.environment()) as command:
+        until(lambda: bucket.images() > 0, 90, "the first image is stored")
+        until(lambda: delete(bucket), 60, "the bucket is gone")
+        ran = command.wait(120)
+    print(ran.err)
+    assert (ran.code, ran.out) == (1, "")
+    assert_quiet(ran.err)
+    assert not list((home / "staging").iterdir())
+    bucket.client.create_bucket(Bucket=bucket.name)
+    again = imgrelay("run", *options, **seaweed.environment())
+    assert (again.code, again.summary["uploaded"]) == (0, ENTRIES), again.err
+    stored = bucket.objects()
+    check_right(stored, check_accounts(stored, again.summary, ENTRIES))
+
+
+def delete(bucket: Bucket) -> bool:
+    """Delete the bucket with all that is in it."""
+    for item in bucket.client.list_objects_v2(Bucket=bucket.name).get("Contents", []):
+        bucket.client.delete_object(Bucket=bucket.name, Key=item["Key"])
+    with suppress(ClientError):  # something was stored meanwhile
+        bucket.client.delete_bucket(Bucket=bucket.name)
+        return True
+    return False
+
+
+def test_a_cancel_does_not_wait_for_a_store_that_hangs(
+    imgrelay: Command, home: Path, store: TroubledS3, bucket: Bucket, manifest: Path, tmp_path: Path
+):
+    store.trouble = at_images(HANG, after=40)
+    options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
+    with Running(home, tmp_path, *options, **store.environment()) as command:
+        until(lambda: store.struck[HANG] > 8, 90, "the store hangs")
+        time.sleep(3)
+        began = time.monotonic()
+        command.send(signal.SIGINT, group=True)
+        ran = command.wait(GONE_SECONDS)
+        command.wait_until_gone(5)
+        print(f"gone after {time.monotonic() - began:.1f} s: {ran.err}")
+    assert (ran.code, ran.out) == (130, "")
+    assert_quiet(ran.err)
+    assert not list((home / "staging").iterdir())
+    store.trouble = lambda _: None
+    the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="canceled", entries=ENTRIES)

@@ -1,0 +1,150 @@
+"""What people are told while a run goes on: true, in few words, and seldom."""
+
+import io
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore
+from rich.console import Console
+
+from imgrelay_dagster.commands.progress_display import Display
+from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.formatting import most_frequent
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, Announcer, sentence
+from imgrelay_dagster.relay.progress.notes import (
+    FIRST_GUESS,
+    PLAN_NOTE,
+    RunProgress,
+    StepCounts,
+    StepProgress,
+    planned_at,
+    read_progress,
+)
+from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.stores import open_store
+from tests.support.s3_proxy import Request, Trouble, TroubledS3
+
+HALFWAY = RunProgress(
+    entries=300,
+    passed={Stage.DOWNLOAD: 180, Stage.COMPOSE: 150, Stage.UPLOAD: 90},
+    reasons={"http_status": 6, "timeout": 3, "dns_error": 1},
+    began=1000.0,
+)
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    return Staging(LocalStore(tmp_path), "run1")
+
+
+def leave_notes(staging: Staging) -> None:
+    StepProgress(staging, PLAN_NOTE, StepCounts(None, 10, began=1000.0)).write()
+    for stage, ends in ((Stage.DOWNLOAD, [None, None, Reason.TIMEOUT]), (Stage.UPLOAD, [None, Reason.UPLOAD_ERROR])):
+        step = StepProgress(staging, stage.value, StepCounts(stage, 5))
+        for line, reason in enumerate(ends, 1):
+            outcome = Outcome.FAILED if reason else None
+            step.count(Record(line, "http://h/a", outcome=outcome, reason=reason))
+        step.write()
+
+
+def test_the_notes_of_all_steps_add_up(staging: Staging):
+    assert planned_at(staging) is None
+    assert read_progress(staging).entries is None
+    leave_notes(staging)
+    staging.put_note("halt", b"the store is gone")
+    seen = read_progress(staging)
+    assert planned_at(staging) == seen.began == 1000.0
+    assert (seen.entries, seen.ended, seen.failed) == (10, 3, 2)
+    assert seen.passed == {Stage.DOWNLOAD: 2, Stage.COMPOSE: 0, Stage.UPLOAD: 1}
+    assert seen.reasons == {"timeout": 1, "upload_error": 1}
+
+
+def test_pace_and_time_left_follow_from_the_work_of_all_stages():
+    assert HALFWAY.work == 140 + 10
+    assert HALFWAY.pace(1050.0) == 3.0
+    assert HALFWAY.seconds_left(1050.0) == 50.0
+    assert HALFWAY.seconds_left(1000.0 + FIRST_GUESS - 1) is None
+    assert HALFWAY.pace(999.0) is None
+    assert RunProgress().seconds_left(1050.0) is None
+
+
+def test_one_sentence_says_it_all():
+    assert sentence(HALFWAY, 1050.0) == (
+        "100 of 300 done, 10 failed (6 http_status, 3 timeout, 1 dns_error), 3 images/s, about 50 s left, "
+        "180 downloaded, 150 composed, 90 uploaded"
+    )
+    assert sentence(RunProgress(entries=5, began=1000.0), 1001.0) == (
+        "0 of 5 done, 0 downloaded, 0 composed, 0 uploaded"
+    )
+
+
+def test_only_the_commonest_reasons_are_named():
+    assert most_frequent({"a": 1, "b": 1_500, "c": 3, "d": 2}) == "1,500 b, 3 c, 2 d ..."
+
+
+def test_all_steps_of_a_run_together_speak_once_in_each_interval(staging: Staging):
+    """Three steps that look up all the time, for half a minute: two intervals after the silent first one."""
+    leave_notes(staging)
+    now = [1000.0]
+    said: list[RunProgress] = []
+    steps = [Announcer(staging, 1000.0, said.append, clock=lambda: now[0]) for _ in range(3)]
+    while now[0] < 1000.0 + 3 * ANNOUNCE_INTERVAL:
+        for step in steps:
+            step.check()
+        now[0] += 0.25
+    assert len(said) == 2
+    assert said[0].ended == 3
+
+
+def test_a_step_that_lasts_less_than_an_interval_speaks_too(staging: Staging):
+    said: list[RunProgress] = []
+    for at in (1001.0, 1012.0, 1014.0, 1023.0):
+        Announcer(staging, 1000.0, said.append, clock=lambda at=at: at).check()
+    assert len(said) == 2
+
+
+def test_many_notes_in_s3_are_read_at_once_and_one_that_vanishes_is_passed_over(
+    seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+):
+    seaweed.create_bucket("notes")
+
+    def trouble(request: Request) -> Trouble | None:
+        if request.method != "GET" or "/notes/upload-" not in request.key:
+            return None
+        seaweed.client().delete_object(Bucket="notes", Key="run1/notes/upload-9")  # the last one of the listing
+        return Trouble(delay=0.5)
+
+    with TroubledS3(seaweed, trouble) as proxy:
+        for name, value in proxy.environment().items():
+            monkeypatch.setenv(name, value)
+        staging = Staging(open_store("s3://notes"), "run1")
+        for number in range(40):
+            StepProgress(staging, f"upload-{number}", StepCounts(Stage.UPLOAD, 5, passed=3)).write()
+        assert read_progress(staging).passed[Stage.UPLOAD] == 39 * 3
+        assert proxy.most_delayed >= 4
+
+
+def test_nobody_speaks_before_the_run_is_planned(staging: Staging):
+    said: list[RunProgress] = []
+    Announcer(staging, None, said.append).check()
+    assert said == []
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_display_fits_its_terminal(width: int):
+    display = Display()
+    for seen, word in ((None, "starting"), (RunProgress(), "planning"), (HALFWAY, "relaying")):
+        display.show(seen, 1050.0)
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+        console.print(display)
+        lines = console.file.getvalue().splitlines()
+        assert word in lines[0]
+        assert max(map(len, lines)) <= width
+    assert len(lines) == 4
+    assert "100 of 300 done, 3 images/s" in lines[1]
+    assert "180 downloaded" in lines[2]
+    assert "10 failed: 6 http_status" in lines[3]
+    if width >= 80:
+        assert " 50 % " in lines[0]
+        assert "0:50 left" in lines[0]

@@ -1,0 +1,56 @@
+"""Runs terminated from the UI, under the real daemon, webserver and code server."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.monitoring import housekeeping
+from tests.support.accounts import IN_FLIGHT, check_ended_early, check_receipts, check_results, done_urls, lock_is_free
+from tests.support.instance import OVER, Served, connections
+
+ENTRIES = 600
+
+GONE_LIMIT = 20.0
+"""Seconds from the click until the last process is gone: 10 is promised, the rest is for a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("terminate")) as instance:
+        yield instance
+
+
+def test_terminated_runs_are_gone_in_seconds_and_the_next_one_does_the_rest(
+    served: Served, origin: Origin, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(housekeeping, "GRACE", 0.0)  # every process of a run is gone before it is settled here
+    monkeypatch.setenv("IMGRELAY_DESTINATION", str(served.out))  # as the sensor has it
+    urls = [origin.url(f"jpeg/small-dawn.jpg?terminated={n}") for n in range(ENTRIES)]
+    form = {"manifest": served.write_manifest("birds.txt", urls), "urls_per_task": 50}
+    for number, op in enumerate(("plan", "download", "upload")):
+        run_id = served.launch(form)
+        served.wait_for_steps(run_id, op)
+        times = served.terminate_to_the_end(run_id)
+        assert times is not None, f"the run ended before it could be terminated in {op}"
+        assert times[1] < GONE_LIMIT
+        assert connections(origin.port) == 0
+        list(housekeeping.settle_ended_runs(served.dagster, served.stores))
+        if number:
+            summary = check_ended_early(served, run_id, ENTRIES)
+            assert summary["not_attempted"] > 0
+        assert not (served.home / "staging" / run_id).exists()
+        assert lock_is_free(served, "birds")
+        assert check_receipts(served) <= IN_FLIGHT * number
+
+    before, hits = done_urls(served, "birds"), Counter(origin.hits)
+    run_id = served.launch(form)
+    assert served.wait_for(run_id, *OVER) == "SUCCESS"
+    summary = check_results(served, run_id, ENTRIES)
+    assert (summary["unchanged"], summary["uploaded"]) == (len(before), ENTRIES - len(before))
+    shown = {name for name in served.tags(run_id) if "imgrelay" in name}
+    assert shown == {"imgrelay/dataset", "imgrelay/manifest", "imgrelay/destination", "imgrelay/results"}
+    asked = {origin.url(target) for target in Counter(origin.hits) - hits}
+    assert asked == set(urls) - before
+    assert check_receipts(served) == 0

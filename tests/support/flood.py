@@ -1,0 +1,62 @@
+"""A flood of manifests into the inbox of a real instance, whose daemon is killed in the midst of it."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from imgrelay_dagster.automation.inbox import MOST_RUNS
+from tests.support.instance import Served
+from tests.support.running import until
+from tests.support.ui import sensor_ticks, start_sensor
+
+
+@contextmanager
+def idle_instance(folder: Path) -> Iterator[Served]:
+    """An instance with an inbox, whose queue lets no run begin."""
+    inbox = folder / "inbox"
+    inbox.mkdir()
+    served = Served(folder, IMGRELAY_INBOX=str(inbox), IMGRELAY_INBOX_INTERVAL="2")
+    settings = yaml.safe_load((served.home / "dagster.yaml").read_text())
+    settings["concurrency"]["runs"]["max_concurrent_runs"] = 0
+    (served.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    with served:
+        yield served
+
+
+def flood(served: Served, manifests: int) -> None:
+    """Drop so many manifests within one second; see that each gets its run, and only one, in bounded pieces.
+
+    The daemon is killed while it makes the runs of the second look, and `dagster dev` ends with it.
+    """
+    inbox = Path(served.environment["IMGRELAY_INBOX"])
+    start_sensor(served, "inbox")
+    until(lambda: sensor_ticks(served, "inbox"), 60, "the first look")
+    second = int(time.time())
+    for n in range(manifests):
+        (inbox / f"{n}.txt").write_text("http://127.0.0.1:1/a.jpg\n")
+        os.utime(inbox / f"{n}.txt", (second, second))
+    until(lambda: served.dagster.get_runs_count() > MOST_RUNS + 5, 240, "the runs of the second look are being made")
+    served.kill(served.server("dagster._daemon"))
+    before = served.dagster.get_runs_count()
+    served.stop()
+    served.start()
+    until(lambda: served.dagster.get_runs_count() >= manifests, 900, "every manifest has its run")
+
+    def looks() -> list[str]:
+        return [tick["skipReason"] or "" for tick in sensor_ticks(served, "inbox")]
+
+    handled = f"nothing new in {inbox}; {manifests:,} manifests handled"
+    until(lambda: looks()[0] == handled, 120, "a look finds nothing new")
+    runs = served.dagster.get_runs()
+    asked_for = Counter(run.tags["imgrelay/manifest"] for run in runs)
+    assert asked_for == Counter(str(inbox / f"{n}.txt") for n in range(manifests))
+    assert len({run.tags["dagster/run_key"] for run in runs}) == manifests > before
+    assert {run.status.value for run in runs} == {"QUEUED"}
+    asked = [len(tick["runIds"]) for tick in sensor_ticks(served, "inbox") if tick["runIds"]]
+    assert max(asked) <= MOST_RUNS
+    assert len(asked) >= manifests // MOST_RUNS - 1  # the killed daemon's tick may not tell of its runs
