@@ -1,16 +1,19 @@
-# make demo     install, relay the demo pictures into the folder out (S3=1: into an S3 server started for it)
-# make test     install, run the tests
-# make stress   tests of a quarter of an hour at 10,000 entries (FIGURES=folder keeps what they measure)
-# make check    linters, types, the engine's independence, known vulnerabilities, insecure patterns
-# make fuzz     damage pictures, manifests and URLs for SECONDS=60, and see that each ends in a result or a reason
-# make mutants  break the address guard and the outcome code in small ways, and list what no test notices
-# make bench    what a run costs (CASES="small-1000 photo-100", ALL=1 for all, ROUNDS=3); wants nginx and, for the Go
-#               program, golang-go and golang-golang-x-image-dev
-# make worker   a Celery worker of this environment's IMGRELAY_CELERY_BROKER (SLOTS=4); see docs/scaling.md
-# make capacity what so and so many images a day need (ARGS="--images 5000000 --hours 12")
-# make dev      the Dagster UI with the demo origin running and its manifest ready to launch
-# make lock     resolve the dependencies again
-# make pictures make the pictures of README and docs again (wants playwright, Chromium and tmux)
+# make demo         install, relay the demo pictures into the folder out (S3=1: into an S3 server that it starts)
+# make dev          start the Dagster UI and the demo's image server, with its manifest ready to launch
+# make test         install, run the whole test suite
+# make test-fast    only the tests that need no server
+# make test-python  run the tests on another Python version (PYTHON=python3.14)
+# make stress       tests with 10,000 entries, about 15 minutes (FIGURES=folder keeps the measurements)
+# make fuzz         damage pictures, manifests and URLs for SECONDS=60; each must end in a result or a reason
+# make check        linters, types, import layers, known vulnerabilities, insecure patterns
+# make mutants      make small changes to the address guard and the outcome code, and list those that no test notices
+# make bench        measure the cost of a run (CASES="small-1000 photo-100", ALL=1 for all, ROUNDS=3); needs nginx and,
+#                   for the Go program, golang-go and golang-golang-x-image-dev
+# make capacity     compute what a number of images per day needs (ARGS="--images 5000000 --hours 12")
+# make worker       start a Celery worker for IMGRELAY_CELERY_BROKER (SLOTS=4); see docs/scaling.md
+# make lock         resolve the dependencies again
+# make pictures     make the pictures of README and docs again (needs playwright, Chromium and tmux)
+# make clean        delete the environment, and the files that runs and tools left here
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -43,7 +46,7 @@ capacity: install
 test: install
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# What measures has the machine to itself; of the rest, which waits a lot, two files go on at a time.
+# The tests that measure time run alone. The rest mostly waits, so two files run at once.
 STRESS := $(if $(FIGURES),IMGRELAY_FIGURES=$(FIGURES)) $(BIN)/pytest --timeout=1200 -rP --durations=0 --durations-min=5
 MEASURING := tests/stress/test_hostile_web.py
 

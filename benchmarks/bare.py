@@ -1,4 +1,4 @@
-"""The bare engine: what `imgrelay run` does, by the same code in as many processes and threads, without Dagster.
+"""The bare engine: the work of `imgrelay run` without Dagster, with the same code, processes and threads.
 
 python -m benchmarks.bare MANIFEST DESTINATION SCRATCH [--processes 2] [--format jpeg] [--download-threads 16]
 """
@@ -22,76 +22,80 @@ from imgrelay_dagster.relay.manifest.sources import open_manifest
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.progress.notes import StepCounts, StepProgress
-from imgrelay_dagster.relay.records.layout import run_receipts
+from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.results.fold import summary_json, write_results
+from imgrelay_dagster.relay.records.summary import summary_json
+from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages.compose import compose_task
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download import download_task
 from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging.scratch_space import Staging
-from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, cut
-from imgrelay_dagster.relay.storage.stores import S3Settings, open_store
+from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, split_into_tasks
+from imgrelay_dagster.relay.storage.s3_settings import S3Settings
+from imgrelay_dagster.relay.storage.stores import open_store
 
 RUN_ID = "bare-" + uuid.uuid4().hex
 _templates = cache(TemplateFolder.shipped)
 
 
 def main() -> None:
-    """Plan, work through the tasks, write the results, print the summary."""
+    """Plan, process the tasks, write the results, print the summary."""
     parser = argparse.ArgumentParser()
     parser.add_argument("manifest")
     parser.add_argument("destination")
     parser.add_argument("scratch")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--format", default="jpeg", choices=[str(name) for name in Format])
-    usual = Settings(dataset="", destination="")
-    for stage, threads in zip(Stage, (usual.limits.threads, usual.compose_threads, usual.upload_threads), strict=True):
+    defaults = Settings(dataset="", destination="")
+    for stage, threads in zip(
+        Stage, (defaults.limits.threads, defaults.compose_threads, defaults.upload_threads), strict=True
+    ):
         parser.add_argument(f"--{stage.value}-threads", type=int, default=threads)
-    given = parser.parse_args()
-    began = time.time()
+    options = parser.parse_args()
+    started = time.time()
     settings = Settings(
         dataset="bare",
-        destination=given.destination,
-        output=Output(format=Format(given.format)),
-        max_concurrent=given.processes,
-        limits=replace(usual.limits, threads=given.download_threads, per_host=given.download_threads),
-        compose_threads=given.compose_threads,
-        upload_threads=given.upload_threads,
+        destination=options.destination,
+        output=Output(format=Format(options.format)),
+        max_concurrent=options.processes,
+        limits=replace(defaults.limits, threads=options.download_threads, per_host=options.download_threads),
+        compose_threads=options.compose_threads,
+        upload_threads=options.upload_threads,
     )
-    # Forked before the first store is opened: its threads do not survive a fork.
-    with multiprocessing.get_context("fork").Pool(given.processes) as pool, tempfile.TemporaryDirectory() as folder:
+    # The processes are forked before a store is opened, because the store's threads do not survive a fork.
+    with multiprocessing.get_context("fork").Pool(options.processes) as pool, tempfile.TemporaryDirectory() as folder:
         store = open_store(settings.destination, _s3())
-        rows = open_manifest(given.manifest, open_store)
+        rows = open_manifest(options.manifest, open_store)
         plan = plan_run(rows, settings, run_id=RUN_ID, store=store, templates=_templates(), scratch=Path(folder))
-        work = partial(relay, settings=settings, scratch=given.scratch)
+        work = partial(relay, settings=settings, scratch=options.scratch)
         done = list(pool.imap_unordered(work, plan.tasks()))
-        due = {line: at for ended in done for line, at in ended.due.items()}
-        for task in cut((record for ended in done for record in ended.late), LARGEST_TASK):
-            work(replace(task, name=f"late_{task.name}", due=due), last_chance=True)
-    summary = write_results(store, settings.dataset, run_id=RUN_ID, seconds=time.time() - began)
-    _staging(given.scratch).clear()
+        retry_at = {line: at for ended in done for line, at in ended.retry_at.items()}
+        for task in split_into_tasks((record for ended in done for record in ended.deferred), LARGEST_TASK):
+            work(replace(task, name=f"deferred_{task.name}", retry_at=retry_at), last_chance=True)
+    summary = write_results(store, settings.dataset, run_id=RUN_ID, seconds=time.time() - started)
+    _staging(options.scratch).clear()
     assert summary is not None
     print(summary_json.dump_json(summary).decode())
 
 
 def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = False) -> Task:
-    """All three stages of one task; in what is left of it, what was set aside."""
+    """Run all three stages of one task; return it with its deferred entries."""
     store, stop = open_store(settings.destination, _s3()), threading.Event()
     for stage in Stage:
         name = f"{stage.value}-{task.name}"
         staging = _staging(scratch)
-        with ReceiptWriter(store, run_receipts(settings.dataset, RUN_ID), f"{name}-{os.getpid()}") as receipts:
+        with ReceiptWriter(store, run_receipts_prefix(settings.dataset, RUN_ID), f"{name}-{os.getpid()}") as receipts:
             progress = StepProgress(staging, name, StepCounts(stage, len(task.records)))
-            bench = StageContext(settings, staging, receipts, progress, stop)
+            context = StageContext(settings, staging, receipts, progress, stop)
             if stage is Stage.DOWNLOAD:
                 with Downloader(settings.limits, AddressGuard(["127.0.0.1"]), stop=stop) as downloader:
-                    task = download_task(task, bench, downloader, last_chance=last_chance)
+                    task = download_task(task, context, downloader, last_chance=last_chance)
             elif stage is Stage.COMPOSE:
-                task = compose_task(task, bench, _templates())
+                task = compose_task(task, context, _templates())
             else:
-                task = upload_task(task, bench, store)
+                task = upload_task(task, context, store)
     return task
 
 

@@ -1,4 +1,4 @@
-"""What is measured."""
+"""The cases to measure."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ OURS, BARE, GO, NAIVE = "imgrelay", "bare engine", "Go program", "naive Dagster"
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: so many entries of one kind of picture, by imgrelay and by whom it is compared with.
+    """One case: a number of entries of one kind of picture, relayed by imgrelay and by its rivals.
 
-    `slow` puts latency in front of the origin. `then` is what is measured in place of the whole run: `redrive`, the
-    same manifest once more; `cancel`, Ctrl-C once a fifth is done.
+    With `slow`, the origin answers with a delay. `then` measures something else than a whole run: `redrive`, a second
+    run of the same manifest; `cancel`, a run that gets Ctrl-C after a fifth of its entries.
     """
 
     name: str

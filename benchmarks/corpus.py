@@ -1,4 +1,4 @@
-"""The pictures and manifests that are measured with: drawn once, the same ones every time."""
+"""The pictures and manifests of the benchmarks. Pictures are drawn once and are the same every time."""
 
 import io
 from collections.abc import Iterator
@@ -22,38 +22,38 @@ _FORMATS = {SMALL: ("jpg",), PHOTO: ("jpg",) * 8 + ("png", "webp")}
 
 
 def make(folder: Path) -> dict[str, list[str]]:
-    """The paths of all pictures by kind, such as `small/7.jpg`; drawn where they are missing."""
-    return {kind: [_made(folder, kind, number) for number in range(_COUNT[kind])] for kind in KINDS}
+    """Draw missing pictures and return the paths of all by kind, such as `small/7.jpg`."""
+    return {kind: [_picture_file(folder, kind, number) for number in range(_COUNT[kind])] for kind in KINDS}
 
 
 def urls(base: str, names: list[str], count: int) -> Iterator[str]:
-    """`count` different URLs below `base`, leading to the pictures in turn (see `origin.py`)."""
+    """Yield `count` different URLs below `base`. They name the pictures in turn (see `origin.py`)."""
     for number in range(count):
         kind, _, name = names[number % len(names)].partition("/")
         yield f"{base}/{kind}/{number}/{name}"
 
 
 def write_manifest(path: Path, lines: Iterator[str]) -> Path:
-    """Write a manifest of one URL a line."""
+    """Write a manifest with one URL per line."""
     with path.open("w") as file:
         file.writelines(f"{line}\n" for line in lines)
     return path
 
 
-def _made(folder: Path, kind: str, number: int) -> str:
+def _picture_file(folder: Path, kind: str, number: int) -> str:
     suffix = _FORMATS[kind][number % len(_FORMATS[kind])]
     name = f"{kind}/{number}.{suffix}"
     path = folder / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_bytes(_encoded(_drawn(kind, number), suffix))
+        part.write_bytes(_encode(_draw(kind, number), suffix))
         part.rename(path)
     return name
 
 
-def _drawn(kind: str, number: int) -> Image.Image:
-    """A landscape or a pattern, with the grain that a camera leaves: without it, encoders have it too easy."""
+def _draw(kind: str, number: int) -> Image.Image:
+    """Draw a landscape or a pattern with camera noise. Without noise the files would be unrealistically small."""
     size = _SIZES[kind][number % len(_SIZES[kind])]
     scenes = [*MOODS, *PATTERNS]
     scene = scenes[number % len(scenes)]
@@ -63,13 +63,13 @@ def _drawn(kind: str, number: int) -> Image.Image:
     return ImageChops.add(picture, Image.merge("RGB", (grain, grain, grain)), 1, -128)
 
 
-def _encoded(picture: Image.Image, suffix: str) -> bytes:
+def _encode(picture: Image.Image, suffix: str) -> bytes:
     buffer = io.BytesIO()
     options: dict[str, tuple[str, dict[str, int]]] = {
         "jpg": ("JPEG", {"quality": 88}),
         "png": ("PNG", {"compress_level": 6}),
         "webp": ("WEBP", {"quality": 85}),
     }
-    name, how = options[suffix]
-    picture.save(buffer, name, **how)
+    name, arguments = options[suffix]
+    picture.save(buffer, name, **arguments)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A relay of bytes that hands on what a client sends so many milliseconds later: an origin that is far away.
+"""A TCP proxy that forwards what a client sends after a delay. It simulates a distant origin.
 
 python -m benchmarks.delay PORT TO_PORT MILLISECONDS
 """
@@ -11,7 +11,7 @@ from functools import partial
 HOST = "127.0.0.1"
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
     with suppress(OSError):
         while data := await reader.read(256 * 1024):
             if seconds:
@@ -24,7 +24,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
 async def _serve(port: int, to_port: int, seconds: float) -> None:
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(HOST, to_port)
-        await asyncio.gather(_pass_on(reader, far_writer, seconds), _pass_on(far_reader, writer, 0))
+        await asyncio.gather(_forward(reader, far_writer, seconds), _forward(far_reader, writer, 0))
 
     async with await asyncio.start_server(client, HOST, port, backlog=1024) as server:
         await server.serve_forever()

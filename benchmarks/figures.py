@@ -1,4 +1,4 @@
-"""What a measurement says, and where a run under Dagster spends its time."""
+"""The result of a measurement, and where a run under Dagster spends its time."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,13 +12,12 @@ STAGES = ("download", "compose", "upload")
 
 
 @dataclass(frozen=True)
-class Figures:
-    """One command, measured. Seconds, bytes and counts; `split` are parts of `wall` (see `split_of`).
+class Measurement:
+    """One measured command: seconds, bytes and counts.
 
-    `inside` is `wall` without what comes before and after the work: from the run's first event to its last, or what the
-    program says of itself.
-
-    `load` is the machine's load average when it began: whatever else runs there takes from `wall`, less from `cpu`.
+    `split` divides `wall` into parts (see `split_of`). `inside` is `wall` without startup and shutdown: from the run's
+    first event to its last, or the time that the program reports. `load` is the machine's load average at the start:
+    other processes affect `wall`, and `cpu` less.
     """
 
     case: str
@@ -40,31 +39,31 @@ class Figures:
 
     @property
     def rate(self) -> float:
-        """Images a second."""
+        """Images per second."""
         return self.uploaded / self.wall
 
     @property
     def cpu_each(self) -> float:
-        """CPU milliseconds an image."""
+        """CPU milliseconds per image."""
         return 1000 * self.cpu / max(1, self.uploaded)
 
 
 def event_rows(home: Path) -> int:
-    """Rows in the event logs of all runs of an instance."""
+    """Number of rows in the event log of the newest run of an instance."""
     return sum(1 for _ in _events(home, "1"))
 
 
 def run_seconds(home: Path) -> float:
-    """From the first event of the newest run of an instance to its last."""
+    """Seconds from the first event of the newest run of an instance to its last."""
     times = [datetime.fromisoformat(text) for (text,) in _events(home, "timestamp")]
     return (times[-1] - times[0]).total_seconds()
 
 
-def split_of(home: Path, began: float, ended: float, *, slots: int) -> dict[str, float]:
-    """Wall seconds of the newest run of an instance: `planning`, `stages`, `report`, and `dagster`, which is the rest.
+def split_of(home: Path, started: float, ended: float, *, slots: int) -> dict[str, float]:
+    """Divide the wall seconds of the newest run of an instance into `planning`, `stages`, `report` and `dagster`.
 
-    `stages` is what the download, compose and upload steps took inside their ops, shared over the `slots` they run in;
-    so starting, process by process, and idle slots count as Dagster's.
+    `stages` is the time of the download, compose and upload steps inside their ops, divided by the number of `slots`.
+    `dagster` is the rest, which includes the start of processes and idle slots.
     """
     starts: dict[str, float] = {}
     inside: dict[str, float] = {}
@@ -79,7 +78,7 @@ def split_of(home: Path, began: float, ended: float, *, slots: int) -> dict[str,
         "stages": sum(took for step, took in inside.items() if step.startswith(STAGES)) / slots,
         "report": inside.get("report", 0.0),
     }
-    return {**parts, "dagster": max(0.0, ended - began - sum(parts.values()))}
+    return {**parts, "dagster": max(0.0, ended - started - sum(parts.values()))}
 
 
 def _events(home: Path, columns: str) -> Iterator[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Measures a command with all its processes: CPU, memory, scratch files, and how long the last of them lives."""
+"""Measures a command and all its processes: CPU, memory, scratch files, and the time until the last one has ended."""
 
 import ctypes
 import os
@@ -12,27 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INTERVAL = 0.5
-"""Seconds between two looks at memory and scratch files, at least."""
+"""Minimum seconds between two samples of memory and scratch files."""
 
-SHARE = 0.02
-"""Of one core that looking takes at most: it would slow down whom it looks at, and most who has most processes."""
+MAX_OVERHEAD = 0.02
+"""Maximum share of one core that sampling uses. It slows the command down, the more the more processes it has."""
 
 _SUBREAPER = 36  # prctl(2), PR_SET_CHILD_SUBREAPER
 
 
 @dataclass(frozen=True)
-class Metered:
-    """What a command cost.
+class Usage:
+    """The resources that a command used.
 
-    `cpu` is CPU seconds, user and system, of all its processes, ended ones included. `peak_memory` is the most that
-    they held together, shared pages counted once (PSS), in bytes. `peak_scratch` is bytes too. `stopping` is the time
-    from the signal that `run(stop=...)` sent until the last process had gone.
+    `cpu` is CPU seconds, user and system, of all its processes, also those that have ended. `peak_memory` is the
+    maximum of their memory in bytes, with shared pages counted once (PSS). `peak_scratch` is in bytes too. `stopping`
+    is the seconds from the SIGINT of `run(stop=...)` until the last process has ended.
     """
 
     code: int
     out: str
     err: str
-    began: float
+    started: float
     wall: float
     cpu: float
     peak_memory: int
@@ -48,24 +48,24 @@ def run(
     folder: Path,
     scratch: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Metered:
-    """Run a command to its end, and to that of everything it started.
+) -> Usage:
+    """Run a command until it and all processes that it started have ended.
 
     Args:
-        folder: its working folder, where `stdout` and `stderr` are kept.
-        scratch: a folder whose size is watched.
-        stop: asked now and then; once it says so the command gets SIGINT.
+        folder: its working folder, which gets the files `stdout` and `stderr`.
+        scratch: a folder whose size is sampled.
+        stop: called at every sample. When it returns true, the command gets SIGINT, once.
     """
-    # Processes whose parent dies become ours, so that nothing they cost is lost.
+    # Orphaned processes become children of this one, so that their usage is counted.
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     memory = scratch_bytes = scratch_files = 0
     stopped: float | None = None
     code: int | None = None
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        began = time.time()
+        started = time.time()
         process = subprocess.Popen(
-            # Where this is started in the background, SIGINT is ignored, and what it starts inherits that.
+            # In a background job of a shell SIGINT is ignored, and child processes inherit that.
             ["env", "--default-signal=INT", *map(str, command)],
             env=dict(environment),
             cwd=folder,
@@ -74,42 +74,42 @@ def run(
             stderr=err,
             start_new_session=True,
         )
-        ends = due = began
+        ended = next_sample = started
         while code is None or _session(process.pid):
             pid, status = _reap()
             if pid == process.pid:
-                code, ends = os.waitstatus_to_exitcode(status), time.time()
-            if time.time() >= due:
-                looked = time.thread_time()
+                code, ended = os.waitstatus_to_exitcode(status), time.time()
+            if time.time() >= next_sample:
+                sampling_started = time.thread_time()
                 memory = max(memory, sum(map(_pss, _session(process.pid))))
                 if scratch is not None:
                     sizes = _sizes(scratch)
                     scratch_bytes, scratch_files = max(scratch_bytes, sum(sizes)), max(scratch_files, len(sizes))
-                due = time.time() + max(INTERVAL, (time.thread_time() - looked) / SHARE)
+                next_sample = time.time() + max(INTERVAL, (time.thread_time() - sampling_started) / MAX_OVERHEAD)
                 if stopped is None and stop():
                     stopped = time.time()
                     process.send_signal(signal.SIGINT)
             if pid == 0:
                 time.sleep(0.02)
-        gone = time.time()
+        finished = time.time()
     process.returncode = code
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Metered(
+    return Usage(
         code=code,
         out=(folder / "stdout").read_text(),
         err=(folder / "stderr").read_text(),
-        began=began,
-        wall=ends - began,
+        started=started,
+        wall=ended - started,
         cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         peak_memory=memory,
         peak_scratch=scratch_bytes,
         peak_scratch_files=scratch_files,
-        stopping=None if stopped is None else gone - stopped,
+        stopping=None if stopped is None else finished - stopped,
     )
 
 
 def _reap() -> tuple[int, int]:
-    """A child that has ended, and how; (0, 0) where none has."""
+    """Reap a child that has ended. Returns its process ID and wait status, or (0, 0) if none has ended."""
     with suppress(ChildProcessError):
         return os.waitpid(-1, os.WNOHANG)
     return 0, 0

@@ -1,4 +1,4 @@
-"""A fast image origin: nginx as a child process on the loopback address, and a slow way to it."""
+"""A fast image origin: nginx as a child process on the loopback address, optionally behind a delay."""
 
 import os
 import shutil
@@ -15,11 +15,11 @@ from imgrelay_dagster.demo import child
 from imgrelay_dagster.demo.ports import HOST, free_ports
 
 LATENCY = 50
-"""Milliseconds that the slow way takes."""
+"""Milliseconds by which the slow port delays requests."""
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-# `/small/<any number>/7.jpg` is the file small/7.jpg: as many different URLs as wanted.
+# `/small/<any number>/7.jpg` serves the file small/7.jpg, so that there is any number of different URLs.
 _CONFIG = """
 daemon off;
 worker_processes 1;
@@ -47,7 +47,7 @@ http {{
 
 
 class Nginx:
-    """Serves a folder of pictures between `with` and its end.
+    """Serves a folder of pictures during a `with` block.
 
     Raises:
         RuntimeError: nginx is not installed, or does not start.
@@ -60,15 +60,15 @@ class Nginx:
         self._port, self._slow_port = free_ports(2)
 
     def base(self, *, slow: bool = False) -> str:
-        """Where it is reached, `slow` with `LATENCY` in front of every answer."""
+        """Return the base URL. With `slow`, requests are delayed by `LATENCY`."""
         return f"http://{HOST}:{self._slow_port if slow else self._port}"
 
     def requests(self) -> int:
-        """Requests it has had; these questions are not counted."""
-        with _direct.open(f"{self.base()}/requests", timeout=5) as answer:
-            counts = answer.read().decode().splitlines()[2].split()
-        self._asked += 1
-        return int(counts[2]) - self._asked
+        """Return the number of requests so far, without those of this method."""
+        with _direct.open(f"{self.base()}/requests", timeout=5) as response:
+            counts = response.read().decode().splitlines()[2].split()
+        self._own_requests += 1
+        return int(counts[2]) - self._own_requests
 
     def __enter__(self) -> Self:
         program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -77,10 +77,10 @@ class Nginx:
         (self._folder / "tmp").mkdir(parents=True, exist_ok=True)
         config = self._folder / "nginx.conf"
         config.write_text(_CONFIG.format(folder=self._folder, corpus=self._corpus, host=HOST, port=self._port))
-        self._asked = 0
+        self._own_requests = 0
         self._start([program, "-e", str(self._folder / "error.log"), "-c", str(config)], self._port)
         slow = [sys.executable, "-m", "benchmarks.delay", self._slow_port, self._port, LATENCY]
-        self._start([str(word) for word in slow], self._slow_port)
+        self._start([str(part) for part in slow], self._slow_port)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,4 +97,4 @@ class Nginx:
                     return
             time.sleep(0.05)
         self.__exit__()
-        raise RuntimeError(f"{command[0]} does not start; see {self._folder}/error.log")
+        raise RuntimeError(f"{command[0]} did not start; see {self._folder}/error.log")

@@ -1,4 +1,4 @@
-"""Show measurements: the tables and the plot of docs/performance.md.
+"""Prints measurements as the tables of docs/performance.md, and draws its plot.
 
 python -m benchmarks.show FIGURES.json ... [--plot PICTURE.svg]
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.cases import BARE, CASES, GO, OURS
-from benchmarks.figures import Figures
+from benchmarks.figures import Measurement
 
 COLOURS = {OURS: "#2563eb", BARE: "#94a3b8", GO: "#f59e0b"}
 _HEADS = (
@@ -21,29 +21,29 @@ _HEADS = (
 
 
 def main() -> None:
-    """Print the tables, draw the plot."""
+    """Print the tables and draw the plot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.show", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("figures", type=Path, nargs="+")
-    parser.add_argument("--plot", type=Path, help="draw it there")
-    given = parser.parse_args()
-    all_rounds = [Figures(**one) for path in given.figures for one in json.loads(path.read_text())]
+    parser.add_argument("--plot", type=Path, help="draw the plot into this file")
+    options = parser.parse_args()
+    all_rounds = [Measurement(**one) for path in options.figures for one in json.loads(path.read_text())]
     print(_table(_HEADS[0], (_row(rounds) for rounds in _groups(all_rounds).values())))
     print(_table(f"imgrelay's share of | {_HEADS[1]}", _shares(all_rounds)))
-    if given.plot:
-        _draw(all_rounds, given.plot)
+    if options.plot:
+        _draw(all_rounds, options.plot)
 
 
-def _groups(figures: Iterable[Figures]) -> dict[tuple[str, str], list[Figures]]:
-    """Rounds by case and contender, in the order of the cases."""
-    groups: dict[tuple[str, str], list[Figures]] = {}
+def _groups(measurements: Iterable[Measurement]) -> dict[tuple[str, str], list[Measurement]]:
+    """Group the rounds by case and contender, in the order of the cases."""
+    groups: dict[tuple[str, str], list[Measurement]] = {}
     order = [case.name for case in CASES]
-    for one in sorted(figures, key=lambda one: order.index(one.case)):
+    for one in sorted(measurements, key=lambda one: order.index(one.case)):
         groups.setdefault((one.case, one.by), []).append(one)
     return groups
 
 
-def _row(rounds: list[Figures]) -> list[str]:
-    """Medians of one contender at one case."""
+def _row(rounds: list[Measurement]) -> list[str]:
+    """Return a row with the medians of one contender in one case."""
     first = rounds[0]
     split = [f"{median(one.split[part] for one in rounds):.1f}" for part in first.split] or ["", "", "", ""]
     return [
@@ -62,9 +62,9 @@ def _row(rounds: list[Figures]) -> list[str]:
     ]
 
 
-def _shares(figures: list[Figures]) -> Iterable[list[str]]:
-    """Our images a second over a rival's, and our CPU over its, round by round; the median."""
-    groups = _groups(figures)
+def _shares(measurements: list[Measurement]) -> Iterable[list[str]]:
+    """Yield rows with the median of our images per second divided by a rival's, and of our CPU divided by its."""
+    groups = _groups(measurements)
     for (case, by), ours in groups.items():
         if by != OURS:
             continue
@@ -86,11 +86,11 @@ def _table(head: str, rows: Iterable[list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _draw(figures: list[Figures], path: Path) -> None:
-    """Images a second and CPU an image, by case, side by side."""
+def _draw(measurements: list[Measurement], path: Path) -> None:
+    """Draw images per second and CPU per image, by case, side by side."""
     import matplotlib.pyplot as plt  # noqa: PLC0415 - slow to load
 
-    groups = _groups(figures)
+    groups = _groups(measurements)
     cases = list(dict.fromkeys(case for case, by in groups if by in (BARE, GO)))
     plt.rcParams.update({"font.size": 9, "svg.hashsalt": "imgrelay"})
     picture, (fast, cheap) = plt.subplots(1, 2, figsize=(10, 0.6 + 0.5 * len(cases)), sharey=True)

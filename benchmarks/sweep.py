@@ -1,4 +1,4 @@
-"""How many threads each stage is worth: the bare engine with more and with fewer, one stage at a time.
+"""Measures the bare engine with different numbers of threads, one stage at a time.
 
 python -m benchmarks.sweep [ENTRIES]
 """
@@ -11,37 +11,37 @@ from statistics import median
 
 from benchmarks import meter
 from benchmarks.__main__ import FOLDER
-from benchmarks.arena import Arena, Run
 from benchmarks.cases import BARE, Case
 from benchmarks.corpus import PHOTO, SMALL
+from benchmarks.testbed import Run, Testbed
 
 ROUNDS = 3
 SWEPT = {"download": (4, 8, 16, 32), "compose": (1, 2, 4), "upload": (4, 8, 16, 32)}
 
 
 def main() -> None:
-    """Print a table for small pictures from an origin 50 ms away, and for photographs."""
+    """Print a table for small pictures from an origin with a delay of 50 ms, and for photographs."""
     entries = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
-    with Arena(FOLDER) as arena:
+    with Testbed(FOLDER) as testbed:
         print("| pictures | stage | threads | images/s | CPU ms an image |\n|---|---|---|---|---|")
         for kind, count, stages in ((SMALL, entries, ("download", "upload")), (PHOTO, entries // 10, ("compose",))):
             case = Case(f"{kind}-{count}", kind, count, slow=kind == SMALL)
             for stage in stages:
-                for row in _rows(arena, case, stage):
+                for row in _rows(testbed, case, stage):
                     print(row, flush=True)
 
 
-def _rows(arena: Arena, case: Case, stage: str) -> Iterator[str]:
-    """The numbers of threads by turns, so that all meet the same weather."""
-    seen: dict[int, list[meter.Metered]] = {threads: [] for threads in SWEPT[stage]}
+def _rows(testbed: Testbed, case: Case, stage: str) -> Iterator[str]:
+    """Measure the numbers of threads in turn, so that all are measured under the same load."""
+    usages: dict[int, list[meter.Usage]] = {threads: [] for threads in SWEPT[stage]}
     for _ in range(ROUNDS):
-        for threads, found in seen.items():
-            folder = arena.folder / "work" / uuid.uuid4().hex
-            run = Run(arena, case, folder)
+        for threads, found in usages.items():
+            folder = testbed.folder / "work" / uuid.uuid4().hex
+            run = Run(testbed, case, folder)
             command = [*run.command(BARE), f"--{stage}-threads", str(threads)]
             found.append(meter.run(command, environment=run.environment, folder=folder))
             shutil.rmtree(folder)
-    for threads, found in seen.items():
+    for threads, found in usages.items():
         rate = median(case.entries / one.wall for one in found)
         cpu = median(1000 * one.cpu / case.entries for one in found)
         yield f"| {case.kind} | {stage} | {threads} | {rate:.0f} | {cpu:.2f} |"

@@ -1,4 +1,4 @@
-"""The pictures of docs/layouts.md: what each way to lay a template over an image makes, by the engine itself."""
+"""Draws the pictures of docs/layouts.md: the result of each layout, composed by the engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,36 +13,36 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 
 CELL, GAP, CAPTION = (280, 214), 22, 30
 PAPER, INK, EDGE = "#f4f5f7", "#1c2430", "#c9d0d8"
-TALL, WIDE, USUAL = "png/sunburst.png", "jpeg/panorama.jpg", "jpeg/sunset.jpg"
+TALL, WIDE, LANDSCAPE = "png/sunburst.png", "jpeg/panorama.jpg", "jpeg/sunset.jpg"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One picture of a sheet: what is composed, and the words beneath it. Without a layout it is the source."""
+class Example:
+    """One picture of a sheet and its caption. Without a layout it shows the source image."""
 
     name: str
-    words: str
+    caption: str
     layout: Layout | None = None
     template: str = "frame.png"
     output: Output = field(default_factory=lambda: Output(quality=95))
 
 
-def frames() -> list[list[Shown]]:
-    """Both canvases, and every fit, for a tall and a wide image."""
+def frames() -> list[list[Example]]:
+    """Return both canvases and every fit, for a tall and a wide image."""
     rows = []
     for name in (TALL, WIDE):
         on_template = [
-            Shown(name, f"canvas: template, fit: {fit}", Layout(canvas=Canvas.TEMPLATE, fit=fit)) for fit in Fit
+            Example(name, f"canvas: template, fit: {fit}", Layout(canvas=Canvas.TEMPLATE, fit=fit)) for fit in Fit
         ]
-        rows.append([Shown(name, "the image"), Shown(name, "canvas: image", Layout()), *on_template])
+        rows.append([Example(name, "the image"), Example(name, "canvas: image", Layout()), *on_template])
     return rows
 
 
-def watermarks() -> list[list[Shown]]:
-    """Anchors, scales and opacity."""
+def watermarks() -> list[list[Example]]:
+    """Return examples of anchors, scales, margin and opacity."""
 
-    def mark(words: str, **options: object) -> Shown:
-        return Shown(USUAL, words, Layout(mode=Mode.WATERMARK, **options), "badge.png")  # type: ignore[arg-type]
+    def mark(caption: str, **options: object) -> Example:
+        return Example(LANDSCAPE, caption, Layout(mode=Mode.WATERMARK, **options), "badge.png")  # type: ignore[arg-type]
 
     return [
         [
@@ -55,29 +55,29 @@ def watermarks() -> list[list[Shown]]:
     ]
 
 
-def sheet(rows: Sequence[Sequence[Shown]]) -> Image.Image:
-    """The pictures in rows, each at its own shape within its cell, on paper."""
+def sheet(rows: Sequence[Sequence[Example]]) -> Image.Image:
+    """Draw the pictures in rows on one sheet, each with its own aspect ratio in a cell of the same size."""
     columns = max(map(len, rows))
     height = CELL[1] + CAPTION
     canvas = Image.new("RGB", (columns * (CELL[0] + GAP) + GAP, len(rows) * (height + GAP) + GAP), PAPER)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
     for y, row in enumerate(rows):
-        for x, shown in enumerate(row):
-            image = _made(shown)
+        for x, example in enumerate(row):
+            image = _render(example)
             left, top = GAP + x * (CELL[0] + GAP), GAP + y * (height + GAP)
-            place = (left + (CELL[0] - image.width) // 2, top + (CELL[1] - image.height) // 2)
-            canvas.paste(image, place)
-            box = (place[0] - 1, place[1] - 1, place[0] + image.width, place[1] + image.height)
+            position = (left + (CELL[0] - image.width) // 2, top + (CELL[1] - image.height) // 2)
+            canvas.paste(image, position)
+            box = (position[0] - 1, position[1] - 1, position[0] + image.width, position[1] + image.height)
             draw.rectangle(box, outline=EDGE)
-            draw.text((left + CELL[0] / 2, top + CELL[1] + CAPTION / 2 + 4), shown.words, INK, font, "mm")
+            draw.text((left + CELL[0] / 2, top + CELL[1] + CAPTION / 2 + 4), example.caption, INK, font, "mm")
     return canvas
 
 
-def _made(shown: Shown) -> Image.Image:
-    data = picture(shown.name).data
-    if shown.layout is not None:
-        template = TemplateFolder.shipped().load(shown.template)
-        data = compose(data, template, shown.layout, shown.output, max_pixels=50_000_000).data
+def _render(example: Example) -> Image.Image:
+    data = picture(example.name).data
+    if example.layout is not None:
+        template = TemplateFolder.shipped().load(example.template)
+        data = compose(data, template, example.layout, example.output, max_pixels=50_000_000).data
     image = Image.open(BytesIO(data)).convert("RGB")
     image.thumbnail(CELL, Image.Resampling.LANCZOS)
     return image

@@ -1,8 +1,8 @@
-"""Makes the README's pictures anew, in docs/images: `make pictures`.
+"""Makes the pictures of the README and the docs, in docs/images: `make pictures`.
 
-`before-after.png` and those of the layouts come from our own engine. The others are taken with Chromium and playwright:
-the Dagster UI's pages, `report.html`, and a terminal (tmux) in which the command runs. All that is started for them is
-stopped again, and nothing is written but the pictures.
+The engine composes `before-after.png` and the pictures of the layouts. The others are screenshots, taken with Chromium
+and playwright: pages of the Dagster UI, `report.html`, and a terminal (tmux) that runs the command. The script stops
+all processes that it starts, and writes only the pictures.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 
 ROWS = (
-    ("jpeg/sunset.jpg", "frame.png", Layout(), "frame.png laid over"),
+    ("jpeg/sunset.jpg", "frame.png", Layout(), "frame.png as a frame"),
     ("webp/coast.webp", "badge.png", Layout(mode=Mode.WATERMARK, scale=0.32), "badge.png as a watermark"),
 )
 CELL, GAP, CAPTION = (430, 322), 26, 34
@@ -54,28 +54,28 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TAKEN = "the pictures of pages and of the terminal were"
+SCREENSHOTS = "the screenshots of pages and of the terminal"
 EDITOR = "document.querySelector('.CodeMirror').CodeMirror"
 
 
 def main() -> int:
-    """Make all pictures, or say what is missing for those of the UI."""
+    """Make all pictures. If a tool for screenshots is missing, print which one and return 1."""
     IMAGES.mkdir(exist_ok=True)
     save(before_after(), "before-after.png", dither=True)
     save(layout_pictures.sheet(layout_pictures.frames()), "layouts-frame.png", dither=True)
     save(layout_pictures.sheet(layout_pictures.watermarks()), "layouts-watermark.png", dither=True)
     try:
-        from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - not everybody has it
+        from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - optional
     except ImportError:
-        return _without_browser(TAKEN, "playwright is not installed; run .venv/bin/pip install playwright")
+        return _report_missing(SCREENSHOTS, "playwright is not installed; run .venv/bin/pip install playwright")
     with contextlib.ExitStack() as stack:
         chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
         try:
             started = stack.enter_context(sync_playwright())
             browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         except Error as error:
-            return _without_browser(
-                TAKEN, f"no Chromium could be started; install chromium ({str(error).splitlines()[0]})"
+            return _report_missing(
+                SCREENSHOTS, f"no Chromium could be started; install chromium ({str(error).splitlines()[0]})"
             )
         stack.callback(browser.close)
         interface = stack.enter_context(user_interface())
@@ -85,7 +85,7 @@ def main() -> int:
             for name, image in run_pictures.terminal_and_report(browser, interface.origin, interface.environment):
                 save(image, f"{name}.png")
         else:
-            _without_browser("terminal.png and report.png were", "tmux is not installed")
+            _report_missing("terminal.png and report.png", "tmux is not installed")
         take_launchpad(page, interface.base)
         take_run_page(page, interface.base)
         run_pictures.relay_days(interface)
@@ -95,7 +95,7 @@ def main() -> int:
 
 
 def before_after() -> Image.Image:
-    """Source pictures beside what the engine makes of them, one row for each way to lay a template over."""
+    """Draw source pictures next to the composed ones, one row per layout mode."""
     templates = TemplateFolder.shipped()
     width = 2 * CELL[0] + 3 * GAP
     canvas = Image.new("RGB", (width, GAP + len(ROWS) * (CELL[1] + CAPTION + GAP // 2)), PAPER)
@@ -105,16 +105,16 @@ def before_after() -> Image.Image:
         source = picture(name).data
         composed = compose(source, templates.load(template), layout, Output(quality=95), max_pixels=10_000_000)
         top = GAP + row * (CELL[1] + CAPTION + GAP // 2)
-        for column, (data, words) in enumerate(((source, name), (composed.data, caption))):
+        for column, (data, text) in enumerate(((source, name), (composed.data, caption))):
             left = GAP + column * (CELL[0] + GAP)
             image = Image.open(BytesIO(data)).convert("RGB").resize(CELL, Image.Resampling.LANCZOS)
             canvas.paste(image, (left, top))
-            draw.text((left + CELL[0] / 2, top + CELL[1] + CAPTION / 2), words, fill=INK, font=font, anchor="mm")
+            draw.text((left + CELL[0] / 2, top + CELL[1] + CAPTION / 2), text, fill=INK, font=font, anchor="mm")
     return canvas
 
 
 def save(image: Image.Image, name: str, *, dither: bool = False) -> None:
-    """Write a PNG with a palette, which is a third of the size. Photographs want to be dithered."""
+    """Write a PNG with a palette, which needs a third of the space. Photographs need dithering."""
     path = IMAGES / name
     image = image.convert("RGB")
     palette = image.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
@@ -126,7 +126,7 @@ def save(image: Image.Image, name: str, *, dither: bool = False) -> None:
 
 @contextlib.contextmanager
 def user_interface() -> Iterator[run_pictures.Interface]:
-    """A Dagster UI with an instance, a destination, an origin and a manifest of its own."""
+    """Serve a Dagster UI with its own instance, destination, origin and manifest."""
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgrelay-pictures-")))
         origin = stack.enter_context(Origin())
@@ -135,7 +135,7 @@ def user_interface() -> Iterator[run_pictures.Interface]:
         manifests.mkdir()
         settings = (ROOT / "dagster.yaml").read_text()
         if "nux:" not in settings:
-            settings += "\nnux:\n  enabled: false\n"  # no invitation to a newsletter over the page
+            settings += "\nnux:\n  enabled: false\n"  # hides the newsletter dialog
         (home / "dagster.yaml").write_text(settings)
         (manifests / "dozen.txt").write_text("\n".join(origin.many(URLS)) + "\n")
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("IMGRELAY_", "DAGSTER_"))}
@@ -165,13 +165,13 @@ def user_interface() -> Iterator[run_pictures.Interface]:
 
 
 def take_launchpad(page: Any, base: str) -> None:
-    """The launchpad as it opens."""
+    """Take the launchpad as it opens."""
     open_launchpad(page, base)
-    save(_seen(page), "launchpad.png")
+    save(_screenshot(page), "launchpad.png")
 
 
 def take_run_page(page: Any, base: str) -> None:
-    """The page of a run that ended well: every URL's chain of steps, and the counts of its report."""
+    """Take the page of a successful run, with the steps of each URL and the counts of its report."""
     open_launchpad(page, base)
     page.evaluate(f"{EDITOR}.setValue('manifest: dozen.txt\\n')")
     page.wait_for_timeout(3_000)
@@ -182,16 +182,16 @@ def take_run_page(page: Any, base: str) -> None:
     page.reload()
     page.get_by_text("RUN_SUCCESS").wait_for()
     lower_divider(page, 690)
-    page.get_by_text("Succeeded (").click()  # unfolds the names of the steps
+    page.get_by_text("Succeeded (").click()  # expands the list of steps
     page.mouse.move(900, 1000)
     page.mouse.wheel(0, 100_000)  # to the end of the log
     page.mouse.move(5, 5)
     page.wait_for_timeout(4_000)
-    save(_seen(page), "run-page.png")
+    save(_screenshot(page), "run-page.png")
 
 
 def open_launchpad(page: Any, base: str) -> None:
-    """Go to the launchpad of job `relay` and wait until its form is there."""
+    """Open the launchpad of job `relay` and wait until its form is loaded."""
     page.goto(f"{base}/locations/imgrelay/jobs/relay/playground")
     page.locator(".CodeMirror").get_by_text("manifest").first.wait_for()
     page.get_by_text("No errors").wait_for()
@@ -199,7 +199,7 @@ def open_launchpad(page: Any, base: str) -> None:
 
 
 def lower_divider(page: Any, y: int) -> None:
-    """Drag the line between the steps and the log, so that all chains are seen."""
+    """Drag the divider between the steps and the log down, so that all steps are visible."""
     box = page.locator("[class*=verticalDivider]").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -207,30 +207,30 @@ def lower_divider(page: Any, y: int) -> None:
     page.mouse.up()
 
 
-def _seen(page: Any) -> Image.Image:
+def _screenshot(page: Any) -> Image.Image:
     return Image.open(BytesIO(page.screenshot()))
 
 
 def _wait_until_served(base: str) -> None:
-    until = time.monotonic() + START_LIMIT
+    deadline = time.monotonic() + START_LIMIT
     while True:
         try:
             with urllib.request.urlopen(f"{base}/server_info", timeout=5):
                 return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
 
 
 def _stop_group(leader: int) -> None:
-    """`dagster dev` leaves its code server behind, which would wait for it for most of a minute."""
+    """Stop the code server, which `dagster dev` leaves running for most of a minute."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGTERM)
 
 
-def _without_browser(what: str, why: str) -> int:
-    sys.stderr.write(f"{what} not made: {why}\n")
+def _report_missing(pictures: str, reason: str) -> int:
+    sys.stderr.write(f"{pictures} were not made: {reason}\n")
     return 1
 
 

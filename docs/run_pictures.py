@@ -1,4 +1,4 @@
-"""Pictures of runs: the terminal while one goes on, its report.html, and the asset page after a few days."""
+"""Takes pictures of runs: the terminal during a run, its report.html, and the asset page after a few days."""
 
 import re
 import subprocess
@@ -17,17 +17,17 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from imgrelay_dagster.demo.faults import FAULTS
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.demo.trouble import TROUBLES
 
 COLUMNS, LINES = 92, 20
 ENTRIES = 1200
 DAYS = 4
 HALFWAY = 70
-"""Percent of the run up to which the terminal is looked at."""
+"""Progress in percent up to which the terminal is captured."""
 
 LIMIT = 240.0
-"""Seconds that anything here may take."""
+"""Time limit of each command, in seconds."""
 
 TERMINAL = """
 <body style="margin:0;background:#f4f5f7"><div id="terminal" style="display:inline-block;margin:18px;padding:0 0 14px;
@@ -40,7 +40,7 @@ border-radius:10px;background:#1b2129;box-shadow:0 6px 24px rgb(20 30 45 / 25%)"
 
 @dataclass(frozen=True)
 class Interface:
-    """A served Dagster UI, the origin beside it and the environment that both share."""
+    """A served Dagster UI, its origin, and the environment variables of both."""
 
     base: str
     origin: Origin
@@ -48,7 +48,7 @@ class Interface:
 
 
 def terminal_and_report(browser: Any, origin: Origin, environment: dict[str, str]) -> Iterator[tuple[str, Image.Image]]:
-    """Run the command in a terminal, look at it half-way, and open the report of the run."""
+    """Run the command in a terminal, capture it half-way, and take its report. Yields names and pictures."""
     with tempfile.TemporaryDirectory(prefix="imgrelay-terminal-") as folder:
         scratch = Path(folder)
         (scratch / "autumn.txt").write_text("\n".join(_urls(origin)) + "\n")
@@ -56,13 +56,13 @@ def terminal_and_report(browser: Any, origin: Origin, environment: dict[str, str
         shown = _in_terminal(scratch, command, environment)
         yield "terminal", _terminal_picture(browser, command, shown)
         (report,) = (scratch / "out").glob("_relay/autumn/runs/*/report.html")
-        yield "report", _seen(browser, report, 1160, 1980)
-        yield "report-phone", _seen(browser, report, 390, 1100, dark=True)
+        yield "report", _screenshot(browser, report, 1160, 1980)
+        yield "report-phone", _screenshot(browser, report, 390, 1100, dark=True)
 
 
 def _urls(origin: Origin) -> list[str]:
-    """Many good URLs, and one in thirty that is bad in some way that does not take long."""
-    bad = [path for path in TROUBLES if path.startswith("/bad/") and "slow" not in path and "drip" not in path]
+    """Return many good URLs, and one bad URL in thirty. The bad ones fail quickly."""
+    bad = [path for path in FAULTS if path.startswith("/bad/") and "slow" not in path and "drip" not in path]
     urls = origin.many(ENTRIES)
     for number in range(ENTRIES // 30):
         urls[number * 30 + 11] = origin.url(f"{bad[number % len(bad)]}?{number}")
@@ -70,7 +70,7 @@ def _urls(origin: Origin) -> list[str]:
 
 
 def _in_terminal(scratch: Path, command: str, environment: dict[str, str]) -> str:
-    """What a terminal shows when about half of the run is done; returns once the run is over."""
+    """Return the text of a terminal when about half of the run is done. Waits until the run has ended."""
     environment = {**environment, "DAGSTER_HOME": str(scratch), "IMGRELAY_DESTINATION": "out", "TERM": "xterm-256color"}
     (scratch / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     script = scratch / "run.sh"
@@ -98,7 +98,7 @@ def _in_terminal(scratch: Path, command: str, environment: dict[str, str]) -> st
 def _terminal_picture(browser: Any, command: str, shown: str) -> Image.Image:
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
     console.print(Text(f"$ {command}"), soft_wrap=True)
-    # tmux names the default colours; the picture has its own.
+    # Remove tmux's default colours; the picture has its own.
     bare = shown.rstrip().replace("\x1b[49m", "").replace("\x1b[39m", "\x1b[0m")
     console.print(Text.from_ansi(bare), soft_wrap=True)
     html = console.export_html(inline_styles=True, code_format="{code}", theme=MONOKAI)
@@ -114,7 +114,7 @@ def _clip(page: Any) -> dict[str, float]:
     return {"x": 0, "y": 0, "width": box["width"] + 36, "height": box["height"] + 36}
 
 
-def _seen(browser: Any, report: Path, width: int, height: int, *, dark: bool = False) -> Image.Image:
+def _screenshot(browser: Any, report: Path, width: int, height: int, *, dark: bool = False) -> Image.Image:
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
     page.goto(report.as_uri())
     picture = Image.open(BytesIO(page.screenshot()))
@@ -151,7 +151,7 @@ def relay_days(interface: Interface) -> None:
 
 
 def asset_page(page: Any, base: str) -> Image.Image:
-    """The latest day on the page of asset `relayed_images`."""
+    """Take the page of asset `relayed_images` with the latest day."""
     day = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     page.goto(f"{base}/assets/relayed_images?view=partitions&partition={day}")
     page.get_by_text("contact_sheet").first.wait_for()

@@ -1,4 +1,4 @@
-"""The front door: everything that Dagster is shown."""
+"""The entry point of the code location: all Dagster definitions."""
 
 import warnings
 
@@ -11,7 +11,7 @@ from imgrelay_dagster.defs.sensors import canceled_runs, failed_runs, housekeepi
 from imgrelay_dagster.execution.executors import relay_executor
 from imgrelay_dagster.resources import build_resources, fixed
 
-# Dagster attaches sensors to their jobs by a parameter that it calls beta itself; a terminal need not show that.
+# Dagster itself passes a beta parameter when it attaches sensors to their jobs; users need not see that warning.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 defs = dg.Definitions(
@@ -25,5 +25,5 @@ defs = dg.Definitions(
 
 
 def relay_job() -> dg.JobDefinition:
-    """Job `relay` with its resources, for processes that build it again."""
+    """Job `relay` with its resources, for processes that reconstruct it."""
     return defs.resolve_job_def("relay")

@@ -18,24 +18,18 @@ from obstore.store import ObjectStore
 from pydantic import Field
 from upath import UPath
 
-from imgrelay_dagster.config.allowed_paths import ARGUMENT_TEMPLATE
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
-from imgrelay_dagster.relay.imaging.template_folder import SHIPPED, TemplateFolder
+from imgrelay_dagster.relay.imaging.template_folder import SHIPPED_FOLDER, TemplateFolder
 from imgrelay_dagster.relay.staging.scratch_space import Staging
-from imgrelay_dagster.relay.storage.listing import Listed
-from imgrelay_dagster.relay.storage.stores import (
-    BULK,
-    INTERACTIVE,
-    RetryPolicy,
-    S3Settings,
-    absolute,
-    explain,
-    is_remote,
-    is_s3,
-    open_store,
-)
+from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, is_s3
+from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.storage.listing import ListedObject
+from imgrelay_dagster.relay.storage.retry_policy import BULK, INTERACTIVE, RetryPolicy
+from imgrelay_dagster.relay.storage.s3_settings import S3Settings
+from imgrelay_dagster.relay.storage.stores import open_store
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -78,7 +72,7 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise RelayError(f"staging {self.staging_address!r} cannot be listed: {explain(error)}") from error
         return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
 
-    def list_any(self, address: str) -> Iterator[Listed]:
+    def list_any(self, address: str) -> Iterator[ListedObject]:
         """All objects below an S3 address, among them those whose keys obstore refuses, by boto3.
 
         Raises:
@@ -90,7 +84,9 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             for page in pages.paginate(Bucket=bucket, Prefix=below):
                 for item in page.get("Contents", []):
-                    yield Listed(item["Key"].removeprefix(below), item["Size"], item["ETag"], item["LastModified"])
+                    yield ListedObject(
+                        item["Key"].removeprefix(below), item["Size"], item["ETag"], item["LastModified"]
+                    )
         except (BotoCoreError, ClientError) as error:
             raise RelayError(f"{address!r} cannot be listed: {error}") from error
 
@@ -109,7 +105,9 @@ class TemplatesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def open(self) -> TemplateFolder:
         """The folder's templates."""
-        return TemplateFolder(Path(self.folder) if self.folder else SHIPPED, Path(self.also) if self.also else None)
+        return TemplateFolder(
+            Path(self.folder) if self.folder else SHIPPED_FOLDER, Path(self.also) if self.also else None
+        )
 
 
 class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -132,7 +130,7 @@ class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 def staging_address() -> str:
     """Where scratch files go: `$IMGRELAY_STAGING`, else the folder `staging` of the Dagster instance."""
-    return os.environ.get("IMGRELAY_STAGING") or str(Path(os.environ.get("DAGSTER_HOME") or ".") / "staging")
+    return environment.STAGING.get() or str(Path(os.environ.get("DAGSTER_HOME") or ".") / "staging")
 
 
 def build_resources() -> dict[str, object]:
@@ -142,11 +140,12 @@ def build_resources() -> dict[str, object]:
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
     )
-    hosts = os.environ.get("IMGRELAY_ALLOWED_HOSTS", "").replace(",", " ").split()
+    hosts = list(environment.ALLOWED_HOSTS.get())
     return {
         "stores": StoresResource(s3=s3, staging_address=staging_address()),
         "templates": TemplatesResource(
-            folder=os.environ.get("IMGRELAY_TEMPLATES"), also=os.environ.get(ARGUMENT_TEMPLATE)
+            folder=environment.TEMPLATES.get(),
+            also=environment.ARGUMENT_TEMPLATE.get(),
         ),
         "http": HttpResource(allowed_hosts=hosts),
         "io_manager": _record_io_manager(s3),

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Breaks the address guard and the outcome code in a hundred small ways and shows every break that no test notices.
-# What is broken and which tests are asked stands in pyproject.toml, [tool.mutmut]. Works on a copy, in mutants/.
+# Mutation tests: changes the address guard and the outcome code in many small ways, and shows each change that no test
+# detects. pyproject.toml, [tool.mutmut], lists the modules and the tests. Works on a copy, in mutants/.
 set -eu
 bin=${BIN:-.venv/bin}
 rm -rf mutants

@@ -1,1 +1,1 @@
-"""What so and so many images a day need: costs measured on Celery workers, and a simulation that multiplies them."""
+"""Capacity planning: costs measured on Celery workers, and a simulation of a day with them."""

@@ -1,5 +1,5 @@
-// The yardstick: what a careful Go programmer writes for the same job. Three stages of workers joined by channels,
-// everything in memory; no retries, no limits, no receipts.
+// The yardstick: a straightforward Go program for the same job, for comparison. Three stages of workers are connected by
+// channels, and all data is in memory. It has no retries, no limits and no receipts.
 //
 //	yardstick -manifest urls.txt -frame frame.png -bucket bench -prefix go
 package main
@@ -40,11 +40,11 @@ var client = &http.Client{
 }
 
 func main() {
-	manifest := flag.String("manifest", "", "a URL a line")
-	frame := flag.String("frame", "", "the template")
+	manifest := flag.String("manifest", "", "file with one URL per line")
+	frame := flag.String("frame", "", "template image")
 	bucket := flag.String("bucket", "", "bucket to store in")
 	prefix := flag.String("prefix", "go", "prefix of the keys")
-	composers := flag.Int("composers", 2, "workers that compose")
+	composers := flag.Int("composers", 2, "number of compose workers")
 	flag.Parse()
 
 	urls, fetched, composed := make(chan string, 64), make(chan item, 64), make(chan item, 64)
@@ -62,7 +62,7 @@ func main() {
 		}
 		close(urls)
 	}()
-	downloads := crew(16, func() {
+	downloads := startWorkers(16, func() {
 		for url := range urls {
 			data, err := get(url)
 			if err != nil {
@@ -73,7 +73,7 @@ func main() {
 			fetched <- item{fmt.Sprintf("%s/%x.jpg", *prefix, digest[:8]), data}
 		}
 	})
-	composing := crew(*composers, func() {
+	composing := startWorkers(*composers, func() {
 		for one := range fetched {
 			data, err := template.over(one.data)
 			if err != nil {
@@ -83,7 +83,7 @@ func main() {
 			composed <- item{one.key, data}
 		}
 	})
-	uploads := crew(16, func() {
+	uploads := startWorkers(16, func() {
 		for one := range composed {
 			if err := put(*bucket, one.key, one.data); err != nil {
 				fail(err)
@@ -100,7 +100,7 @@ func main() {
 	fmt.Printf("{\"uploaded\": %d, \"failed\": %d}\n", stored.Load(), failed.Load())
 }
 
-func crew(size int, work func()) *sync.WaitGroup {
+func startWorkers(size int, work func()) *sync.WaitGroup {
 	var group sync.WaitGroup
 	for n := 0; n < size; n++ {
 		group.Add(1)
@@ -110,18 +110,18 @@ func crew(size int, work func()) *sync.WaitGroup {
 }
 
 func get(url string) ([]byte, error) {
-	answer, err := client.Get(url)
+	response, err := client.Get(url)
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != 200 {
-		return nil, fmt.Errorf("%s answers %s", url, answer.Status)
+	defer response.Body.Close()
+	if response.StatusCode != 200 {
+		return nil, fmt.Errorf("%s responses %s", url, response.Status)
 	}
-	return io.ReadAll(answer.Body)
+	return io.ReadAll(response.Body)
 }
 
-// layers is the template at its own size, and at every size it was needed in.
+// layers holds the template in its own size and in every size that was needed so far.
 type layers struct {
 	image  image.Image
 	mutex  sync.Mutex
@@ -200,16 +200,16 @@ func put(bucket, key string, data []byte) error {
 	}
 	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+os.Getenv("AWS_ACCESS_KEY_ID")+"/"+scope+
 		", SignedHeaders="+names+", Signature="+hex.EncodeToString(sum(signing, text)))
-	answer, err := client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		return err
 	}
-	if answer.StatusCode != 200 {
-		return fmt.Errorf("PUT %s: %s", key, answer.Status)
+	if response.StatusCode != 200 {
+		return fmt.Errorf("PUT %s: %s", key, response.Status)
 	}
 	return nil
 }

@@ -1,1 +1,1 @@
-"""What asks for runs: days and their manifests, the inbox, shard runs, and how often each is checked."""
+"""What requests runs: the schedule and sensors for daily manifests, the inbox and shard runs, and their intervals."""

@@ -1,4 +1,7 @@
-"""The shard runs that a run too large for one asks for, as requests to launch them."""
+"""Shard runs: requests for the runs that share a manifest with too many entries for one run.
+
+The run that read the manifest first, and split it into shards, is their coordinator.
+"""
 
 import json
 import time
@@ -9,12 +12,13 @@ from typing import Any
 
 import dagster as dg
 
+from imgrelay_dagster.automation.sensor_ticks import LAUNCH_GRACE, TICK_BUDGET
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.shards import read_shard_plan
-from imgrelay_dagster.relay.storage.stores import INTERACTIVE
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
-from imgrelay_dagster.runs.status import RECENT, shard_of
+from imgrelay_dagster.runs.status import LOOKBACK, shard_of
 from imgrelay_dagster.runs.tags import (
     COORDINATOR,
     COORDINATOR_TAG,
@@ -28,100 +32,104 @@ from imgrelay_dagster.runs.tags import (
     VERSION_TAG,
 )
 
-ROUND = 20.0
-"""Seconds after which a round ends with the run at hand: Dagster gives up on a sensor after 60."""
+COPIED_TAGS = (DATASET_TAG, DESTINATION_TAG, MANIFEST_TAG, VERSION_TAG)
+"""Tags that a shard run copies from its coordinator."""
 
-LAUNCHED = 120.0
-"""Seconds by which a run that was made is launched or queued."""
-
-KEPT = (DATASET_TAG, DESTINATION_TAG, MANIFEST_TAG, VERSION_TAG)
-"""Tags that a shard run has from its coordinator."""
-
-REQUESTS = 20
-"""Runs that are asked for in one round."""
+MAX_REQUESTS_PER_TICK = 20
+"""Shard runs requested in one tick."""
 
 
 def shard_requests(
     instance: dg.DagsterInstance, stores: StoresResource, cursor: str | None
 ) -> tuple[list[dg.RunRequest], str, list[str]]:
-    """The next shard runs to launch, the cursor after them, and what kept others from being launched.
+    """Request the next shard runs, those of the oldest coordinator first.
 
-    The cursor is, by coordinator, how many shards were asked for, and of how many, once that is known.
+    The cursor is JSON: by coordinator, the number of shard runs requested so far, and of how many (null: not read yet).
+
+    Returns:
+        The requests, the new cursor, and an error message for each coordinator whose plan cannot be read.
     """
-    asked: dict[str, tuple[int, int | None]] = json.loads(cursor) if cursor else {}
-    troubles: list[str] = []
-    until = time.monotonic() + ROUND
+    requested: dict[str, tuple[int, int | None]] = json.loads(cursor) if cursor else {}
+    errors: list[str] = []
+    deadline = time.monotonic() + TICK_BUDGET
     coordinators = _coordinators(instance)
-    known = {run.run_id: asked.get(run.run_id, (0, None)) for run in coordinators}
-    requests = list(islice(_left(instance, {run.run_id: run for run in coordinators}), REQUESTS))
+    known = {run.run_id: requested.get(run.run_id, (0, None)) for run in coordinators}
+    unlaunched = _unlaunched_requests(instance, {run.run_id: run for run in coordinators})
+    requests = list(islice(unlaunched, MAX_REQUESTS_PER_TICK))
     for run in coordinators:
-        if len(requests) == REQUESTS or time.monotonic() > until:
+        if len(requests) == MAX_REQUESTS_PER_TICK or time.monotonic() > deadline:
             break
-        number, wanted = known[run.run_id]
+        number, shards = known[run.run_id]
         try:
-            wanted = _shards(run, stores) if wanted is None else wanted
+            shards = _planned_shards(run, stores) if shards is None else shards
         except RelayError as error:
-            troubles.append(f"run {run.run_id}: {error}")
+            errors.append(f"run {run.run_id}: {error}")
             continue
-        next_ones = range(number + 1, min(wanted, number + REQUESTS - len(requests)) + 1)
-        requests += [shard_request(run, each, wanted) for each in next_ones]
-        known[run.run_id] = (number + len(next_ones), wanted)
-    return requests, json.dumps(known), troubles
+        last = min(shards, number + MAX_REQUESTS_PER_TICK - len(requests))
+        requests += [shard_request(run, each, shards) for each in range(number + 1, last + 1)]
+        known[run.run_id] = (max(number, last), shards)
+    return requests, json.dumps(known), errors
 
 
-def _left(instance: dg.DagsterInstance, coordinators: Mapping[str, dg.DagsterRun]) -> Iterator[dg.RunRequest]:
-    """Shard runs that were made and could not be launched: asked for again, Dagster launches them."""
-    before = datetime.fromtimestamp(time.time() - LAUNCHED, UTC)
-    made = dg.RunsFilter(tags={KIND_TAG: SHARD}, statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=before)
-    for record in run_records(instance, made):
+def _unlaunched_requests(
+    instance: dg.DagsterInstance, coordinators: Mapping[str, dg.DagsterRun]
+) -> Iterator[dg.RunRequest]:
+    """Request shard runs again whose launch failed: Dagster then launches the run that it had created."""
+    before = datetime.fromtimestamp(time.time() - LAUNCH_GRACE, UTC)
+    unlaunched = dg.RunsFilter(
+        tags={KIND_TAG: SHARD}, statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=before
+    )
+    for record in run_records(instance, unlaunched):
         shard = shard_of(record.dagster_run)
         if shard is not None and shard.coordinator in coordinators:
             yield shard_request(coordinators[shard.coordinator], shard.number, shard.of)
 
 
 def shard_request(run: dg.DagsterRun, number: int, of: int) -> dg.RunRequest:
-    """The run for one shard of a coordinator: its config and its day, and the share that falls to it."""
+    """The request for one shard run: the coordinator's config and partition, with the shard that this run relays."""
     day = run.tags.get(PARTITION_TAG)
-    kept = {name: run.tags[name] for name in KEPT if name in run.tags}
+    copied = {name: run.tags[name] for name in COPIED_TAGS if name in run.tags}
     shard = {"coordinator": run.run_id, "number": number, "of": of}
     return dg.RunRequest(
         run_key=f"{run.run_id}/{number}",
         job_name="relay_day" if day else "relay",
         partition_key=day,
         run_config=_day_config(run, shard) if day else _config(run, shard),
-        tags={**kept, KIND_TAG: SHARD, COORDINATOR_TAG: run.run_id, SHARD_TAG: f"{number} of {of}"},
+        tags={**copied, KIND_TAG: SHARD, COORDINATOR_TAG: run.run_id, SHARD_TAG: f"{number} of {of}"},
     )
 
 
 def _config(run: dg.DagsterRun, shard: dict[str, Any]) -> dict[str, Any]:
+    """The run config of a shard run of job `relay`. Its lines come from the coordinator's ledger, not from a source."""
     sources = ("urls", "url_lines", "manifest")
     form = {name: value for name, value in run.run_config.items() if name not in sources}
-    return {**form, **_pinned(run), "dataset": run.tags[DATASET_TAG], "shard": shard}
+    return {**form, **_fixed_destination(run), "dataset": run.tags[DATASET_TAG], "shard": shard}
 
 
 def _day_config(run: dg.DagsterRun, shard: dict[str, Any]) -> dict[str, Any]:
+    """The run config of a shard run of job `relay_day`."""
     given: Any = run.run_config
     form = given.get("ops", {}).get("relayed_images", {}).get("config") or {}
-    return {**given, "ops": {"relayed_images": {"config": {**form, **_pinned(run), "shard": shard}}}}
+    return {**given, "ops": {"relayed_images": {"config": {**form, **_fixed_destination(run), "shard": shard}}}}
 
 
-def _pinned(run: dg.DagsterRun) -> dict[str, str]:
-    """Where the coordinator left what its shards go by, wherever runs would go by now that do not say."""
+def _fixed_destination(run: dg.DagsterRun) -> dict[str, str]:
+    """The coordinator's destination, which holds its ledger; the default destination may have changed since."""
     return {"destination": run.tags[DESTINATION_TAG]}
 
 
 def _coordinators(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """The recent ones, the oldest first."""
-    wanted = dg.RunsFilter(
+    """The recent coordinators, oldest first."""
+    filters = dg.RunsFilter(
         tags={KIND_TAG: COORDINATOR},
         statuses=[dg.DagsterRunStatus.SUCCESS],
-        updated_after=datetime.fromtimestamp(time.time() - RECENT, UTC),
+        updated_after=datetime.fromtimestamp(time.time() - LOOKBACK, UTC),
     )
-    return [record.dagster_run for record in run_records(instance, wanted)][::-1]
+    return [record.dagster_run for record in run_records(instance, filters)][::-1]
 
 
-def _shards(run: dg.DagsterRun, stores: StoresResource) -> int:
-    """How many shards the run asks for: none, where it only has its tags from a run that did."""
+def _planned_shards(run: dg.DagsterRun, stores: StoresResource) -> int:
+    """The number of shard runs that the run needs; 0 if it only inherited its tags from a coordinator."""
     store = stores.open(run.tags[DESTINATION_TAG], INTERACTIVE)
-    cut = read_shard_plan(store, run.tags[DATASET_TAG], run.run_id)
-    return cut.shards if cut is not None else 0
+    shard_plan = read_shard_plan(store, run.tags[DATASET_TAG], run.run_id)
+    return shard_plan.shards if shard_plan is not None else 0

@@ -1,4 +1,4 @@
-"""What the command line shows: progress while the run goes on, a summary at its end."""
+"""The output of `imgrelay run`: progress during the run, a summary at its end."""
 
 import io
 import itertools
@@ -19,116 +19,117 @@ from imgrelay_dagster.commands.progress_display import Display
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, sentence
 from imgrelay_dagster.relay.progress.notes import RunProgress
-from imgrelay_dagster.relay.records.layout import REPORT, results_prefix
+from imgrelay_dagster.relay.records.layout import REPORT_FILE, results_prefix
 from imgrelay_dagster.relay.records.summary import Summary, summary_json
 from imgrelay_dagster.relay.redact import printable
 
-Look = Callable[[], RunProgress | None]
+ProgressReader = Callable[[], RunProgress | None]
+"""Returns the run's progress, or None if it is not known yet."""
 
-FRAME = 0.2
-"""Seconds from one drawing of the display to the next."""
+FRAME_INTERVAL = 0.2
+"""Seconds between two redraws of the display."""
 
-LOOK = 3
-"""Frames from one look at the run to the next."""
+FRAMES_PER_READ = 3
+"""The display reads the run's progress every third frame."""
 
 
 class Console:
-    """Progress and errors go to standard error, the summary to standard output.
+    """Prints progress and errors to standard error, and the summary to standard output.
 
-    A terminal that was closed, or a pipe whose reader has gone, never ends a run.
+    A closed terminal, or a pipe whose reader is gone, never ends a run.
 
     Attributes:
-        still: held by who wants nothing drawn for a moment.
+        draw_lock: held while the display is drawn. Hold it to prevent drawing.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._out = RichConsole(highlight=False)
         self._err = RichConsole(stderr=True, highlight=False)
-        self._look: Look | None = None
+        self._read_progress: ProgressReader | None = None
         self._stopping = False
-        self._shown: Display | None = None
-        self.still = threading.Lock()
+        self._live_display: Display | None = None
+        self.draw_lock = threading.Lock()
 
     def error(self, message: str) -> None:
-        """One message for the user."""
+        """Print one error message."""
         self._print(self._err, sys.stderr, Text(printable(f"imgrelay: {message}"), style="red"))
 
     def note(self, message: str) -> None:
-        """One message that is no error."""
+        """Print one message that is not an error."""
         self._print(self._err, sys.stderr, Text(printable(f"imgrelay: {message}")))
 
-    def follow(self, look: Look) -> None:
-        """Show this run's progress from now on.
+    def follow(self, read_progress: ProgressReader) -> None:
+        """Show a run's progress from now on.
 
-        `look` is asked from a thread of its own; what it raises is taken for "not yet".
+        A separate thread calls `read_progress`. If it fails to read the store, the display keeps what it showed before.
         """
-        self._look = look
+        self._read_progress = read_progress
 
     def stopping(self) -> None:
-        """Say that the run is being ended."""
+        """Show that the run is being cancelled."""
         self._stopping = True
         if not self._err.is_terminal:
             self.note("stopping")
 
-    def give_back_terminal(self) -> None:
-        """Make the terminal as it was, when the display has no time to."""
-        if self._err.is_terminal and self._shown is not None:
-            up = f"\x1b[{self._shown.height - 1}A" if self._shown.height > 1 else ""
+    def restore_terminal(self) -> None:
+        """Erase the display and show the cursor again, when the process exits without stopping the display."""
+        if self._err.is_terminal and self._live_display is not None:
+            up = f"\x1b[{self._live_display.height - 1}A" if self._live_display.height > 1 else ""
             with suppress(OSError):
                 os.write(2, f"\r{up}\x1b[J\x1b[?25h".encode())
 
     @contextmanager
     def progress(self) -> Iterator[None]:
-        """Show how far the run is while the body runs: live on a terminal, else a line every ten seconds."""
-        over = threading.Event()
-        show = self._display if self._err.is_terminal else self._lines
+        """Show progress while the body runs: a live display on a terminal, otherwise one line every ten seconds."""
+        stop = threading.Event()
+        show = self._show_display if self._err.is_terminal else self._print_lines
 
         def follow() -> None:
-            with suppress(OSError, SystemExit):  # rich leaves so when the reader of a pipe has gone
-                show(over)
+            with suppress(OSError, SystemExit):  # rich raises SystemExit when the reader of a pipe is gone
+                show(stop)
 
         follower = threading.Thread(target=follow, name="progress", daemon=True)
         follower.start()
         try:
             yield
         finally:
-            over.set()
+            stop.set()
             follower.join(2.0)
 
-    def _display(self, over: threading.Event) -> None:
-        display = self._shown = Display()
+    def _show_display(self, stop: threading.Event) -> None:
+        display = self._live_display = Display()
         live = Live(display, console=self._err, transient=True, auto_refresh=False)
         try:
-            with self.still:
+            with self.draw_lock:
                 live.start()
             for number in itertools.count():
-                if over.wait(FRAME):
+                if stop.wait(FRAME_INTERVAL):
                     break
-                if number % LOOK == 0:
-                    display.show(self._quietly(), time.time())
+                if number % FRAMES_PER_READ == 0:
+                    display.show(self._current_progress(), time.time())
                 display.stopping = self._stopping
-                with self.still:
+                with self.draw_lock:
                     live.refresh()
         finally:
-            with self.still:
+            with self.draw_lock:
                 live.stop()
 
-    def _lines(self, over: threading.Event) -> None:
-        while not over.wait(ANNOUNCE_INTERVAL):
-            seen = self._quietly()
-            if seen is not None and seen.entries:
-                self.note(sentence(seen, time.time()))
+    def _print_lines(self, stop: threading.Event) -> None:
+        while not stop.wait(ANNOUNCE_INTERVAL):
+            progress = self._current_progress()
+            if progress is not None and progress.entries:
+                self.note(sentence(progress, time.time()))
 
-    def _quietly(self) -> RunProgress | None:
-        """What there is to see. Notes come and go while they are read, and a display must never end a run."""
+    def _current_progress(self) -> RunProgress | None:
+        """Read the progress. Steps add and delete notes meanwhile, so reading may fail; that must never end a run."""
         try:
-            return self._look() if self._look is not None else None
+            return self._read_progress() if self._read_progress is not None else None
         except (OSError, RelayError, BaseError):
             return None
 
     def summary(self, summary: Summary, destination: str) -> None:
-        """What became of the run: a table, or one line of JSON."""
+        """Print the run's summary: a table, or one line of JSON."""
         if self._as_json:
             _write(sys.stdout, summary_json.dump_json(summary).decode() + "\n")
             return
@@ -142,7 +143,7 @@ class Console:
         lines.append(("images", destination, ""))
         results = f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"
         lines.append(("results", results, ""))
-        lines.append(("report", f"{results}/{REPORT}", ""))
+        lines.append(("report", f"{results}/{REPORT_FILE}", ""))
         width = max(len(name) for name, _, _ in lines) + 2
         self._print(
             self._out,
@@ -152,7 +153,7 @@ class Console:
 
     @staticmethod
     def _print(console: RichConsole, stream: IO[str], *texts: Text) -> None:
-        """Write without rich's own buffer, which raises again and again once the terminal has gone."""
+        """Write without rich's own buffer, which raises at every later write once the terminal is gone."""
         rendered = RichConsole(file=io.StringIO(), force_terminal=console.is_terminal, highlight=False)
         for text in texts:
             rendered.print(text, soft_wrap=True)
@@ -164,6 +165,6 @@ def _write(stream: IO[str], text: str) -> None:
         stream.write(text)
         stream.flush()
     except OSError:
-        # Nobody reads any more; the interpreter flushes once again at its end, and must not stumble then.
-        with suppress(OSError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
-            os.dup2(nowhere.fileno(), stream.fileno())
+        # The reader is gone. The interpreter flushes the stream again when it exits; that must not raise.
+        with suppress(OSError), open(os.devnull, "w") as null:  # noqa: PTH123
+            os.dup2(null.fileno(), stream.fileno())

@@ -1,4 +1,4 @@
-"""Where the Dagster instance of the command line lies."""
+"""Chooses the folder of the Dagster instance for runs from the command line."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from imgrelay_dagster.relay.errors import RelayError
 
 INSTANCE = """\
-# Written by imgrelay for runs from the command line; yours to change.
+# Written by imgrelay for runs from the command line. You may edit it.
 telemetry:
   enabled: false
 compute_logs:
@@ -15,11 +15,13 @@ compute_logs:
 """
 
 
-def settle_dagster_home() -> Path:
-    """Set `DAGSTER_HOME` where it is not: this folder when it holds a `dagster.yaml`, else `~/.imgrelay`.
+def set_up_dagster_home() -> Path:
+    """Create the instance's folder if necessary, set `DAGSTER_HOME` to it and return it.
+
+    If `DAGSTER_HOME` is not set, it is the working folder if that holds a `dagster.yaml`, otherwise `~/.imgrelay`.
 
     Raises:
-        RelayError: the folder cannot be made.
+        RelayError: the folder cannot be created or written.
     """
     given = os.environ.get("DAGSTER_HOME")
     if given:
@@ -34,8 +36,7 @@ def settle_dagster_home() -> Path:
             (home / "dagster.yaml").write_text(INSTANCE)
     except OSError as error:
         raise RelayError(
-            f"no Dagster instance can be kept in {str(home)!r}: {error.strerror}; "
-            "set DAGSTER_HOME to a folder that can be written"
+            f"no Dagster instance can be kept in {str(home)!r}: {error.strerror}; set DAGSTER_HOME to a writable folder"
         ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home

@@ -1,4 +1,4 @@
-"""`imgrelay datasets`: what a destination holds, one line a dataset, as of its latest run."""
+"""`imgrelay datasets`: lists the datasets of a destination, one line each, with the totals of the latest run."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.commands.tables import Lines, looked, say
+from imgrelay_dagster.commands.tables import Table, print_message, run_reading_command
 from imgrelay_dagster.relay.formatting import count
 from imgrelay_dagster.relay.records.summary import Summary, read_summary
 from imgrelay_dagster.relay.results.history import PastRun, dataset_names, past_runs
@@ -15,30 +15,30 @@ from imgrelay_dagster.relay.results.history import PastRun, dataset_names, past_
 
 def datasets(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    return looked(_show, arguments)
+    return run_reading_command(_show, arguments)
 
 
 def _show(arguments: argparse.Namespace, store: ObjectStore, address: str) -> None:
     names = dataset_names(store)
     if not names:
-        say(f"nothing has been relayed to {address} yet")
+        print_message(f"nothing has been relayed to {address} yet")
         return
-    lines = None if arguments.json else _lines(names)
+    table = None if arguments.json else _table(names)
     for name in names:
         runs = past_runs(store, name)
         summary = read_summary(store, name, runs[0].run_id) if runs else None
-        if lines is None:
+        if table is None:
             latest = {"at": runs[0].at.isoformat(timespec="seconds"), **asdict(summary)} if summary else None
             sys.stdout.write(json.dumps({"dataset": name, "runs": len(runs), "latest": latest}) + "\n")
         elif summary is None:
-            lines.row(name, "", "no run has ended yet", "", "", "", "0")
+            table.row(name, "", "no run has ended yet", "", "", "", "0")
         else:
-            lines.row(name, *_row(runs[0], summary), count(len(runs)))
+            table.row(name, *_row(runs[0], summary), count(len(runs)))
 
 
-def _lines(names: list[str]) -> Lines:
+def _table(names: list[str]) -> Table:
     width = min(40, max(len("DATASET"), *map(len, names)))
-    return Lines(("DATASET", "LATEST RUN", "STATUS", "ENTRIES", "STORED", "FAILED", "RUNS"), (width, 16, 9, 9, 9, 9))
+    return Table(("DATASET", "LATEST RUN", "STATUS", "ENTRIES", "STORED", "FAILED", "RUNS"), (width, 16, 9, 9, 9, 9))
 
 
 def _row(run: PastRun, summary: Summary) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a terminal shows while a run goes on: a bar, how fast, how long still, what each stage has done, what failed."""
+"""The live display on a terminal: a progress bar, speed, time left, the counts of each stage, and the failures."""
 
 import time
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.progress.announcer import stage_counts
 from imgrelay_dagster.relay.progress.notes import RunProgress
 
-WIDEST_BAR = 60
-REASONS = 4
-"""Reasons named while the run goes on."""
+MAX_BAR_WIDTH = 60
+REASONS_SHOWN = 4
+"""How many failure reasons the display names, the most frequent first."""
 
 
 class Display:
-    """The lines at the foot of the terminal. `show` what was last seen; the display is drawn anew by itself."""
+    """The last lines of the terminal. `show` sets the run's progress; rich calls `__rich_console__` to draw it."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._spinner = Spinner("dots", style="cyan")
-        self._seen: RunProgress | None = None
+        self._progress: RunProgress | None = None
         self._now = 0.0
         self.stopping = False
 
-    def show(self, seen: RunProgress | None, now: float) -> None:
-        """Take what is known of the run at this time; None when nothing is known yet."""
-        self._seen, self._now = seen or self._seen, now
+    def show(self, progress: RunProgress | None, now: float) -> None:
+        """Set the progress to draw, read at `now` (Unix time). None keeps the previous one."""
+        self._progress, self._now = progress or self._progress, now
 
     @property
     def height(self) -> int:
-        """Lines that it takes."""
+        """Its height in lines."""
         return 1 + len(list(self._details()))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -43,43 +43,47 @@ class Display:
 
     def _first_line(self, width: int) -> RenderableType:
         line = Table.grid(padding=(0, 1))
-        cells: list[RenderableType] = [self._spinner, Text(self._doing(), style="bold", no_wrap=True)]
-        seen = self._seen
-        if seen is not None and seen.entries:
-            room = max(10, min(WIDEST_BAR, width - 46))
+        cells: list[RenderableType] = [self._spinner, Text(self._state(), style="bold", no_wrap=True)]
+        progress = self._progress
+        if progress is not None and progress.entries:
+            bar_width = max(10, min(MAX_BAR_WIDTH, width - 46))
             cells.append(
-                ProgressBar(seen.entries, seen.work, width=room, complete_style="green", finished_style="green")
+                ProgressBar(
+                    progress.entries, progress.work, width=bar_width, complete_style="green", finished_style="green"
+                )
             )
-            cells.append(Text(f"{100 * seen.work / seen.entries:3.0f} %", no_wrap=True))
-        cells.append(Text(_clock(time.monotonic() - self._began), style="yellow", no_wrap=True))
-        left = seen.seconds_left(self._now) if seen is not None and not self.stopping else None
+            cells.append(Text(f"{100 * progress.work / progress.entries:3.0f} %", no_wrap=True))
+        cells.append(Text(_clock(time.monotonic() - self._started), style="yellow", no_wrap=True))
+        left = progress.seconds_left(self._now) if progress is not None and not self.stopping else None
         if left:
             cells.append(Text(f"{_clock(max(1.0, left))} left", style="cyan", no_wrap=True))
         line.add_row(*cells)
         return line
 
-    def _doing(self) -> str:
-        seen = self._seen
+    def _state(self) -> str:
+        progress = self._progress
         if self.stopping:
             return "stopping"
-        if seen is None:
+        if progress is None:
             return "starting"
-        if seen.entries is None:
+        if progress.entries is None:
             return "planning"
-        return "reporting" if seen.ended == seen.entries else "relaying"
+        return "reporting" if progress.ended == progress.entries else "relaying"
 
     def _details(self) -> Iterator[Text]:
-        seen = self._seen
+        progress = self._progress
         if self.stopping:
-            yield _line("Ctrl-C once more ends at once, without a summary", "dim")
-        if seen is None or seen.entries is None:
+            yield _line("press Ctrl-C again to end at once, without a summary", "dim")
+        if progress is None or progress.entries is None:
             return
-        pace = seen.pace(self._now)
-        counts = f"{formatting.count(seen.ended)} of {formatting.count(seen.entries)} done"
-        yield _line(counts + (f", {formatting.significant(pace)} images/s" if pace is not None else ""), "")
-        yield _line(stage_counts(seen), "dim")
-        if seen.failed:
-            yield _line(f"{formatting.count(seen.failed)} failed: {most_frequent(seen.reasons, REASONS)}", "red")
+        rate = progress.rate(self._now)
+        counts = f"{formatting.count(progress.ended)} of {formatting.count(progress.entries)} done"
+        yield _line(counts + (f", {formatting.significant(rate)} images/s" if rate is not None else ""), "")
+        yield _line(stage_counts(progress), "dim")
+        if progress.failed:
+            yield _line(
+                f"{formatting.count(progress.failed)} failed: {most_frequent(progress.reasons, REASONS_SHOWN)}", "red"
+            )
 
 
 def _line(text: str, style: str) -> Text:
@@ -87,7 +91,7 @@ def _line(text: str, style: str) -> Text:
 
 
 def _clock(seconds: float) -> str:
-    """A duration as a clock shows it: `0:07`, `12:34`, `1:02:03`."""
+    """Format a duration: `0:07`, `12:34`, `1:02:03`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,6 +1,6 @@
-"""The signals that end a run: Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed.
+"""Handles the signals that end a run: SIGINT (Ctrl-C), SIGTERM, and SIGHUP (the terminal was closed).
 
-The first one ends the run in order. A second Ctrl-C or SIGTERM ends it at once.
+The first signal cancels the run, and its results are written. A second SIGINT or SIGTERM ends the process immediately.
 """
 
 import signal
@@ -11,18 +11,19 @@ from socket import socketpair
 from types import FrameType, TracebackType
 from typing import Self
 
-ONE_PRESS = 0.2
-"""Seconds in which further signals belong to the first: a shell or a wrapper sends on what the terminal sent too."""
+REPEAT_WINDOW = 0.2
+"""Seconds in which further signals count as the first one: a shell may forward a signal that the terminal also sent."""
 
 
 class ShutdownSignals:
-    """Hears the signals from here to the end of the `with` block, whatever the main thread is busy with.
+    """Receives the signals during its `with` block, whatever the main thread is doing.
 
-    Dagster sets its own handlers while it executes a run, and import or a store call may keep the main thread from
-    running any handler for seconds. The wake-up descriptor, read by a thread of its own, hears every signal.
+    Signal handlers alone are not enough: Dagster sets its own while it executes a run, and an import or a store call
+    may keep the main thread from running any handler for seconds. So a thread reads the wake-up descriptor
+    (`signal.set_wakeup_fd`), which gets every signal.
 
     Attributes:
-        on_first, on_second: called once each, from that thread.
+        on_first, on_second: callbacks for the first and the second signal; that thread calls each once.
     """
 
     def __init__(self) -> None:
@@ -34,15 +35,15 @@ class ShutdownSignals:
 
     @property
     def heard(self) -> bool:
-        """Whether a signal has come in."""
+        """Whether a signal has arrived."""
         return self._heard.is_set()
 
     def suppress_interrupts(self) -> None:
-        """From now on a signal no longer raises in the main thread: what is left to do is done whole."""
+        """Stop raising KeyboardInterrupt in the main thread, so that what is left to do is completed."""
         self._raising = False
 
     def interrupt_main_thread(self) -> None:
-        """Raise KeyboardInterrupt in the main thread, whose handlers may be Dagster's, and which may hang in a wait."""
+        """Raise KeyboardInterrupt in the main thread, even if Dagster's handlers are set or it hangs in a wait."""
         self._breaking = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
@@ -50,7 +51,7 @@ class ShutdownSignals:
         self._ours, self._wakeup = socketpair()
         self._wakeup.setblocking(False)
         wanted = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        # What is ignored stays so: nohup, or a job that a script put into the background.
+        # Ignored signals stay ignored: under nohup, or in a background job of a script.
         self._saved = {number: handler for number, handler in wanted.items() if handler is not signal.SIG_IGN}
         for number in self._saved:
             signal.signal(number, self._handle)
@@ -65,13 +66,13 @@ class ShutdownSignals:
         self.suppress_interrupts()
         signal.set_wakeup_fd(self._previous)
         signal.signal(signal.SIGUSR1, self._usr1)
-        # Once cancelled, a further signal must not cut off the little that is left, nor change the exit code.
+        # After a cancel, a further signal must neither interrupt the remaining work nor change the exit code.
         for number, handler in self._saved.items():
             signal.signal(number, signal.SIG_IGN if self.heard else handler)
-        self._wakeup.close()  # which ends the thread
+        self._wakeup.close()  # this ends the thread
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        """End what the main thread does, as Ctrl-C would at this moment. Stays in place to the very end."""
+        """Interrupt the main thread, for every signal in the way the current SIGINT handler does it."""
         interrupt = signal.getsignal(signal.SIGINT)
         if number != signal.SIGINT and callable(interrupt) and interrupt != self._handle:
             interrupt(number, frame)
@@ -91,6 +92,6 @@ class ShutdownSignals:
                     first = time.monotonic()
                     self._heard.set()
                     self.on_first()
-                elif pressed - {signal.SIGHUP} and first is not None and time.monotonic() - first > ONE_PRESS:
+                elif pressed - {signal.SIGHUP} and first is not None and time.monotonic() - first > REPEAT_WINDOW:
                     self.on_second()
                     return

@@ -1,4 +1,4 @@
-"""The three standard streams, as whoever started the command left them: closed, or unable to take every character."""
+"""Prepares the three standard streams, which may be closed or unable to encode every character."""
 
 import codecs
 import io
@@ -6,25 +6,25 @@ import os
 import sys
 
 ESCAPED = "imgrelay.escaped"
-"""How a stream takes what its encoding has no byte for: as JSON escapes it, so that a line of JSON stays one."""
+"""Name of the error handler that writes an unencodable character as a JSON escape, so that a JSON line stays valid."""
 
 
-def settle_streams() -> None:
-    """Make them such that a run that went well does not fail at telling so."""
+def prepare_streams() -> None:
+    """Make the streams usable, so that a successful run does not fail while it prints its summary."""
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next file that is opened would take its place
+        except OSError:  # closed: otherwise the next opened file would get this descriptor
             os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - open until the process ends
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
-    codecs.register_error(ESCAPED, _escaped)
+    codecs.register_error(ESCAPED, _json_escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ESCAPED)
 
 
-def _escaped(error: UnicodeError) -> tuple[str, int]:
+def _json_escape(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")

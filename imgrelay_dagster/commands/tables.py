@@ -1,4 +1,4 @@
-"""What the commands that look share: which destination, and lines that go to a terminal or down a pipe."""
+"""What `imgrelay results` and `imgrelay datasets` share: opening the destination, and printing a table."""
 
 import argparse
 import os
@@ -11,82 +11,90 @@ from pathlib import Path
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.commands.exit_codes import SUCCESS, WRONG_USAGE
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import printable, redact_text
-from imgrelay_dagster.relay.storage.stores import INTERACTIVE, absolute, is_remote, open_store
+from imgrelay_dagster.relay.storage.addresses import absolute, is_remote
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
+from imgrelay_dagster.relay.storage.stores import open_store
 
 STYLES = {"uploaded": "32", "success": "32", "failed": "31", "failure": "31", "canceled": "33", "not_attempted": "33"}
-"""Words that stand out on a terminal, and their colours (ECMA-48)."""
+"""Cell values that are coloured on a terminal, with their SGR parameters (ECMA-48)."""
 
 
-def looked(look: Callable[[argparse.Namespace, ObjectStore, str], None], arguments: argparse.Namespace) -> int:
-    """The command's exit code: 0, 2 when it was asked for what is not there, 130 after Ctrl-C.
+def run_reading_command(
+    show: Callable[[argparse.Namespace, ObjectStore, str], None], arguments: argparse.Namespace
+) -> int:
+    """Open the destination and call `show` with the arguments, the store and the destination's address.
 
-    Where nobody reads the output any more (`| head`) it ends without a word.
+    If the reader of a pipe is gone (`| head`), the command ends without an error.
+
+    Returns:
+        The exit code: 0, or 2 if the requested dataset, run or destination does not exist.
     """
     try:
-        address = absolute(arguments.destination or os.environ.get("IMGRELAY_DESTINATION") or "out")
-        look(arguments, _opened(address), address)
+        address = absolute(arguments.destination or environment.DESTINATION.get())
+        show(arguments, _open_destination(address), address)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes once again at its end, and must not stumble then.
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        # The interpreter flushes the stream again when it exits; that must not raise.
+        with open(os.devnull, "w") as null:  # noqa: PTH123
+            os.dup2(null.fileno(), sys.stdout.fileno())
     except RelayError as error:
-        say(str(error))
+        print_message(str(error))
         return WRONG_USAGE
     return SUCCESS
 
 
-def say(message: str) -> None:
-    """One line for people, beside the output."""
+def print_message(message: str) -> None:
+    """Print one line for the user to standard error."""
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.write(f"imgrelay: {redact_text(message)}\n")
         sys.stderr.flush()
 
 
-def _opened(address: str) -> ObjectStore:
-    """The destination's store.
+def _open_destination(address: str) -> ObjectStore:
+    """Open the destination's store.
 
     Raises:
-        RelayError: it cannot be opened, or is a folder that is not there.
+        RelayError: it cannot be opened, or it is a folder that does not exist.
     """
     if is_remote(address):
-        # S3 is set up in Dagster's resources, which take two seconds to load: a folder is looked at without them.
+        # Dagster's resources hold the S3 settings, but take two seconds to import: a folder is opened without them.
         from imgrelay_dagster.resources import StoresResource, build_resources  # noqa: PLC0415
 
         stores = build_resources()["stores"]
         assert isinstance(stores, StoresResource)
         return stores.open(address, INTERACTIVE)
     if not Path(address).is_dir():
-        raise RelayError(f"destination {address!r} is not there; name another by --destination")
+        raise RelayError(f"destination {address!r} does not exist; give another one with --destination")
     return open_store(address, None, INTERACTIVE)
 
 
-NARROWEST = 24
-"""Characters of a column that takes what room is left; with less it is left out."""
+MIN_FLEXIBLE_WIDTH = 24
+"""Minimum width in characters of a column without a fixed width. Columns that would be narrower are left out."""
 
 
-class Lines:
-    """Rows of text: in columns cut to the width of a terminal, or whole and separated by tabs down a pipe.
+class Table:
+    """Prints rows: on a terminal, in columns cut to its width; in a pipe, in full and separated by tabs.
 
     Args:
-        widths: of the first columns; those after them share what room is left.
+        widths: widths of the first columns, in characters. The other columns share the remaining width.
     """
 
     def __init__(self, headings: Sequence[str], widths: Sequence[int]) -> None:
         self._terminal = sys.stdout.isatty()
-        room = shutil.get_terminal_size().columns - sum(width + 2 for width in widths)
-        rest = len(headings) - len(widths)
-        while rest > 1 and room // rest < NARROWEST:
-            rest -= 1
-        self._widths = (*widths, *(max(8, room // rest - 2) for _ in range(rest)))
+        remaining = shutil.get_terminal_size().columns - sum(width + 2 for width in widths)
+        flexible = len(headings) - len(widths)
+        while flexible > 1 and remaining // flexible < MIN_FLEXIBLE_WIDTH:
+            flexible -= 1
+        self._widths = (*widths, *(max(8, remaining // flexible - 2) for _ in range(flexible)))
         if self._terminal:
             self._write(headings, lambda text: f"\x1b[2m{text}\x1b[0m")
 
     def row(self, *cells: str) -> None:
-        """Write one row."""
+        """Print one row."""
         self._write([printable(cell) for cell in cells], _coloured)
 
     def _write(self, cells: Sequence[str], style: Callable[[str], str]) -> None:
@@ -98,7 +106,7 @@ class Lines:
 
 
 def _cut(text: str, width: int) -> str:
-    """The text in so many characters; a URL keeps its end, which tells it from others."""
+    """Shorten the text to `width` characters. A URL keeps its end, which distinguishes it from other URLs."""
     if len(text) <= width:
         return text
     if "://" in text:

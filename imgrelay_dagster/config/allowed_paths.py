@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact
-from imgrelay_dagster.relay.storage.stores import absolute, is_remote, split_object_address
+from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, split_object_address
 
-ARGUMENT_PATHS, ARGUMENT_TEMPLATE = "IMGRELAY_ARGUMENT_PATHS", "IMGRELAY_ARGUMENT_TEMPLATE"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 STORE_SCHEMES = ("s3://", "gs://", "az://")
 
@@ -58,9 +58,9 @@ _VARIABLE = {"destination": "IMGRELAY_DESTINATION", "manifest": "IMGRELAY_MANIFE
 
 def manifest_folders() -> list[str]:
     """The folders that manifests may be read from."""
-    names = [os.environ.get("IMGRELAY_MANIFESTS") or "manifests", os.environ.get("IMGRELAY_INBOX") or ""]
-    destination = os.environ.get("IMGRELAY_DESTINATION") or "out"
-    return [*filter(None, names), "examples", destination]
+    inbox = environment.INBOX.get()
+    folders = [environment.MANIFESTS.get(), *([inbox] if inbox else [])]
+    return [*folders, "examples", environment.DESTINATION.get()]
 
 
 def resolve_manifest(manifest: str) -> str:
@@ -87,11 +87,11 @@ def resolve_manifest(manifest: str) -> str:
 def allow_arguments(paths: Iterable[str]) -> None:
     """Let the run of this process use these local paths: its user named them on the command line."""
     known = [*map(str, _argument_paths()), *(absolute(path) for path in paths if not is_remote(path))]
-    os.environ[ARGUMENT_PATHS] = json.dumps(known)
+    environment.ARGUMENT_PATHS.set(json.dumps(known))
 
 
 def _argument_paths() -> list[Path]:
-    return [Path(path) for path in json.loads(os.environ.get(ARGUMENT_PATHS) or "[]")]
+    return [Path(path) for path in environment.ARGUMENT_PATHS.get()]
 
 
 def allow_template(template: str) -> str:
@@ -103,11 +103,11 @@ def allow_template(template: str) -> str:
     Raises:
         RelayError: it cannot be a path.
     """
-    os.environ.pop(ARGUMENT_TEMPLATE, None)
-    folder = os.environ.get("IMGRELAY_TEMPLATES")
+    environment.ARGUMENT_TEMPLATE.set(None)
+    folder = environment.TEMPLATES.get()
     in_folder = folder and os.path.isfile(f"{folder}/{template}")  # noqa: PTH113 - it never raises
     if "/" not in template and (in_folder or not os.path.isfile(template)):  # noqa: PTH113
         return template
     path = Path(absolute(template))
-    os.environ[ARGUMENT_TEMPLATE] = str(path)
+    environment.ARGUMENT_TEMPLATE.set(str(path))
     return path.name

@@ -1,11 +1,11 @@
 """Where the steps of a run are executed, by `$IMGRELAY_EXECUTOR`: in processes of this host, or on other hosts."""
 
 import importlib.util
-import os
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact
-from imgrelay_dagster.relay.storage.stores import is_remote
+from imgrelay_dagster.relay.storage.addresses import is_remote
 
 MULTIPROCESS, CELERY, KUBERNETES = "multiprocess", "celery", "k8s"
 
@@ -22,11 +22,9 @@ def executor_name() -> str:
     Raises:
         RelayError: there is none of that name, or what it needs is not installed.
     """
-    name = os.environ.get("IMGRELAY_EXECUTOR") or MULTIPROCESS
+    name = environment.EXECUTOR.get()
     if name == MULTIPROCESS:
         return name
-    if name not in _EXTRAS:
-        raise RelayError(f"IMGRELAY_EXECUTOR {name!r} is unknown; there are {', '.join((MULTIPROCESS, *_EXTRAS))}")
     extra, module = _EXTRAS[name]
     if importlib.util.find_spec(module) is None:
         raise RelayError(

@@ -11,7 +11,9 @@ from typing import Any, Literal, Self
 import dagster as dg
 from pydantic import Field, ValidationError
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import local_path_allowed, resolve_manifest
+from imgrelay_dagster.config.environment import MOST_CONCURRENT
 from imgrelay_dagster.config.executor_choice import check_reachable
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.downloader import Limits
@@ -20,13 +22,11 @@ from imgrelay_dagster.relay.imaging.decode import HIGHEST_MAX_PIXELS
 from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
 from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
 from imgrelay_dagster.relay.settings import Settings, Shard
-from imgrelay_dagster.relay.storage.stores import absolute
+from imgrelay_dagster.relay.storage.addresses import absolute
 
-DEFAULT_DESTINATION = "out"
 ADHOC = "adhoc"
-MOST_CONCURRENT = 512
 
-SAMPLE_MANIFEST = os.environ.get("IMGRELAY_SAMPLE_MANIFEST")
+SAMPLE_MANIFEST = environment.SAMPLE_MANIFEST.get()
 """What the launchpad opens with in `make dev`. It gives way to any URLs."""
 
 
@@ -256,7 +256,7 @@ class RelayConfig(RelayOptions):
 
 def default_destination() -> str:
     """Where results go when the run config does not say."""
-    return os.environ.get("IMGRELAY_DESTINATION") or DEFAULT_DESTINATION
+    return environment.DESTINATION.get()
 
 
 def default_max_concurrent() -> int:
@@ -265,22 +265,17 @@ def default_max_concurrent() -> int:
     Raises:
         RelayError: the variable holds no such number.
     """
-    given = os.environ.get("IMGRELAY_MAX_CONCURRENT")
-    if not given:
-        return max(2, len(os.sched_getaffinity(0)))
-    if not given.isdecimal() or not 1 <= int(given) <= MOST_CONCURRENT:
-        raise RelayError(f"IMGRELAY_MAX_CONCURRENT {given!r} is no number from 1 to {MOST_CONCURRENT}")
-    return int(given)
+    return environment.MAX_CONCURRENT.get() or max(2, len(os.sched_getaffinity(0)))
 
 
 def checked_max_concurrent(given: int) -> int:
     """Steps at once as an executor's config has them; 0 stands for the default.
 
     Raises:
-        RelayError: there are no so many.
+        RelayError: the number is out of range.
     """
     if not 0 <= given <= MOST_CONCURRENT:
-        raise RelayError(f"max_concurrent {given} is no number from 1 to {MOST_CONCURRENT}, nor 0 for the default")
+        raise RelayError(f"max_concurrent {given} is not a number from 1 to {MOST_CONCURRENT}, nor 0 for the default")
     return given or default_max_concurrent()
 
 

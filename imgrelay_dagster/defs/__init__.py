@@ -1,1 +1,1 @@
-"""What Dagster is shown: assets, graph, jobs, schedules and sensors."""
+"""The Dagster definitions: assets, graph, jobs, schedules and sensors."""

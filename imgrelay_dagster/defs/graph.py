@@ -1,7 +1,7 @@
-"""The relay graph and nothing else: plan, then download, compose and upload mapped over tasks, then report.
+"""The relay graph: plan, then download, compose and upload mapped over tasks, then report.
 
-Twice, because a config mapping belongs to a graph: job `relay` has its form at the root of its run config, and a
-graph-backed asset needs one on its graph.
+It is defined twice, because Dagster attaches a config mapping differently: job `relay` passes it to `to_job`, so that
+its form is at the root of the run config, and a graph-backed asset needs it on its graph.
 """
 
 from typing import Any
@@ -16,14 +16,14 @@ from imgrelay_dagster.ops.stages import compose, download, upload
 
 
 def _relay(planned: Any, tasks: Any) -> Any:
-    """Fan out over tasks; an image's bytes never pass between steps, only records do."""
+    """Fan out over tasks. Only records pass between steps; the bytes of images are in staging."""
     uploaded = tasks.map(download).map(compose).map(upload)
     return report(planned, uploaded.collect())
 
 
 @dg.graph(description="Download images, lay a template over each, store the results.")
 def relay_graph() -> Any:
-    """What job `relay` is made of."""
+    """The graph of job `relay`."""
     return _relay(*plan()).result
 
 
@@ -33,6 +33,6 @@ def relay_graph() -> Any:
     out={"result": dg.GraphOut(), **{name: dg.GraphOut() for name in CHECK_OUTPUTS}},
 )
 def day_graph(day_manifest: Any) -> Any:
-    """What asset `relayed_images` is made of: the same, once the day's manifest is there."""
+    """The graph of asset `relayed_images`: the same ops, downstream of the day's manifest."""
     reported = _relay(*plan(day_manifest))
     return {"result": reported.result, **{name: getattr(reported, check) for name, check in CHECK_OUTPUTS.items()}}

@@ -1,4 +1,4 @@
-"""The jobs that people launch."""
+"""The jobs: `relay` for a list of images, `relay_day` for a daily partition."""
 
 import dagster as dg
 
@@ -12,7 +12,8 @@ relay = relay_graph.to_job(
     name="relay",
     description=(
         "Relay a list of images: download each, lay the template over it, store the result. "
-        "Give the list in the Launchpad as manifest, url_lines or urls. Launching it again does only what is left."
+        "Give the list in the Launchpad as manifest, url_lines or urls. Launching the same list again relays only the "
+        "entries that are left."
     ),
     config=relay_config_mapping,
     executor_def=relay_executor,

@@ -1,9 +1,9 @@
-"""What asks for a day's images at a set hour."""
+"""The schedule that relays the manifest of each day at a set hour."""
 
 import dagster as dg
 
-from imgrelay_dagster.automation.daily_manifests import day_request, see_day
-from imgrelay_dagster.automation.partitions import days, drop_day, drop_time, where
+from imgrelay_dagster.automation.daily_manifests import day_request, find_and_record
+from imgrelay_dagster.automation.partitions import daily_partitions, describe_locations, drop_day, drop_time
 from imgrelay_dagster.defs.jobs import relay_day
 from imgrelay_dagster.resources import StoresResource
 
@@ -14,16 +14,16 @@ from imgrelay_dagster.resources import StoresResource
     cron_schedule=f"{drop_time().minute} {drop_time().hour} * * *",
     execution_timezone="UTC",
     description=(
-        "Relays the manifest of yesterday (of today by IMGRELAY_DROP_DAY) at IMGRELAY_DROP_AT, UTC. A day without one "
-        "is skipped; sensor late_manifests relays it when it comes."
+        "Relays the manifest of yesterday (or of today: IMGRELAY_DROP_DAY) every day at IMGRELAY_DROP_AT, UTC. Skips a "
+        "day without a manifest; sensor late_manifests relays it when it arrives."
     ),
 )
 def daily_drop(context: dg.ScheduleEvaluationContext, stores: StoresResource) -> dg.RunRequest | dg.SkipReason:
-    """Ask for the day that is due."""
+    """Request a run for the day that the schedule relays at this tick, or skip a day without a manifest."""
     day = drop_day(context.scheduled_execution_time)
-    if not days.has_partition_key(day):
-        return dg.SkipReason(f"day {day} lies before the first one (IMGRELAY_FIRST_DAY)")
-    found = see_day(context.instance, day, stores)
-    if found is None:
-        return dg.SkipReason(f"there is no manifest of day {day} yet; looked for {where(day)}")
-    return day_request(day, found)
+    if not daily_partitions.has_partition_key(day):
+        return dg.SkipReason(f"day {day} is before the first day (IMGRELAY_FIRST_DAY)")
+    manifest = find_and_record(context.instance, day, stores)
+    if manifest is None:
+        return dg.SkipReason(f"there is no manifest of day {day} yet; looked for {describe_locations(day)}")
+    return day_request(day, manifest)

@@ -1,4 +1,4 @@
-"""What watches over runs and launches them."""
+"""The sensors: those that launch runs, and those that monitor runs."""
 
 import time
 from datetime import UTC, datetime
@@ -6,103 +6,101 @@ from itertools import chain
 
 import dagster as dg
 
-from imgrelay_dagster.automation.daily_manifests import find_late
-from imgrelay_dagster.automation.inbox import SENSOR, evaluate_inbox
-from imgrelay_dagster.automation.sensor_intervals import interval
+from imgrelay_dagster.automation.inbox import SENSOR_NAME, evaluate_inbox
+from imgrelay_dagster.automation.late_manifests import scan_late_manifests
+from imgrelay_dagster.automation.sensor_ticks import TICK_BUDGET
 from imgrelay_dagster.automation.shard_runs import shard_requests
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.defs.jobs import relay, relay_day
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle_ended_runs
-from imgrelay_dagster.monitoring.lost_runs import end_lost_runs, tell_of_missed_failures
+from imgrelay_dagster.monitoring.lost_runs import end_lost_runs, report_missed_failures
 from imgrelay_dagster.monitoring.notifications import send_notification
 from imgrelay_dagster.resources import StoresResource
-
-ROUND = 20.0
-"""Seconds after which a round ends with the run at hand: Dagster gives up on a sensor after 60."""
 
 
 @dg.sensor(
     name="housekeeping",
-    minimum_interval_seconds=interval("IMGRELAY_WATCH_INTERVAL"),
+    minimum_interval_seconds=environment.WATCH_INTERVAL.get_or_default(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Gives runs that were cancelled or lost their results, ends runs that nobody works on, clears scratch space. "
-        "Launches nothing; leave it on."
+        "Writes the results of runs that were cancelled or lost, ends runs whose process is gone, and clears scratch "
+        "space. Launches no runs. Leave it on."
     ),
 )
 def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SkipReason:
-    """One round of looking after runs that ended without their report."""
-    until = time.monotonic() + ROUND
-    done = []
-    for line in chain(
+    """Look after runs that ended without their report step, until `TICK_BUDGET` is used up."""
+    deadline = time.monotonic() + TICK_BUDGET
+    messages = []
+    for message in chain(
         end_lost_runs(context.instance, stores),
-        tell_of_missed_failures(context.instance),
+        report_missed_failures(context.instance),
         settle_ended_runs(context.instance, stores),
         clear_leftover_staging(context.instance, stores),
     ):
-        done.append(line)
-        if time.monotonic() > until:
-            done.append("the rest follows in the next round")
+        messages.append(message)
+        if time.monotonic() > deadline:
+            messages.append("the rest follows in the next tick")
             break
-    return dg.SkipReason("; ".join(done) if done else "every run is in order")
+    return dg.SkipReason("; ".join(messages) if messages else "no run needs attention")
 
 
 @dg.sensor(
-    name=SENSOR,
+    name=SENSOR_NAME,
     job=relay,
-    minimum_interval_seconds=interval("IMGRELAY_INBOX_INTERVAL"),
-    description="Runs job relay for every manifest that lands in IMGRELAY_INBOX, once for each content. Turn it on.",
+    minimum_interval_seconds=environment.INBOX_INTERVAL.get_or_default(),
+    description="Runs job relay for every manifest that is put into IMGRELAY_INBOX, once for each content. Turn it on.",
 )
 def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
-    """One look into the inbox."""
+    """Scan the inbox and request a run for each new manifest."""
     return evaluate_inbox(context, stores)
 
 
 @dg.sensor(
     name="shards",
     jobs=[relay, relay_day],
-    minimum_interval_seconds=interval("IMGRELAY_WATCH_INTERVAL"),
+    minimum_interval_seconds=environment.WATCH_INTERVAL.get_or_default(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Launches the shard runs that a run with more than max_entries_per_run entries asks for, and nothing else; "
-        "leave it on."
+        "Launches the shard runs of a run that has more than max_entries_per_run entries, and no other runs. "
+        "Leave it on."
     ),
 )
 def shards(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
-    """One round of launching shards."""
-    requests, cursor, troubles = shard_requests(context.instance, stores, context.cursor)
+    """Request the next shard runs."""
+    requests, cursor, errors = shard_requests(context.instance, stores, context.cursor)
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=cursor)
-    return dg.SensorResult(skip_reason="; ".join(troubles) or "no run asks for shards", cursor=cursor)
+    return dg.SensorResult(skip_reason="; ".join(errors) or "no run needs shard runs", cursor=cursor)
 
 
 @dg.sensor(
     name="late_manifests",
     job=relay_day,
-    minimum_interval_seconds=interval("IMGRELAY_LATE_INTERVAL"),
+    minimum_interval_seconds=environment.LATE_INTERVAL.get_or_default(),
     description=(
-        "Relays days whose manifest came after the schedule had asked for it, or was rewritten since; looks 31 days "
-        "back (IMGRELAY_LATE_DAYS)."
+        "Relays days whose manifest arrived after the schedule's tick, or was rewritten since. Checks the last 31 days "
+        "(IMGRELAY_LATE_DAYS)."
     ),
 )
 def late_manifests(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
-    """One round of looking for late manifests."""
-    late = find_late(context.instance, stores, context.cursor, datetime.now(UTC))
-    if late.requests:
-        return dg.SensorResult(run_requests=late.requests, cursor=late.cursor)
-    return dg.SensorResult(skip_reason="; ".join(late.notes) or "no manifest is late", cursor=late.cursor)
+    """Scan the last days for late manifests and request runs for them."""
+    scan = scan_late_manifests(context.instance, stores, context.cursor, datetime.now(UTC))
+    if scan.requests:
+        return dg.SensorResult(run_requests=scan.requests, cursor=scan.cursor)
+    return dg.SensorResult(skip_reason="; ".join(scan.notes) or "no manifest is late", cursor=scan.cursor)
 
 
-def _telling(name: str, status: dg.DagsterRunStatus, ends: str) -> dg.SensorDefinition:
-    """A sensor that tells of every run that ends so."""
+def _notification_sensor(name: str, status: dg.DagsterRunStatus, verb: str) -> dg.SensorDefinition:
+    """A sensor that sends a notification of every run that ends with this status."""
 
     @dg.run_status_sensor(
         run_status=status,
         name=name,
-        minimum_interval_seconds=interval("IMGRELAY_WATCH_INTERVAL"),
+        minimum_interval_seconds=environment.WATCH_INTERVAL.get_or_default(),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Tells of every run that {ends}: a line in the log IMGRELAY_FAILURES_LOG, and a POST to "
-            "IMGRELAY_WEBHOOK_URL, each where it is set. Launches nothing; leave it on."
+            f"Sends a notification of every run that {verb}: a line in the log file IMGRELAY_FAILURES_LOG and a POST "
+            "to IMGRELAY_WEBHOOK_URL, if these are set. Launches no runs. Leave it on."
         ),
     )
     def sensor(context: dg.RunStatusSensorContext) -> None:
@@ -111,5 +109,5 @@ def _telling(name: str, status: dg.DagsterRunStatus, ends: str) -> dg.SensorDefi
     return sensor
 
 
-failed_runs = _telling("failed_runs", dg.DagsterRunStatus.FAILURE, "fails")
-canceled_runs = _telling("canceled_runs", dg.DagsterRunStatus.CANCELED, "is cancelled")
+failed_runs = _notification_sensor("failed_runs", dg.DagsterRunStatus.FAILURE, "fails")
+canceled_runs = _notification_sensor("canceled_runs", dg.DagsterRunStatus.CANCELED, "is cancelled")

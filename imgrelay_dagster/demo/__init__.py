@@ -1,1 +1,1 @@
-"""What the first run and the tests need: pictures, an origin that serves them, and a real S3 server."""
+"""Pictures, an HTTP origin that serves them, and a real S3 server, for the demo and the tests."""

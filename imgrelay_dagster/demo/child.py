@@ -1,4 +1,4 @@
-"""Child processes that do not outlive us, and that Ctrl-C in the terminal reaches only through us."""
+"""Child processes that end with this process, and that get Ctrl-C from this process instead of the terminal."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-# Runs in the child before the program: asks Linux to kill it when the thread that started it ends
-# (prctl(2), PR_SET_PDEATHSIG), and gives up if that came too late. A `preexec_fn` would do the same, but
+# Runs in the child before the program: asks Linux to send it a signal when the thread that started it ends
+# (prctl(2), PR_SET_PDEATHSIG), and exits if the parent has ended already. A `preexec_fn` could do the same, but
 # is not safe in a process with threads.
 _LAUNCHER = """
 import ctypes, os, sys
@@ -28,17 +28,17 @@ def start(
     folder: Path | None = None,
     output: IO[bytes] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Starts `command` (its first item a path) in a session of its own.
+    """Start `command`, whose first item is a path, in a new session.
 
     Args:
         environment: all of the child's environment variables.
-        death_signal: sent to the child when this process ends first, however it ends (Linux only). Start the
-            child from a thread that lasts as long as it does: Linux counts the end of that thread.
-        folder: working folder; ours by default.
-        output: where its standard output and errors go; ours by default.
+        death_signal: sent to the child when this process ends before it, whatever the cause (Linux only). Linux also
+            sends it when the thread that called this function ends, so call it from a long-lived thread.
+        folder: the child's working folder, by default that of this process.
+        output: a file for its standard output and standard error, by default those of this process.
     """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(int(death_signal))]
-    # Waived: there is no shell, and the command is one of ours.
+    # Bandit warning waived: no shell, and the command is our own.
     return subprocess.Popen(  # nosec B603
         [*launcher, *map(str, command)],
         env=dict(environment),
@@ -51,7 +51,7 @@ def start(
 
 
 def stop(process: "subprocess.Popen[bytes]", *, seconds: float) -> None:
-    """Terminates `process`, and kills it when it has not ended after `seconds`."""
+    """Terminate `process`, and kill it if it has not ended after `seconds`."""
     if process.poll() is not None:
         return
     process.terminate()

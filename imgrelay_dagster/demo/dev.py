@@ -1,4 +1,4 @@
-"""`python -m imgrelay_dagster.demo.dev`: the Dagster UI, the demo origin, and its manifest ready to launch."""
+"""`python -m imgrelay_dagster.demo.dev`: starts the Dagster UI and the demo origin, with a sample manifest."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from imgrelay_dagster.demo.manifests import SAMPLE_PORT
 from imgrelay_dagster.demo.origin import Origin
 
 STOP_LIMIT = 20.0
-"""Seconds that `dagster dev` is given to stop its servers."""
+"""Seconds that `dagster dev` gets to stop its servers."""
 
 
 def main() -> int:
-    """Serve until Ctrl-C, or until `dagster dev` ends; return its exit code."""
+    """Serve until Ctrl-C or until `dagster dev` ends, and return its exit code."""
     environment = {
         "DAGSTER_HOME": str(Path.cwd()),
         "IMGRELAY_ALLOWED_HOSTS": "127.0.0.1",
@@ -26,11 +26,14 @@ def main() -> int:
     with Origin(SAMPLE_PORT) as origin:
         dagster = Path(sys.executable).parent / "dagster"
         served = child.start([dagster, "dev", *sys.argv[1:]], environment=environment, death_signal=signal.SIGTERM)
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # not before: a child inherits it
-        print(f"demo origin at {origin.url('/')}; the UI will say where it is; Ctrl-C stops both", flush=True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # only now, because a child would inherit the mask
+        print(
+            f"demo origin at {origin.url('/')}; `dagster dev` prints the address of the UI; Ctrl-C stops both",
+            flush=True,
+        )
         signal.sigwait(signals)
         child.stop(served, seconds=STOP_LIMIT)
-        with suppress(ProcessLookupError):  # its code server may be left over
+        with suppress(ProcessLookupError):  # all processes have ended; otherwise its code server may still run
             os.killpg(served.pid, signal.SIGKILL)
     return served.returncode if served.returncode > 0 else 0
 

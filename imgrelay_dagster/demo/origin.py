@@ -1,4 +1,4 @@
-"""A small image origin on the loopback address: the demo pictures, and URLs that misbehave.
+"""A small image origin on the loopback address: the demo pictures, and URLs with faults.
 
     with Origin() as origin:
         origin.manifest()
@@ -21,26 +21,26 @@ from imgrelay_dagster.demo.server import Server
 
 
 class Origin:
-    """The origin: serves from threads of this process between `with` and its end, or `start()` and `stop()`.
+    """The origin. It serves from threads of this process, during a `with` block or between `start()` and `stop()`.
 
-    A query such as `?n=123` makes a different URL of the same picture. When the origin stops, its open
-    connections are closed too.
+    A query such as `?n=123` makes a different URL of the same picture. When the origin stops, it closes its
+    connections.
 
     Args:
-        port: 0 for any free one.
+        port: 0 for any free port.
 
     Raises:
-        OSError: the port is taken (when it starts).
+        OSError: the port is taken (raised by `start()`).
     """
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
         self.hits: Counter[str] = Counter()
-        """How often each target (path and query) was asked for."""
+        """Number of requests for each target (path and query)."""
         self._server: Server | None = None
 
     def start(self) -> None:
-        """Binds the port and serves from now on."""
+        """Bind the port and start serving."""
         if self._server:
             return
         self._server = Server((HOST, self.port), self.hits)
@@ -48,7 +48,7 @@ class Origin:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="origin", daemon=True).start()
 
     def stop(self) -> None:
-        """Stops serving and closes all connections; `start()` takes the same port again."""
+        """Stop serving and close all connections. `start()` binds the same port again."""
         if self._server:
             self._server.stop()
             self._server = None
@@ -61,38 +61,38 @@ class Origin:
         self.stop()
 
     def url(self, path: str) -> str:
-        """The URL of a path such as `/bad/gone.jpg` or a picture's name."""
+        """Return the URL of a path such as `/bad/gone.jpg`, or of a picture's name."""
         return f"http://{HOST}:{self.port}/{path.lstrip('/')}"
 
     def manifest(self) -> list[str]:
-        """All URLs: every picture, every trouble, and two that lead to nobody."""
-        return manifests.everything(self.url("/"))
+        """Return all URLs: every picture, every fault, and two URLs of servers that do not exist."""
+        return manifests.all_urls(self.url("/"))
 
     def many(self, count: int) -> list[str]:
-        """`count` different URLs of good pictures, the same ones every time."""
+        """Return `count` different URLs of good pictures. They are the same at every call."""
         rounds = zip(itertools.cycle(names()), range(count), strict=False)
         return [self.url(f"{name}?n={n}") for name, n in rounds]
 
 
 def main() -> None:
-    """Serves until SIGINT or SIGTERM, or only writes a manifest."""
+    """Serve until SIGINT or SIGTERM, or only write a manifest."""
     parser = argparse.ArgumentParser(
         prog="python -m imgrelay_dagster.demo.origin", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--port", type=int, default=manifests.SAMPLE_PORT)
-    parser.add_argument("--manifest", type=Path, metavar="FILE", help="write all URLs there (.txt or .csv)")
-    parser.add_argument("--sample", action="store_true", help="a short manifest, one URL of each kind")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="write all URLs to this file (.txt or .csv)")
+    parser.add_argument("--sample", action="store_true", help="write a short manifest with one URL of each kind")
     parser.add_argument("--write-only", action="store_true", help="write the manifest and do not serve")
     options = parser.parse_args()
     if options.manifest:
-        urls = (manifests.sample if options.sample else manifests.everything)(f"http://{HOST}:{options.port}/")
-        manifests.write(options.manifest, urls)
+        urls = (manifests.sample_urls if options.sample else manifests.all_urls)(f"http://{HOST}:{options.port}/")
+        manifests.write_manifest(options.manifest, urls)
         print(f"{len(urls)} URLs written to {options.manifest}")
     if options.write_only:
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     with Origin(options.port) as origin:
-        print(f"{len(names())} pictures at {origin.url('/')} (Ctrl-C stops)", flush=True)
+        print(f"{len(names())} pictures at {origin.url('/')} (press Ctrl-C to stop)", flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 

@@ -18,7 +18,7 @@ PALETTES = (
 
 
 def pattern(size: Size, seed: int, kind: str) -> Image.Image:
-    """One of `PATTERNS` in a palette chosen by `seed`, drawn at twice the size and halved; RGB."""
+    """Draw one of `PATTERNS` in a palette chosen by `seed`, at twice the size, then reduce it; RGB."""
     width, height = size
     random = Random(seed)
     colours = PALETTES[seed % len(PALETTES)]

@@ -1,7 +1,7 @@
-"""The catalogue of demo pictures: every kind of image file that real URLs lead to, drawn when asked for.
+"""The catalogue of demo pictures: every kind of image file found on the web, drawn on demand.
 
-picture("jpeg/dawn.jpg").data      one of them
-for one in pictures(): ...         all of them
+picture("jpeg/dawn.jpg").data      the bytes of one picture
+for one in pictures(): ...         all pictures
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from pathlib import PurePosixPath
 from imgrelay_dagster.demo.encodings import (
     Encoder,
     avif,
-    deep_png,
     gif,
     jpeg,
     jpeg_in,
     palette_png,
     png,
-    see_through,
-    turned_jpeg,
+    png_16_bit,
+    rotated_jpeg,
     webp,
+    with_alpha,
 )
 from imgrelay_dagster.demo.patterns import PATTERNS, pattern
 from imgrelay_dagster.demo.scenes import Size, label, landscape
@@ -36,7 +36,7 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image file. `size` is (width, height) in pixels once upright, as the EXIF orientation says."""
+    """An image file. `size` is (width, height) in pixels after the EXIF orientation is applied."""
 
     name: str
     media_type: str
@@ -53,13 +53,13 @@ class _Sketch:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all pictures, such as `jpeg/dawn.jpg`; the part before the slash is the kind."""
+    """Return the names of all pictures, such as `jpeg/dawn.jpg`. The part before the slash is the kind of file."""
     return tuple(_SKETCHES)
 
 
 @cache
 def picture(name: str) -> Picture:
-    """Draws and encodes one picture, the first time it is asked for.
+    """Return one picture. The first call for a name draws and encodes it.
 
     Raises:
         KeyError: there is no picture of this name.
@@ -75,12 +75,12 @@ def picture(name: str) -> Picture:
 
 
 def pictures() -> Iterator[Picture]:
-    """All pictures in the order of `names()`."""
+    """Yield all pictures in the order of `names()`."""
     return (picture(name) for name in names())
 
 
-_TURNED = {
-    f"jpeg-turned/orientation-{n}.jpg": _Sketch("noon", (640, 480) if n % 2 else (480, 640), turned_jpeg(n), seed=2)
+_ROTATED = {
+    f"jpeg-turned/orientation-{n}.jpg": _Sketch("noon", (640, 480) if n % 2 else (480, 640), rotated_jpeg(n), seed=2)
     for n in range(1, 9)
 }
 
@@ -108,7 +108,7 @@ _SKETCHES = {
     "jpeg-grey/ridges.jpg": _Sketch("dawn", (480, 640), jpeg("L", progressive=True)),
     "jpeg-cmyk/press-sunset.jpg": _Sketch("sunset", (800, 600), jpeg("CMYK")),
     "jpeg-cmyk/press-triangles.jpg": _Sketch("triangles", (640, 480), jpeg("CMYK")),
-    **_TURNED,
+    **_ROTATED,
     "jpeg-icc/wide-autumn.jpg": _Sketch("autumn", (800, 600), jpeg_in("adobe-like")),
     "jpeg-icc/wide-sunburst.jpg": _Sketch("sunburst", (640, 480), jpeg_in("adobe-like")),
     "jpeg-icc/p3-sunset.jpg": _Sketch("sunset", (900, 600), jpeg_in("display-p3-like")),
@@ -116,9 +116,9 @@ _SKETCHES = {
     "png/triangles.png": _Sketch("triangles", (1024, 768), png()),
     "png/sunburst.png": _Sketch("sunburst", (600, 900), png()),
     "png/night.png": _Sketch("night", (480, 360), png()),
-    "png-alpha/island.png": _Sketch("arctic", (640, 480), see_through("PNG")),
-    "png-alpha/rings.png": _Sketch("rings", (480, 480), see_through("PNG")),
-    "png-alpha/waves.png": _Sketch("waves", (400, 600), see_through("PNG")),
+    "png-alpha/island.png": _Sketch("arctic", (640, 480), with_alpha("PNG")),
+    "png-alpha/rings.png": _Sketch("rings", (480, 480), with_alpha("PNG")),
+    "png-alpha/waves.png": _Sketch("waves", (400, 600), with_alpha("PNG")),
     "png-palette/arcs.png": _Sketch("arcs", (800, 600), palette_png(16)),
     "png-palette/desert.png": _Sketch("desert", (640, 480), palette_png(256)),
     "png-palette/triangles.png": _Sketch("triangles", (320, 480), palette_png(64)),
@@ -126,18 +126,18 @@ _SKETCHES = {
     "png-palette-alpha/hills.png": _Sketch("autumn", (450, 600), palette_png(128, transparent=True)),
     "png-1-bit/engraving.png": _Sketch("sunset", (800, 600), png("1")),
     "png-1-bit/waves.png": _Sketch("waves", (320, 240), png("1")),
-    "png-16-bit/fog.png": _Sketch("dawn", (640, 480), deep_png),
-    "png-16-bit/dusk.png": _Sketch("harbour", (480, 640), deep_png),
-    "png-grey-alpha/moon.png": _Sketch("night", (640, 480), see_through("PNG", "LA")),
-    "png-grey-alpha/arcs.png": _Sketch("arcs", (480, 480), see_through("PNG", "LA")),
+    "png-16-bit/fog.png": _Sketch("dawn", (640, 480), png_16_bit),
+    "png-16-bit/dusk.png": _Sketch("harbour", (480, 640), png_16_bit),
+    "png-grey-alpha/moon.png": _Sketch("night", (640, 480), with_alpha("PNG", "LA")),
+    "png-grey-alpha/arcs.png": _Sketch("arcs", (480, 480), with_alpha("PNG", "LA")),
     "webp/coast.webp": _Sketch("harbour", (1280, 960), webp(quality=80)),
     "webp/noon.webp": _Sketch("noon", (800, 1067), webp(quality=75)),
     "webp/lights.webp": _Sketch("lights", (1200, 900), webp(quality=80)),
     "webp/dunes.webp": _Sketch("desert", (640, 360), webp(quality=60)),
     "webp-lossless/arcs.webp": _Sketch("arcs", (640, 480), webp(lossless=True)),
     "webp-lossless/rings.webp": _Sketch("rings", (480, 640), webp(lossless=True)),
-    "webp-alpha/lagoon.webp": _Sketch("arctic", (640, 480), see_through("WEBP", method=0)),
-    "webp-alpha/hexagons.webp": _Sketch("hexagons", (480, 480), see_through("WEBP", method=0)),
+    "webp-alpha/lagoon.webp": _Sketch("arctic", (640, 480), with_alpha("WEBP", method=0)),
+    "webp-alpha/hexagons.webp": _Sketch("hexagons", (480, 480), with_alpha("WEBP", method=0)),
     "gif/rings.gif": _Sketch("rings", (480, 360), gif()),
     "gif/dawn.gif": _Sketch("dawn", (360, 480), gif()),
     "gif/arcs.gif": _Sketch("arcs", (320, 240), gif()),
@@ -146,5 +146,5 @@ _SKETCHES = {
     "avif/fjord.avif": _Sketch("harbour", (960, 720), avif()),
     "avif/night.avif": _Sketch("night", (640, 480), avif()),
     "avif/autumn.avif": _Sketch("autumn", (600, 800), avif()),
-    "avif-alpha/ice.avif": _Sketch("arctic", (480, 360), see_through("AVIF", speed=10, max_threads=1)),
+    "avif-alpha/ice.avif": _Sketch("arctic", (480, 360), with_alpha("AVIF", speed=10, max_threads=1)),
 }

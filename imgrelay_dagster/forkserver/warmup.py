@@ -13,7 +13,7 @@ import dagster as dg
 
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.relay.fetch.connections import tls_context
-from imgrelay_dagster.relay.html_report.render import page_template
+from imgrelay_dagster.relay.html_report.render import report_template
 from imgrelay_dagster.relay.html_report.run_facts import versions_facts
 from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources, spare_sessions
@@ -56,7 +56,7 @@ def nothing() -> None:
 def warm_up() -> None:
     """Do once what every step does."""
     tls_context()
-    page_template()
+    report_template()
     versions_facts()
     spare_sessions.append(boto3.session.Session())
     for job in defs.get_repository_def().get_all_jobs():

@@ -11,7 +11,7 @@ _OURS = f"{RelayError.__module__}.{RelayError.__qualname__}: "
 
 
 def failure_reason(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The sentence of the step or run that failed first."""
+    """The error message of the step or run that failed first."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     for entry in instance.all_logs(run_id, of_type=kinds):
         event = entry.dagster_event
@@ -22,14 +22,15 @@ def failure_reason(instance: dg.DagsterInstance, run_id: str) -> str:
             if failure.user_failure_data and failure.user_failure_data.description:
                 return failure.user_failure_data.description
             return f"step {event.step_key} failed: {_first_line(failure.error)}"
-        # A run that was ended from outside, because nobody worked on it any more, has a message alone.
+        # A run that was marked as failed from outside, because its process was gone, has only a message.
         data = event.event_specific_data
         error = data.error if isinstance(data, JobFailureData) else None
         return _first_line(error) or event.message or "the run failed"
-    return "the run failed; its page in the Dagster UI says more"
+    return "the run failed; see its page in the Dagster UI"
 
 
 def _first_line(error: Any) -> str:
+    """The first line of the innermost cause's message."""
     while error is not None and error.cause is not None:
         error = error.cause
     return "" if error is None else error.message.strip().splitlines()[0].removeprefix(_OURS)

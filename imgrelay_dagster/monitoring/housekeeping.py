@@ -1,7 +1,7 @@
-"""Looking after runs that ended without their report step: cancelled, crashed, or lost with their machine.
+"""Housekeeping for runs that ended without their report step: cancelled, crashed, or lost with their machine.
 
-Such a run gets its results from ledger and receipts, its scratch space cleared and its dataset released. The command
-line does this for its own run before it exits; the sensor `housekeeping` does it for every other.
+To settle such a run means to write its results from ledger and receipts, clear its scratch space and release the lock
+of its dataset. The command line settles its own run before it exits; the sensor `housekeeping` settles all others.
 """
 
 import time
@@ -18,12 +18,14 @@ from imgrelay_dagster.config.run_config import default_destination
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import lock_holder, release_lock
 from imgrelay_dagster.relay.records.dataset_names import check_dataset
-from imgrelay_dagster.relay.results.fold import Summary, write_results
-from imgrelay_dagster.relay.results.shard_merge import add_missing_part
-from imgrelay_dagster.relay.storage.stores import INTERACTIVE, explain
+from imgrelay_dagster.relay.records.summary import Summary
+from imgrelay_dagster.relay.results.fold import write_results
+from imgrelay_dagster.relay.results.shard_merge import add_unplanned_shard
+from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
-from imgrelay_dagster.runs.status import RECENT, counts_tag, is_settled, joined_summary, shard_of, was_planned
+from imgrelay_dagster.runs.status import LOOKBACK, is_settled, results_tags, shard_of, tag_coordinator, was_planned
 from imgrelay_dagster.runs.tags import (
     DATASET_TAG,
     DESTINATION_TAG,
@@ -32,47 +34,47 @@ from imgrelay_dagster.runs.tags import (
 )
 
 GRACE = 10.0
-"""Seconds after a run's end in which its last steps may still be putting receipts."""
+"""Seconds after a run's end in which its last steps may still write receipts."""
 
 
-_OVER = [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE]
+_ENDED_STATUSES = [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE]
 
 
 def settle(
     instance: dg.DagsterInstance, run: dg.DagsterRun, stores: StoresResource, *, seconds: float, status: str
 ) -> Summary | None:
-    """Complete a run that is over: results, scratch space, lock. Does nothing twice.
+    """Settle a run that has ended: results, scratch space, lock. Settling it again changes nothing.
 
     Args:
-        seconds: wall time of the run.
+        seconds: wall time of the run, in seconds.
         status: `canceled` or `failure`, for a run that has no summary of its own.
 
     Returns:
         The run's summary; None for one that ended before it was planned.
 
     Raises:
-        RelayError: the destination cannot be reached now, or is none that an unplanned run may use.
+        RelayError: the destination cannot be reached, or an unplanned run must not use it.
     """
-    with suppress(RelayError):  # what is left there is cleared in a later round
+    with suppress(RelayError):  # a later tick clears what is left
         stores.brief_staging(run.run_id).clear()
     dataset, destination = run.tags.get(DATASET_TAG), run.tags.get(DESTINATION_TAG)
     if dataset is None or destination is None:
         return None
     if not was_planned(instance, run.run_id):
-        # Until `plan` puts its own tags there, they are whoever's who launched the run.
+        # Until `plan` writes its own tags, these come from whoever launched the run.
         check_dataset(dataset)
         local_path_allowed("destination", destination, [default_destination()])
-    _see_that_it_answers(stores, destination, dataset)
+    _check_reachable(stores, destination, dataset)
     store = stores.open(destination)
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
     release_lock(store, dataset, run.run_id)
     shard = shard_of(run)
     if shard is not None:
         if summary is None:
-            add_missing_part(store, dataset, shard, run_id=run.run_id, status=status, seconds=seconds)
-        joined_summary(instance, store, dataset, shard.coordinator)
+            add_unplanned_shard(store, dataset, shard, run_id=run.run_id, status=status, seconds=seconds)
+        tag_coordinator(instance, store, dataset, shard.coordinator)
     if summary is not None and not is_settled(run):
-        instance.add_run_tags(run.run_id, counts_tag(summary))
+        instance.add_run_tags(run.run_id, results_tags(summary))
         message = (
             f"The run ended early: {summary.uploaded} uploaded, {summary.unchanged} unchanged, "
             f"{summary.failed} failed, {summary.not_attempted} not attempted of {summary.entries} entries. "
@@ -80,13 +82,17 @@ def settle(
         )
         instance.report_engine_event(message, run, EngineEventData({"status": dg.MetadataValue.text(summary.status)}))
     elif summary is None:
-        without = "its records are gone" if was_planned(instance, run.run_id) else "ended before it was planned"
-        instance.add_run_tags(run.run_id, {RESULTS_TAG: f"none: {without}", SETTLED_TAG: run.run_id})
+        cause = "its records are gone" if was_planned(instance, run.run_id) else "ended before it was planned"
+        instance.add_run_tags(run.run_id, {RESULTS_TAG: f"none: {cause}", SETTLED_TAG: run.run_id})
     return summary
 
 
-def _see_that_it_answers(stores: StoresResource, destination: str, dataset: str) -> None:
-    """Ask a destination something small: what follows would wait for a minute for one that is away."""
+def _check_reachable(stores: StoresResource, destination: str, dataset: str) -> None:
+    """Read one small object. The calls that follow would retry for a minute if the destination is unreachable.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
     try:
         lock_holder(stores.open(destination, INTERACTIVE), dataset)
     except (BaseError, OSError) as error:
@@ -94,26 +100,26 @@ def _see_that_it_answers(stores: StoresResource, destination: str, dataset: str)
 
 
 def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
-    """Complete every recent run that ended without its results; yields a line for each."""
-    recent = datetime.fromtimestamp(time.time() - RECENT, UTC)
-    ended_runs = dg.RunsFilter(statuses=_OVER, updated_after=recent)
+    """Settle every recent run that ended without its results; yields one message for each."""
+    recent = datetime.fromtimestamp(time.time() - LOOKBACK, UTC)
+    ended_runs = dg.RunsFilter(statuses=_ENDED_STATUSES, updated_after=recent)
     for record in run_records(instance, ended_runs):
         run = record.dagster_run
         ended = record.end_time or record.update_timestamp.timestamp()
-        # One that ended in the queue has its dataset from whoever asked for it, and never came to its destination.
+        # A run that was cancelled in the queue has a dataset tag from its sensor, but no destination tag.
         if is_settled(run) or DESTINATION_TAG not in run.tags or time.time() - ended < GRACE:
             continue
         status = "canceled" if run.status is dg.DagsterRunStatus.CANCELED else "failure"
         try:
             settle(instance, run, stores, seconds=ended - (record.start_time or ended), status=status)
-        except Exception as error:  # noqa: BLE001 - one run must not keep all others from theirs
+        except Exception as error:  # noqa: BLE001 - one run must not stop the others from being settled
             yield f"run {run.run_id} cannot be completed yet: {explain(error)}"
         else:
             yield f"run {run.run_id} has its results"
 
 
 def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
-    """Clear the scratch space of runs that are over; yields a line for each."""
+    """Clear the scratch space of ended runs; yields one message for each."""
     try:
         staged = stores.staged_runs()
     except RelayError as error:
@@ -121,15 +127,16 @@ def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource)
         return
     for run_id in staged:
         run = instance.get_run_by_id(run_id)
-        if run is not None and run.is_finished and _has_been_over(instance, run_id):
+        if run is not None and run.is_finished and _grace_is_over(instance, run_id):
             try:
                 stores.brief_staging(run_id).clear()
             except RelayError as error:
                 yield str(error)
             else:
-                yield f"scratch space of run {run_id} is cleared"
+                yield f"cleared the scratch space of run {run_id}"
 
 
-def _has_been_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+def _grace_is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run ended more than `GRACE` seconds ago."""
     record = instance.get_run_record_by_id(run_id)
     return record is not None and time.time() - (record.end_time or 0) > GRACE

@@ -1,9 +1,8 @@
-"""Telling of runs that failed or were cancelled: a line in a log, and a POST to a webhook.
+"""Notifications of runs that failed or were cancelled: a line in a log file, and a POST to a webhook.
 
-A webhook's address is a secret, its path above all: nothing but its host is ever shown.
+The URL of a webhook is a secret, its path above all, so messages show only its host.
 """
 
-import os
 import threading
 import time
 from contextlib import closing
@@ -14,23 +13,28 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 import requests
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.fetch.backoff import transient_status
+from imgrelay_dagster.relay.fetch.backoff import is_transient_status
 from imgrelay_dagster.relay.redact import redact_text
-from imgrelay_dagster.runs.tags import DATASET_TAG, MANIFEST_TAG, NOTED_TAG, RESULTS_TAG
+from imgrelay_dagster.runs.tags import DATASET_TAG, MANIFEST_TAG, NOTIFIED_TAG, PARTITION_TAG, RESULTS_TAG
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 4.0
-"""Seconds, for one try at the webhook."""
+"""Seconds, for one attempt to reach the webhook."""
 
-TRIES, PAUSE, POST_LIMIT = 2, 1.0, 9.0
-"""Tries at the webhook, seconds between them, and seconds for all: Dagster tells of five runs in one tick of 60."""
+ATTEMPTS, RETRY_DELAY, POST_TIMEOUT = 2, 1.0, 9.0
+"""Attempts to reach the webhook, seconds between them, and seconds for all of them.
+
+Dagster reports up to five runs in one tick, which must not take longer than 60 seconds.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class RunNotification:
-    """What is told of a run. `text` is the same in one line, under the name that chats look for."""
+    """The body of the POST. `text` is a summary in one line; chat services show the field of that name."""
 
     text: str
     at: str
@@ -46,113 +50,119 @@ class RunNotification:
 
 
 def send_notification(context: dg.RunStatusSensorContext) -> None:
-    """Tell of the run that a sensor saw end.
+    """Send the notification of the run that ended, once for each run.
 
-    Each run is told of once; the tick in which that went wrong fails, and the next one goes on with the next run.
+    If it cannot be sent, the tick fails, and in the next tick the sensor continues with the next run.
 
     Raises:
-        RelayError: the log cannot be written, or the webhook does not take it. All else has been done.
+        RelayError: the log cannot be written, or the webhook did not accept it. The other one of the two was still tried.
     """
     run = context.dagster_run
-    if run.tags.get(NOTED_TAG) == run.run_id:
+    if run.tags.get(NOTIFIED_TAG) == run.run_id:
         return
-    note = describe(context.instance, run)
-    context.log.warning(note.text)
-    trouble = []
-    for way in (_append, _post):
+    notification = build_notification(context.instance, run)
+    context.log.warning(notification.text)
+    errors = []
+    for send in (_append_to_log, _post_to_webhook):
         try:
-            way(note)
+            send(notification)
         except RelayError as error:
-            trouble.append(str(error))
-    if trouble:
-        raise RelayError("; ".join(trouble))
-    context.instance.add_run_tags(run.run_id, {NOTED_TAG: run.run_id})
+            errors.append(str(error))
+    if errors:
+        raise RelayError("; ".join(errors))
+    context.instance.add_run_tags(run.run_id, {NOTIFIED_TAG: run.run_id})
 
 
-def describe(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunNotification:
-    """What there is to tell of a run that has ended."""
+def build_notification(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunNotification:
+    """The notification of a run that has ended."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     canceled = run.status is dg.DagsterRunStatus.CANCELED
     reason = "it was cancelled" if canceled else redact_text(failure_reason(instance, run.run_id).splitlines()[0])
-    again = run.tags.get("dagster/will_retry") == "true"
+    will_retry = run.tags.get(WILL_RETRY_TAG) == "true"
     status = run.status.value
-    about = f", dataset {run.tags[DATASET_TAG]}" if DATASET_TAG in run.tags else ""
-    text = f"{at} {status} run {run.run_id} ({run.job_name}{about}): {reason}"
+    dataset = f", dataset {run.tags[DATASET_TAG]}" if DATASET_TAG in run.tags else ""
+    text = f"{at} {status} run {run.run_id} ({run.job_name}{dataset}): {reason}"
     return RunNotification(
-        text=text + ("; it is started again" if again else ""),
+        text=text + ("; it is started again" if will_retry else ""),
         at=at,
         run_id=run.run_id,
         status=status,
         job=run.job_name,
         dataset=run.tags.get(DATASET_TAG),
         manifest=run.tags.get(MANIFEST_TAG),
-        partition=run.tags.get("dagster/partition"),
+        partition=run.tags.get(PARTITION_TAG),
         results=run.tags.get(RESULTS_TAG),
         reason=reason,
-        started_again=again,
+        started_again=will_retry,
     )
 
 
-def _append(note: RunNotification) -> None:
-    """Add the line to `$IMGRELAY_FAILURES_LOG`, if it is set."""
-    path = os.environ.get("IMGRELAY_FAILURES_LOG")
+def _append_to_log(notification: RunNotification) -> None:
+    """Append the notification as one line to `$IMGRELAY_FAILURES_LOG`, if it is set."""
+    path = environment.FAILURES_LOG.get()
     if not path:
         return
     try:
         with Path(path).open("ab", buffering=0) as file:  # one write, so that lines of two processes do not mix
-            file.write(f"{note.text}\n".encode())
+            file.write(f"{notification.text}\n".encode())
     except OSError as error:
         raise RelayError(f"IMGRELAY_FAILURES_LOG {path!r} cannot be written: {error.strerror}") from None
 
 
-def _post(note: RunNotification) -> None:
-    """POST the note as JSON to `$IMGRELAY_WEBHOOK_URL`, if it is set."""
-    url = os.environ.get("IMGRELAY_WEBHOOK_URL")
+def _post_to_webhook(notification: RunNotification) -> None:
+    """POST the notification as JSON to `$IMGRELAY_WEBHOOK_URL`, if it is set."""
+    url = environment.WEBHOOK_URL.get()
     if not url:
         return
-    answers: list[str | None] = []
-    # In a thread of its own, because a server that drips its answer is not stopped by any timeout of the client.
-    thread = threading.Thread(target=lambda: answers.append(_tries(url, note)), daemon=True)
+    results: list[str | None] = []
+    # In its own thread, because no timeout of the client stops a server that sends its response byte by byte.
+    thread = threading.Thread(target=lambda: results.append(_post_with_retries(url, notification)), daemon=True)
     thread.start()
-    thread.join(POST_LIMIT)
-    trouble = answers[0] if answers else f"no answer within {POST_LIMIT:.0f} s"
-    if trouble:
-        raise RelayError(f"the webhook at {_host(url)} was not told of run {note.run_id}: {trouble}")
+    thread.join(POST_TIMEOUT)
+    error = results[0] if results else f"no answer within {POST_TIMEOUT:.0f} s"
+    if error:
+        host, run_id = _webhook_host(url), notification.run_id
+        raise RelayError(f"the webhook at {host} did not accept the notification of run {run_id}: {error}")
 
 
-def _tries(url: str, note: RunNotification) -> str | None:
-    """What went wrong in the last try; None once the note was taken."""
-    trouble = ""
-    for number in range(TRIES):
+def _post_with_retries(url: str, notification: RunNotification) -> str | None:
+    """POST the notification; retry after a transient error.
+
+    Returns:
+        The error of the last attempt; None if the webhook accepted the notification.
+    """
+    message = ""
+    for number in range(ATTEMPTS):
         if number:
-            time.sleep(PAUSE)
+            time.sleep(RETRY_DELAY)
         try:
             with requests.Session() as session:
                 session.trust_env = False  # no credentials from .netrc
-                answer = session.post(
+                response = session.post(
                     url,
-                    json=asdict(note),
+                    json=asdict(notification),
                     timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                     allow_redirects=False,
                     stream=True,
                 )
-                with closing(answer):
-                    status = answer.status_code
+                with closing(response):
+                    status = response.status_code
         except (requests.RequestException, ValueError) as error:
-            trouble = type(error).__name__  # whose message holds the address
-            if isinstance(error, ValueError):  # no address at all
-                return trouble
+            message = type(error).__name__  # its own message contains the URL
+            if isinstance(error, ValueError):  # the URL is invalid
+                return message
             continue
         if 200 <= status < 300:
             return None
-        trouble = f"it answered {status}"
-        if not transient_status(status):
-            return trouble
-    return trouble
+        message = f"it answered {status}"
+        if not is_transient_status(status):
+            return message
+    return message
 
 
-def _host(url: str) -> str:
+def _webhook_host(url: str) -> str:
+    """The host of the webhook's URL, for messages."""
     try:
         return urlsplit(url).hostname or "an address without a host"
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"

@@ -1,1 +1,1 @@
-"""Steps on Celery workers, by dagster-celery: what both sides agree on, the run's side, the worker's side."""
+"""The entry point of Celery workers. The executor of the run's process is in `execution/celery/`."""

@@ -1,8 +1,9 @@
-"""The worker's side: the app that Celery workers are started with.
+"""The Celery app that workers are started with.
 
     celery -A imgrelay_dagster.on_celery.worker worker --concurrency 4
 
-A worker may come and go at any time. What one held when it was killed is done by another, at most `STARTS` times.
+Workers may start and stop at any time. The steps of a killed worker are executed by another one. A step is started at
+most `MAX_STARTS` times.
 """
 
 import functools
@@ -22,30 +23,30 @@ from dagster._serdes import unpack_value
 from dagster_celery.tasks import create_task
 from kombu.transport.redis import Channel
 
-import imgrelay_dagster.forkserver.preload  # noqa: F401 - loaded once, before the processes that steps run in are forked
-from imgrelay_dagster.execution.celery.settings import STARTS, broker_url, is_redis, lost_after, make_celery_app
+import imgrelay_dagster.forkserver.preload  # noqa: F401 - imported once, before the processes for steps are forked
+from imgrelay_dagster.execution.celery.settings import MAX_STARTS, broker_url, is_redis, lost_after, make_celery_app
 
 logger = logging.getLogger(__name__)
 
 
 class StepKillsItsWorker(Exception):
-    """A step was begun again and again, and its worker died each time."""
+    """A step was started `MAX_STARTS` times, and its worker died each time."""
 
 
 class StepTask(celery.Task):  # type: ignore[misc]
-    """A step on a worker.
+    """Executes a step on a worker.
 
-    An interrupt is no `Exception`, which Celery takes for the end of the process. Here it is the end of the step: for
-    good when its run is over, else the step goes back into the queue.
+    An interrupt is not a subclass of `Exception`, so Celery would end the process. Here it ends only the step: if the
+    run is over, the step is finished, otherwise it returns to the queue.
     """
 
     resultrepr_maxsize = 32  # of the step's events in the worker's log
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Execute the step; its events are the result."""
+        """Execute the step and return its events."""
         step: ExecuteStepArgs = unpack_value(kwargs["execute_step_args_packed"], as_type=ExecuteStepArgs)
         if self.request.delivery_info.get("redelivered"):
-            _refuse_killer(step)
+            _refuse_worker_killer(step)
         try:
             return super().__call__(*args, **kwargs)
         except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
@@ -54,16 +55,16 @@ class StepTask(celery.Task):  # type: ignore[misc]
             raise Reject(str(interrupt), requeue=True) from None
 
 
-def _refuse_killer(step: ExecuteStepArgs) -> None:
+def _refuse_worker_killer(step: ExecuteStepArgs) -> None:
     assert step.instance_ref is not None
     with dg.DagsterInstance.from_ref(step.instance_ref) as instance:
         starts = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_RESTARTED}
         for key in step.step_keys_to_execute or ():
-            begun = sum(entry.step_key == key for entry in instance.all_logs(step.run_id, of_type=starts))
-            if begun >= STARTS:
+            count = sum(entry.step_key == key for entry in instance.all_logs(step.run_id, of_type=starts))
+            if count >= MAX_STARTS:
                 raise StepKillsItsWorker(
-                    f"step {key} was begun {begun} times and its worker died each time; look for a lack of memory "
-                    "there, or give tasks fewer entries (urls_per_task)"
+                    f"step {key} was started {count} times and its worker died each time; check the worker's memory "
+                    "limit, or give tasks fewer entries (urls_per_task)"
                 )
 
 
@@ -74,30 +75,30 @@ def _run_is_over(step: ExecuteStepArgs) -> bool:
         return run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING
 
 
-def hold_on() -> None:
-    """Tell Redis again and again which steps this worker holds, until its process ends.
+def renew_messages() -> None:
+    """Renew the messages of this worker's steps in Redis, again and again until the process ends.
 
-    A message that is not acknowledged within the visibility timeout is delivered to another worker, however busy the
-    first one is with it. Renewed like this the timeout can be short, and a killed worker's steps are soon taken up. The
-    thread goes on while the worker, told to stop, finishes what it holds.
+    Redis delivers a message that is not acknowledged within the visibility timeout to another worker, even while the
+    first one still executes it. Because the messages are renewed, the timeout can be short, and the steps of a killed
+    worker are soon executed by another one. The thread also runs while a stopping worker finishes its steps.
     """
     client = redis.Redis.from_url(broker_url(), socket_timeout=10)
     while True:
         time.sleep(lost_after() / 6)
         try:
-            held = {request.message.delivery_tag: time.time() for request in list(state.reserved_requests)}
-            if held:
-                client.zadd(Channel.unacked_index_key, held, xx=True)
-        except Exception as error:  # noqa: BLE001 - without this thread a busy worker's steps are given away
-            logger.warning("cannot tell the broker which steps are held: %s", error)
+            renewed = {request.message.delivery_tag: time.time() for request in list(state.reserved_requests)}
+            if renewed:
+                client.zadd(Channel.unacked_index_key, renewed, xx=True)
+        except Exception as error:  # noqa: BLE001 - this thread must go on, or Redis delivers the steps to others
+            logger.warning("cannot renew the messages of this worker's steps in Redis: %s", error)
 
 
 @functools.cache
-def _start_holding_on() -> None:
-    threading.Thread(target=hold_on, name="hold-on", daemon=True).start()
+def _start_renewing() -> None:
+    threading.Thread(target=renew_messages, name="renew-messages", daemon=True).start()
 
 
 app = make_celery_app()
 execute_plan = create_task(app, base=StepTask)  # type: ignore[no-untyped-call]
 if is_redis(broker_url()):
-    signals.worker_ready.connect(lambda **_: _start_holding_on(), weak=False)
+    signals.worker_ready.connect(lambda **_: _start_renewing(), weak=False)

@@ -1,1 +1,1 @@
-"""The five ops: thin. They turn config into engine calls, and the engine's answers into metadata."""
+"""The five ops. They are thin: they turn config into calls of the engine, and what it returns into metadata."""

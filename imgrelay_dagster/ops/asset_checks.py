@@ -22,30 +22,30 @@ CHECKS = (FAILED_ENTRIES, DESTINATION_HOLDS)
 
 
 CHECK_OUTPUTS = {f"{RELAYED_IMAGES.to_python_identifier()}_{name}": name for name in CHECKS}
-"""The names under which Dagster looks for the checks among an asset graph's outputs, and the report's own."""
+"""By output name of the asset's graph, as Dagster derives it for a check: the output of op `report` for that check."""
 
 
-MOST_WRONG = 5
-"""Objects named that are not as the results say."""
+MAX_NAMED_OBJECTS = 5
+"""Objects named in a check's description that differ from what the results record."""
 
 
-def inspected(store: ObjectStore, summary: Summary) -> Inspection | None:
-    """What a look into the destination shows; None where it cannot be looked into, which is no trouble of the run's."""
+def try_inspect(store: ObjectStore, summary: Summary) -> Inspection | None:
+    """Inspect a sample of the stored images; None if that fails. A failed inspection never fails the run."""
     try:
         return inspect_destination(store, summary.dataset, summary.run_id)
-    except Exception:  # noqa: BLE001 - whatever it is, the run has its results
+    except Exception:  # noqa: BLE001 - whatever the error is, the run's results are written
         return None
 
 
 def check_specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
-    """The checks that a run of asset `relayed_images` makes of itself."""
+    """The asset checks that each run of asset `relayed_images` evaluates."""
     described = {
-        FAILED_ENTRIES: "Warns when any entry failed, and says why, or when shard runs have yet to attempt some.",
-        DESTINATION_HOLDS: "Whether the destination holds what the results say: a sample of the stored images is "
-        "there, as large as recorded and of the same bytes (SHA-256).",
+        FAILED_ENTRIES: "Warns with the reasons when any entry failed, or when entries are left to shard runs.",
+        DESTINATION_HOLDS: "Whether the destination holds what the results record: each image of a sample exists "
+        "with the recorded size and SHA-256 digest.",
     }
     with warnings.catch_warnings():
-        # Without its partitions a check leaves a row "Skipped" for every run.
+        # Without partitions_def, a check shows a row "Skipped" for every run.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
             dg.AssetCheckSpec(name, asset=RELAYED_IMAGES, description=description, partitions_def=partitions)
@@ -53,15 +53,20 @@ def check_specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
         ]
 
 
-def check_results(summary: Summary, seen: Inspection | None) -> Iterator[dg.AssetCheckResult]:
-    """How the checks ended for a run."""
-    told = most_frequent(summary.reasons, len(summary.reasons))
+def check_results(summary: Summary, inspection: Inspection | None) -> Iterator[dg.AssetCheckResult]:
+    """Yield the result of each check for a run.
+
+    Args:
+        summary: the run's summary, or for a shard run that of its coordinator.
+        inspection: the sample of stored images; None if the destination could not be inspected.
+    """
+    reasons = most_frequent(summary.reasons, len(summary.reasons))
     entries = formatting.count(summary.entries)
-    said = f"{formatting.count(summary.failed)} of {entries} entries failed: {told}"
+    description = f"{formatting.count(summary.failed)} of {entries} entries failed: {reasons}"
     if not summary.failed:
-        said = f"none of {entries} entries failed"
+        description = f"none of {entries} entries failed"
     if summary.not_attempted:
-        said += f"; {formatting.count(summary.not_attempted)} were not attempted" + (
+        description += f"; {formatting.count(summary.not_attempted)} were not attempted" + (
             ", and are left to shard runs" if summary.status == PARTIAL else ""
         )
     yield dg.AssetCheckResult(
@@ -69,20 +74,20 @@ def check_results(summary: Summary, seen: Inspection | None) -> Iterator[dg.Asse
         check_name=FAILED_ENTRIES,
         passed=not summary.failed and not summary.not_attempted,
         severity=dg.AssetCheckSeverity.WARN,
-        description=said,
+        description=description,
         metadata={
             "failed": summary.failed,
             "not_attempted": summary.not_attempted,
-            "reasons": told or "none failed",
+            "reasons": reasons or "none failed",
         },
     )
-    wrong = seen.wrong if seen is not None else ["the destination could not be looked into"]
-    checked = seen.checked if seen is not None else 0
+    wrong = inspection.mismatches if inspection is not None else ["the destination could not be inspected"]
+    checked = inspection.checked if inspection is not None else 0
     yield dg.AssetCheckResult(
         asset_key=RELAYED_IMAGES,
         check_name=DESTINATION_HOLDS,
         passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR if seen is not None else dg.AssetCheckSeverity.WARN,
-        description="; ".join(wrong[:MOST_WRONG]) if wrong else f"{checked} stored images are as recorded",
+        severity=dg.AssetCheckSeverity.ERROR if inspection is not None else dg.AssetCheckSeverity.WARN,
+        description="; ".join(wrong[:MAX_NAMED_OBJECTS]) if wrong else f"{checked} stored images are as recorded",
         metadata={"checked": checked, "wrong": len(wrong)},
     )

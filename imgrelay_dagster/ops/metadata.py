@@ -1,27 +1,32 @@
-"""What Dagster's pages show of a run: numbers that plot, failures as a table, how images look; and asset checks."""
+"""The metadata that Dagster shows for a run: counts that it plots, a table of failures, a contact sheet of images."""
 
-import os
 
 import dagster as dg
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.outcomes import MEANINGS, Reason
-from imgrelay_dagster.relay.records.layout import REPORT, results_prefix
+from imgrelay_dagster.relay.records.layout import REPORT_FILE, results_prefix
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.results.inspection import Inspection
 
-INLINE = 1000
-"""Characters of Markdown that Dagster shows at once and not behind a click."""
+INLINE_LIMIT = 1000
+"""Maximum characters of Markdown that Dagster shows inline; longer text appears after a click."""
 
 
 Metadata = dict[str, dg.MetadataValue]
 
 
-def summary_metadata(summary: Summary, destination: str, seen: Inspection | None = None) -> Metadata:
-    """The counts as numbers, so that they plot; failures as a table; how stored images look, where that was seen.
+def summary_metadata(summary: Summary, destination: str, inspection: Inspection | None = None) -> Metadata:
+    """The metadata of a run: its counts as numbers, which Dagster plots, its failures, and some of its stored images.
 
-    What matters most comes first: a row of the log shows seven.
+    The most important entries come first, because a row of the run's log shows only seven.
+
+    Args:
+        summary: the counts of the run.
+        destination: the destination's address.
+        inspection: the stored images for the contact sheet; None leaves it out.
     """
 
     def numbers(*names: str) -> Metadata:
@@ -31,8 +36,8 @@ def summary_metadata(summary: Summary, destination: str, seen: Inspection | None
     return {
         **numbers("entries", "uploaded", "unchanged", "failed", "not_attempted"),
         "reasons": dg.MetadataValue.text(most_frequent(summary.reasons, len(summary.reasons)) or "none failed"),
-        "report": _report(destination, f"{results}/{REPORT}"),
-        **_pictured(summary, seen),
+        "report": _report(destination, f"{results}/{REPORT_FILE}"),
+        **_failures_and_images(summary, inspection),
         "results": dg.MetadataValue.path(f"{destination}/{results}"),
         **numbers("bytes_in", "bytes_out"),
         "seconds": dg.MetadataValue.float(summary.seconds),
@@ -42,31 +47,31 @@ def summary_metadata(summary: Summary, destination: str, seen: Inspection | None
 
 
 def _report(destination: str, key: str) -> dg.MetadataValue:
-    """The report's address: a link where `IMGRELAY_DESTINATION_URL` says under which one the destination is served."""
-    served = os.environ.get("IMGRELAY_DESTINATION_URL")
+    """The address of the HTML report: a link if `IMGRELAY_DESTINATION_URL` is the URL that serves the destination."""
+    served = environment.DESTINATION_URL.get()
     if served and served.startswith(("http://", "https://")):
         return dg.MetadataValue.url(f"{served.rstrip('/')}/{key}")
     return dg.MetadataValue.path(f"{destination}/{key}")
 
 
-def _pictured(summary: Summary, seen: Inspection | None) -> Metadata:
-    """Why entries failed, as a table, and how stored images look."""
-    shown: Metadata = {}
+def _failures_and_images(summary: Summary, inspection: Inspection | None) -> Metadata:
+    """The table of failures, if any, and the contact sheet of stored images, if there are any."""
+    metadata: Metadata = {}
     if summary.reasons:
-        shown["failures"] = dg.MetadataValue.md(failure_table(summary))
-    sheet = seen.sheet() if seen is not None else None
+        metadata["failures"] = dg.MetadataValue.md(failure_table(summary))
+    sheet = inspection.contact_sheet_uri() if inspection is not None else None
     if sheet is not None:
-        shown["contact_sheet"] = dg.MetadataValue.md(f"![stored images]({sheet})")
-    return shown
+        metadata["contact_sheet"] = dg.MetadataValue.md(f"![stored images]({sheet})")
+    return metadata
 
 
 def failure_table(summary: Summary) -> str:
-    """Failures by reason with what each means, in less than `INLINE` characters of Markdown."""
+    """A Markdown table of failures by reason with their meaning, shorter than `INLINE_LIMIT` characters."""
     table = "| reason | entries | what it means |\n|---|--:|---|\n"
     left = len(summary.reasons)
     for reason, number in summary.reasons.items():
         row = f"| `{reason}` | {formatting.count(number)} | {MEANINGS[Reason(reason)]} |\n"
-        if len(table) + len(row) > INLINE - 60:
+        if len(table) + len(row) > INLINE_LIMIT - 60:
             return f"{table}\nand {left} more reasons, all in the report"
         table += row
         left -= 1

@@ -1,4 +1,4 @@
-"""Op `plan`: read the manifest, check template and destination, fan out over what is left to do."""
+"""Op `plan`: read the manifest, check template and destination, fan out over the entries that are left to do."""
 
 import time
 from collections.abc import Iterator
@@ -12,41 +12,48 @@ import dagster as dg
 
 from imgrelay_dagster.config.executor_choice import steps_leave_this_host
 from imgrelay_dagster.config.run_config import RelayConfig
-from imgrelay_dagster.ops.failures import run_failures
-from imgrelay_dagster.ops.manifest_rows import source_of
+from imgrelay_dagster.ops.failures import fail_run_on_error
+from imgrelay_dagster.ops.manifest_rows import row_source
 from imgrelay_dagster.ops.run_guard import RunGuard
-from imgrelay_dagster.ops.step import Step, TaskInput, priority, run_settings
-from imgrelay_dagster.relay.concurrency.background import in_background
+from imgrelay_dagster.ops.step import Step, TaskInput, priority_tags, run_settings
+from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.planning.planner import check_destination, plan_run
+from imgrelay_dagster.relay.planning.destination_check import check_destination
+from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, StepCounts, StepProgress
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, release_lock
 from imgrelay_dagster.relay.results.shard_merge import write_shard_plan
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.stores import INTERACTIVE, PROBE, is_s3
+from imgrelay_dagster.relay.storage.addresses import is_s3
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, PROBE
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
-from imgrelay_dagster.runs.process_identity import run_process
+from imgrelay_dagster.runs.process_identity import run_process_identity
 from imgrelay_dagster.runs.status import is_over
 from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
 
-WAIT = 2.0
-"""Seconds between two tries of a shard run to get hold of its dataset."""
+LOCK_RETRY_INTERVAL = 2.0
+"""Seconds between two attempts of a shard run to acquire the lock of its dataset."""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """What `report` is told of the plan. `shards`: into how many runs this one was cut, 0 if it does everything."""
+class PlanResult:
+    """What `report` needs to know of the plan.
+
+    Attributes:
+        settings: the run's settings.
+        entries: lines of the manifest.
+        shards: shard runs that this run was split into; 0 if it does everything itself.
+    """
 
     settings: Settings
     entries: int
-    tasks: int
     shards: int = 0
 
 
 @dg.op(
-    ins={"day_manifest": dg.In(dg.Nothing, description="Daily drops only: the day's manifest, as an asset.")},
-    out={"planned": dg.Out(Planned), "tasks": dg.DynamicOut(TaskInput)},
-    tags=priority(4),
+    ins={"day_manifest": dg.In(dg.Nothing, description="Asset relayed_images only: the day's manifest.")},
+    out={"planned": dg.Out(PlanResult), "tasks": dg.DynamicOut(TaskInput)},
+    tags=priority_tags(4),
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
 )
 def plan(
@@ -54,20 +61,20 @@ def plan(
     config: RelayConfig,
     stores: StoresResource,
     templates: TemplatesResource,
-) -> Iterator[dg.Output[Planned] | dg.DynamicOutput[TaskInput]]:
+) -> Iterator[dg.Output[PlanResult] | dg.DynamicOutput[TaskInput]]:
     """Check template and destination, plan the run, and yield one task for each chain of steps.
 
-    With too much left to do for one run, ask for shard runs and yield no task.
+    If too many entries are left to do for one run, request shard runs and yield no task.
     """
-    began = time.time()
-    with run_failures():
+    started = time.time()
+    with fail_run_on_error():
         settings = run_settings(context, config)
         step = Step(context, settings, stores)
-        source = source_of(step, config)
+        source = row_source(step, config)
         context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
-    with run_failures(), _dataset_held(step), TemporaryDirectory(prefix="imgrelay-") as scratch:
+    with fail_run_on_error(), _hold_dataset_lock(step), TemporaryDirectory(prefix="imgrelay-") as scratch:
         store = stores.open(settings.destination)
-        made = in_background(
+        run_plan = call_in_background(
             lambda check: plan_run(
                 source.rows(),
                 settings,
@@ -80,55 +87,64 @@ def plan(
             ),
             RunGuard(step).check,
         )
-        if made.shards:
-            seconds = time.time() - began
-            write_shard_plan(store, settings.dataset, context.run_id, shards=made.shards, seconds=seconds)
+        if run_plan.shards:
+            seconds = time.time() - started
+            write_shard_plan(store, settings.dataset, context.run_id, shards=run_plan.shards, seconds=seconds)
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
-        StepProgress(stores.staging(context.run_id), PLAN_NOTE, StepCounts(None, made.left, began=time.time())).write()
+        counts = StepCounts(None, run_plan.left, began=time.time())
+        StepProgress(stores.staging(context.run_id), PLAN_NOTE, counts).write()
         tasks = 0
-        for task in made.tasks():
+        for task in run_plan.tasks():
             tasks += 1
             yield dg.DynamicOutput(TaskInput(task, settings), mapping_key=task.name, output_name="tasks")
         yield dg.Output(
-            Planned(settings, made.entries, tasks, made.shards),
+            PlanResult(settings, run_plan.entries, run_plan.shards),
             output_name="planned",
             metadata={
-                "entries": made.entries,
-                "left to do": made.left,
-                **({"shards": made.shards} if made.shards else {"tasks": tasks}),
-                **({"entries per task": made.task_size} if tasks else {}),
-                **{f"already {outcome}": count for outcome, count in made.decided.items()},
+                "entries": run_plan.entries,
+                "left to do": run_plan.left,
+                **({"shards": run_plan.shards} if run_plan.shards else {"tasks": tasks}),
+                **({"entries per task": run_plan.task_size} if tasks else {}),
+                **{f"already {outcome}": count for outcome, count in run_plan.decided.items()},
             },
         )
 
 
 def _run_tags(settings: Settings) -> dict[str, str]:
-    """What whoever looks after the run needs to know of it."""
+    """The tags that housekeeping and retries need."""
     tags = {DATASET_TAG: settings.dataset, DESTINATION_TAG: settings.destination, **RETRY_TAGS}
-    if not steps_leave_this_host():  # else the run's process says so itself
-        tags[PROCESS_TAG] = run_process()
+    if not steps_leave_this_host():  # otherwise the run's own process sets this tag
+        tags[PROCESS_TAG] = run_process_identity()
     return tags
 
 
 @contextmanager
-def _dataset_held(step: Step) -> Iterator[None]:
-    """Hold the dataset for this run from here on; let go of it when it cannot be planned."""
+def _hold_dataset_lock(step: Step) -> Iterator[None]:
+    """Acquire the lock of the run's dataset; keep it unless the run cannot be planned.
+
+    Raises:
+        RelayError: the destination does not take objects.
+        DatasetHeld: another run holds the lock, and this is no shard run. A shard run waits.
+    """
     context, settings = step.context, step.settings
-    store, first = step.stores.open(settings.destination, INTERACTIVE), step.stores.open(settings.destination, PROBE)
-    over = partial(is_over, context.instance)
-    in_background(lambda _: check_destination(first, settings, context.run_id), RunGuard(step).check)
+    store = step.stores.open(settings.destination, INTERACTIVE)
+    probe_store = step.stores.open(settings.destination, PROBE)
+    has_ended = partial(is_over, context.instance)
+    call_in_background(lambda _: check_destination(probe_store, settings, context.run_id), RunGuard(step).check)
     while True:
-        # A new guard each time, for one that is kept would renew the other run's hold.
+        # A new guard each time: an older one would refresh the lock, which the other run holds.
         tick = RunGuard(step).check
         try:
-            in_background(lambda _: acquire_lock(first, settings.dataset, context.run_id, is_over=over), tick)
+            call_in_background(
+                lambda _: acquire_lock(probe_store, settings.dataset, context.run_id, is_over=has_ended), tick
+            )
             break
         except DatasetHeld:
             if settings.shard is None:
                 raise
-        # The run queue holds shards back; one that slips past it, or past a run launched by hand, waits here.
+        # The run queue lets one run per dataset start. A shard run that starts while another run holds the lock waits.
         tick()
-        time.sleep(WAIT)
+        time.sleep(LOCK_RETRY_INTERVAL)
     try:
         yield
     except RelayError:

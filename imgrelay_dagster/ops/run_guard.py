@@ -1,4 +1,4 @@
-"""The watch that a step keeps on its run, and on the run's hold on its dataset."""
+"""The guard of a step: it ends the step when its run is over, and refreshes the lock of the run's dataset."""
 
 import time
 from contextlib import suppress
@@ -9,94 +9,96 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.ops.failures import HALT_NOTE
 from imgrelay_dagster.ops.step import Step
-from imgrelay_dagster.relay.concurrency.background import Background
+from imgrelay_dagster.relay.concurrency.background import BackgroundCall
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, refresh_lock, release_lock
-from imgrelay_dagster.relay.storage.stores import INTERACTIVE
+from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 
-GUARD_INTERVAL = 2.0
-"""Seconds between two looks at the run's status."""
+STATUS_INTERVAL = 2.0
+"""Seconds between two checks of the run's status."""
 
 
-_ENDING = {
+_ENDED_STATUSES = {
     dg.DagsterRunStatus.CANCELING,
     dg.DagsterRunStatus.CANCELED,
     dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.SUCCESS,  # seen only by a step that was handed out twice
+    dg.DagsterRunStatus.SUCCESS,  # seen only by a step that a worker executes a second time
 }
 
 
-RENEWAL_LIMIT = 10.0
-"""Seconds that a renewal under way is waited for: more than its store's client takes."""
+REFRESH_TIMEOUT = 10.0
+"""Seconds to wait for a running refresh: longer than the store's client takes."""
 
 
 class RunGuard:
-    """Ends a step whose run is over, and renews the run's hold on its dataset meanwhile.
+    """Ends a step whose run is over, and refreshes the lock of the run's dataset while the step works.
 
-    Dagster tells a running step of a cancel by a signal. It does not tell a step launched in that very moment, nor one
-    orphaned by a `kill -9` of the run's process, nor a step whose run has failed in another one.
+    Dagster signals a cancel to a running step. It does not signal a step that starts at that very moment, a step that
+    was orphaned by a `kill -9` of the run's process, or a step whose run failed in another step.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, staging: Staging | None = None) -> None:
+        """Guard a step. `staging` is the run's scratch space if the caller has opened it already."""
         settings = step.settings
         self._instance = step.context.instance
         self._run_id = step.context.run_id
         self._dataset = settings.dataset
         self._stores = step.stores
         self._destination = settings.destination
-        self._staging = step.stores.staging(self._run_id)
-        self._due = 0.0
-        self._renewal = time.monotonic() + REFRESH_INTERVAL
-        self._renewing: Background[None] | None = None
+        self._staging = staging or step.stores.staging(self._run_id)
+        self._next_check = 0.0
+        self._next_refresh = time.monotonic() + REFRESH_INTERVAL
+        self._refresh: BackgroundCall[None] | None = None
 
     def check(self) -> None:
-        """Look at the run's process every time, at the run every `GUARD_INTERVAL` seconds.
+        """Check the run's process in every call, and the run itself every `STATUS_INTERVAL` seconds.
 
         Raises:
-            dagster.DagsterExecutionInterruptedError: the run is being cancelled, has ended or lost its process.
-            RelayError: another step met trouble that concerns the whole run.
+            dagster.DagsterExecutionInterruptedError: the run is being cancelled, has ended, or its process is gone.
+            RelayError: another step left `HALT_NOTE`: it met an error that concerns the whole run.
         """
         parent = parent_process()
         if parent is not None and not parent.is_alive():
             raise dg.DagsterExecutionInterruptedError("the run's process is gone")
-        if time.monotonic() < self._due:
+        if time.monotonic() < self._next_check:
             return
-        self._due = time.monotonic() + GUARD_INTERVAL
+        self._next_check = time.monotonic() + STATUS_INTERVAL
         run = self._instance.get_run_by_id(self._run_id)
-        if run is not None and run.status in _ENDING:
+        if run is not None and run.status in _ENDED_STATUSES:
             raise dg.DagsterExecutionInterruptedError(f"the run is {run.status.value.lower()}")
-        halted = self._halted()
-        if halted is not None:
-            raise RelayError(halted.decode())
-        if time.monotonic() >= self._renewal:
-            self.renew()
+        halt_note = self._halt_note()
+        if halt_note is not None:
+            raise RelayError(halt_note.decode())
+        if time.monotonic() >= self._next_refresh:
+            self.start_refresh()
 
-    def renew(self) -> None:
-        """Begin to renew the run's hold on its dataset, unless that is under way.
+    def start_refresh(self) -> None:
+        """Start refreshing the lock of the dataset in a background thread, unless a refresh is running.
 
-        One of a run's steps does so whenever it tells how far the run is, which is often enough where every step is
-        too short to do so by itself.
+        The step that announces the run's progress calls this too. So the lock stays fresh even if every step is
+        shorter than `REFRESH_INTERVAL`.
         """
-        if self._renewing is None or self._renewing.over:
-            self._renewal = time.monotonic() + REFRESH_INTERVAL
-            self._renewing = Background(lambda: refresh_lock(self._store(), self._dataset, self._run_id))
+        if self._refresh is None or self._refresh.finished:
+            self._next_refresh = time.monotonic() + REFRESH_INTERVAL
+            self._refresh = BackgroundCall(lambda: refresh_lock(self._store(), self._dataset, self._run_id))
 
-    def end_renewal(self) -> None:
-        """Let a renewal that is under way come to its end: it would go with the step's process."""
-        if self._renewing is not None:
+    def finish_refresh(self) -> None:
+        """Wait for a running refresh, which would end with the step's process."""
+        if self._refresh is not None:
             with suppress(TimeoutError):
-                self._renewing.wait(limit=RENEWAL_LIMIT)
+                self._refresh.wait(limit=REFRESH_TIMEOUT)
 
-    def let_go(self) -> None:
-        """Release the dataset, once no renewal of the hold is under way any more."""
-        self.end_renewal()
+    def release_dataset(self) -> None:
+        """Release the lock of the dataset, after any running refresh."""
+        self.finish_refresh()
         release_lock(self._store(), self._dataset, self._run_id)
 
     def _store(self) -> ObjectStore:
-        """Opened when needed, which in most steps it never is: that alone reads all of the system's certificates."""
+        """Open the destination. Most steps never need it, and opening it reads all of the system's certificates."""
         return self._stores.open(self._destination, INTERACTIVE)
 
-    def _halted(self) -> bytes | None:
-        with suppress(RelayError):  # staging that is away for a moment; if for longer, the images meet it too
-            return self._staging.note(HALT_NOTE)
+    def _halt_note(self) -> bytes | None:
+        with suppress(RelayError):  # staging may be unavailable for a moment; a longer outage fails the images too
+            return self._staging.read_note(HALT_NOTE)
         return None

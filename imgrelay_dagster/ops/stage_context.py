@@ -1,4 +1,4 @@
-"""What every stage op sets up around the engine: settings, scratch space, receipts, and a watch on the run."""
+"""The setup of a stage op around the engine: settings, scratch space, receipts, progress and the run guard."""
 
 import threading
 import time
@@ -9,14 +9,14 @@ from uuid import uuid4
 import dagster as dg
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.ops.failures import run_failures
+from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.step import Step
-from imgrelay_dagster.relay.concurrency.background import in_background
+from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.announcer import Announcer, headline, sentence
 from imgrelay_dagster.relay.progress.notes import RunProgress, StepCounts, StepProgress, planned_at
-from imgrelay_dagster.relay.records.layout import run_receipts
+from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.stages.context import StageContext
@@ -26,21 +26,24 @@ from imgrelay_dagster.runs.tags import RESULTS_TAG
 
 @contextmanager
 def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext]:
-    """The engine's workbench for one task in one stage.
+    """The engine's context for one task in one stage.
 
-    On the way out its receipts are put, its threads told to stop, and its counts shown on the run page.
+    On exit it writes the remaining receipts, signals the threads to stop, and shows the counts on the run page.
+
+    Raises:
+        dagster.Failure: an error that concerns the whole run; see `fail_run_on_error`.
     """
     context, settings = step.context, step.settings
-    prefix = run_receipts(settings.dataset, context.run_id)
+    prefix = run_receipts_prefix(settings.dataset, context.run_id)
     store = step.stores.open(settings.destination)
     staging = step.stores.staging(context.run_id)
     stop = threading.Event()
-    with run_failures(staging):
-        guard = RunGuard(step)
+    with fail_run_on_error(staging):
+        guard = RunGuard(step, staging)
 
-        def announce(seen: RunProgress) -> None:
-            guard.renew()
-            _announce(context, seen)
+        def announce(progress: RunProgress) -> None:
+            guard.start_refresh()
+            _announce(context, progress)
 
         announcer = Announcer(staging, planned_at(staging), announce, tick=guard.check)
 
@@ -51,9 +54,9 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
         tick()
         name = f"{stage.value}-{task.name}"
         settled = frozenset[int]()
-        # A step whose worker was killed is handed out again without Dagster's counting it: its note tells.
-        if context.retry_number or staging.note(name) is not None:
-            settled = in_background(lambda _: _lines(store, prefix), guard.check)
+        # Celery runs a step again when its worker is killed, and Dagster does not count that retry. The note shows it.
+        if context.retry_number or staging.read_note(name) is not None:
+            settled = call_in_background(lambda _: _receipt_lines(store, prefix), guard.check)
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{uuid4().hex[:8]}") as receipts:
                 yield StageContext(
@@ -66,20 +69,20 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
                     tick=tick,
                 )
                 receipts.flush(tick=guard.check)
-            guard.end_renewal()
+            guard.finish_refresh()
         finally:
             stop.set()
     if context.op.name == stage.value:
         context.add_output_metadata({"entries": len(task.records), **dict(receipts.counts)})
 
 
-def _announce(context: dg.OpExecutionContext, seen: RunProgress) -> None:
-    """Say on the run page, and in the list of runs, how far the run is."""
+def _announce(context: dg.OpExecutionContext, progress: RunProgress) -> None:
+    """Show the run's progress in its log and in the list of runs."""
     now = time.time()
-    context.log.info(sentence(seen, now))
-    context.instance.add_run_tags(context.run_id, {RESULTS_TAG: ", ".join(headline(seen, now))})
+    context.log.info(sentence(progress, now))
+    context.instance.add_run_tags(context.run_id, {RESULTS_TAG: ", ".join(headline(progress, now))})
 
 
-def _lines(store: ObjectStore, prefix: str) -> frozenset[int]:
-    """The lines that have their receipts."""
+def _receipt_lines(store: ObjectStore, prefix: str) -> frozenset[int]:
+    """The numbers of the lines that have receipts from this run."""
     return frozenset(record.line for record in read_receipts(store, prefix))

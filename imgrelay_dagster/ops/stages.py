@@ -1,7 +1,7 @@
-"""Ops `download`, `compose` and `upload`: one task through one stage each.
+"""Ops `download`, `compose` and `upload`: each takes one task through one stage.
 
-Their priorities make work begun finish before new work begins (upload > compose > download), so that at most
-about `max_concurrent` tasks lie in staging. Limits by tag or pool would undo that: there are none.
+Their priorities (upload > compose > download) finish started tasks before new ones start, so that staging holds at most
+about `max_concurrent` tasks. Concurrency limits by tag or pool would break that order, so there are none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,77 +10,83 @@ from dataclasses import dataclass, field, replace
 import dagster as dg
 
 from imgrelay_dagster.ops.stage_context import stage_context
-from imgrelay_dagster.ops.step import Step, TaskInput, priority
-from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
+from imgrelay_dagster.ops.step import Step, TaskInput, priority_tags
+from imgrelay_dagster.relay.outcomes import Record, Stage
 from imgrelay_dagster.relay.stages.compose import compose_task
 from imgrelay_dagster.relay.stages.download import download_task
 from imgrelay_dagster.relay.stages.upload import upload_task
-from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, cut
+from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, split_into_tasks
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
-_AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
-"""For a step whose process is killed; what concerns the whole run is not tried again."""
+_RETRY_POLICY = dg.RetryPolicy(max_retries=2, delay=1)
+"""For a step whose process is killed. Errors that concern the whole run are not retried."""
 
 
 @dataclass(frozen=True)
-class TaskTally:
-    """What `report` is told of a task: how many of its entries reached the store, which were set aside until when."""
+class TaskResult:
+    """The result of a task for `report`: which downloads are still to be done, and when.
 
-    task: str
-    uploaded: int
-    late: tuple[Record, ...] = ()
-    due: Mapping[int, float] = field(default_factory=dict)
+    Attributes:
+        deferred: entries whose download was deferred until all tasks are done.
+        retry_at: by line, the earliest time to ask the entry's server again, in seconds since the epoch.
+    """
+
+    deferred: tuple[Record, ...] = ()
+    retry_at: Mapping[int, float] = field(default_factory=dict)
 
 
-@dg.op(tags=priority(1), retry_policy=_AGAIN)
+@dg.op(tags=priority_tags(1), retry_policy=_RETRY_POLICY)
 def download(
-    context: dg.OpExecutionContext, stores: StoresResource, http: HttpResource, assigned: TaskInput
+    context: dg.OpExecutionContext, stores: StoresResource, http: HttpResource, task_input: TaskInput
 ) -> TaskInput:
     """Fetch every image of the task into staging."""
-    return replace(assigned, task=_download(Step(context, assigned.settings, stores), http, assigned.task))
+    return replace(task_input, task=_download(Step(context, task_input.settings, stores), http, task_input.task))
 
 
-@dg.op(tags=priority(2), retry_policy=_AGAIN)
+@dg.op(tags=priority_tags(2), retry_policy=_RETRY_POLICY)
 def compose(
-    context: dg.OpExecutionContext, stores: StoresResource, templates: TemplatesResource, assigned: TaskInput
+    context: dg.OpExecutionContext, stores: StoresResource, templates: TemplatesResource, task_input: TaskInput
 ) -> TaskInput:
     """Lay the template over every image of the task."""
-    return replace(assigned, task=_compose(Step(context, assigned.settings, stores), templates, assigned.task))
+    return replace(task_input, task=_compose(Step(context, task_input.settings, stores), templates, task_input.task))
 
 
-@dg.op(tags=priority(3), retry_policy=_AGAIN)
-def upload(context: dg.OpExecutionContext, stores: StoresResource, assigned: TaskInput) -> TaskTally:
+@dg.op(tags=priority_tags(3), retry_policy=_RETRY_POLICY)
+def upload(context: dg.OpExecutionContext, stores: StoresResource, task_input: TaskInput) -> TaskResult:
     """Store every composed image of the task under its key."""
-    return _upload(Step(context, assigned.settings, stores), assigned.task)
+    return _upload(Step(context, task_input.settings, stores), task_input.task)
 
 
 def relay_deferred(
-    step: Step, http: HttpResource, templates: TemplatesResource, tallies: Iterable[TaskTally]
-) -> Iterator[TaskTally]:
-    """Give what was set aside its full time limits, one last time; called once everything else is done."""
-    tallies = list(tallies)
-    late = (record for tally in tallies for record in tally.late)
-    due = {line: at for tally in tallies for line, at in tally.due.items()}
-    for number, task in enumerate(cut(late, LARGEST_TASK), 1):
-        named = replace(task, name=f"late_{number}", due=due)
-        downloaded = _download(step, http, named, last_chance=True)
+    step: Step, http: HttpResource, templates: TemplatesResource, task_results: Iterable[TaskResult]
+) -> Iterator[TaskResult]:
+    """Download the deferred entries with their full time limits, once, and pass them through all stages.
+
+    Called when every task is done. Yields the result of each task of deferred entries.
+    """
+    task_results = list(task_results)
+    deferred = (record for result in task_results for record in result.deferred)
+    retry_at = {line: at for result in task_results for line, at in result.retry_at.items()}
+    for number, task in enumerate(split_into_tasks(deferred, LARGEST_TASK), 1):
+        renamed = replace(task, name=f"deferred_{number}", retry_at=retry_at)
+        downloaded = _download(step, http, renamed, last_chance=True)
         yield _upload(step, _compose(step, templates, downloaded))
 
 
 def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool = False) -> Task:
     with (
-        stage_context(step, Stage.DOWNLOAD, task) as bench,
-        http.downloader(bench.settings.limits, bench.stop) as downloader,
+        stage_context(step, Stage.DOWNLOAD, task) as context,
+        http.downloader(context.settings.limits, context.stop) as downloader,
     ):
-        return download_task(task, bench, downloader, last_chance=last_chance)
+        return download_task(task, context, downloader, last_chance=last_chance)
 
 
 def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:
-    with stage_context(step, Stage.COMPOSE, task) as bench:
-        return compose_task(task, bench, templates.open())
+    with stage_context(step, Stage.COMPOSE, task) as context:
+        return compose_task(task, context, templates.open())
 
 
-def _upload(step: Step, task: Task) -> TaskTally:
-    with stage_context(step, Stage.UPLOAD, task) as bench:
-        finished = upload_task(task, bench, step.stores.open(bench.settings.destination))
-        return TaskTally(task.name, bench.receipts.counts[Outcome.UPLOADED], finished.late, finished.due)
+def _upload(step: Step, task: Task) -> TaskResult:
+    with stage_context(step, Stage.UPLOAD, task) as context:
+        finished = upload_task(task, context, step.stores.open(context.settings.destination))
+        return TaskResult(finished.deferred, finished.retry_at)

@@ -1,4 +1,4 @@
-"""What every op works with: its context, its settings, its task."""
+"""What every op works with: its Dagster context, the run's settings, its task."""
 
 from dataclasses import dataclass, replace
 
@@ -11,14 +11,14 @@ from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.resources import StoresResource
 
 
-def priority(number: int) -> dict[str, str]:
-    """The op tags that put steps before others (a higher number is sooner), in both of Dagster's spellings."""
+def priority_tags(number: int) -> dict[str, str]:
+    """The op tags for a step's priority (higher runs first), as Dagster's executors and dagster-celery spell them."""
     return {"dagster/priority": str(number), "dagster-celery/priority": str(number)}
 
 
 @dataclass(frozen=True)
 class Step:
-    """What every op works with: its context, the run's settings, the stores."""
+    """What every op works with: its Dagster context, the run's settings, the stores."""
 
     context: dg.OpExecutionContext
     settings: Settings
@@ -26,28 +26,28 @@ class Step:
 
     @property
     def day(self) -> str | None:
-        """The day whose manifest this run relays, where it is a partition of a daily drop."""
-        return day_of(self.context)
+        """The day whose manifest this run relays; None for a run of job `relay`."""
+        return partition_day(self.context)
 
 
 @dataclass(frozen=True)
 class TaskInput:
-    """A task and its run's settings: what `plan` hands out, and one stage to the next.
+    """A task and the run's settings: the output of `plan` for each task, and of each stage for the next stage.
 
-    Only `plan` has a config. Dagster checks all of a run's config twice in each step, so what five ops are given costs
-    each step five times as much.
+    Only `plan` has a config. Dagster validates a run's whole config twice in each step, so the same config on five ops
+    would cost each step five times as much.
     """
 
     task: Task
     settings: Settings
 
 
-def day_of(context: dg.OpExecutionContext) -> str | None:
-    """The day that a run is a partition for, if it is for one."""
+def partition_day(context: dg.OpExecutionContext) -> str | None:
+    """The run's partition key, which is a day; None for a run without a partition."""
     return context.partition_key if context.has_partition_key else None
 
 
 def run_settings(context: dg.OpExecutionContext, options: RelayOptions) -> Settings:
-    """The settings of a run with these options; for a daily drop those of its day."""
-    settings, day = options.settings(), day_of(context)
+    """The settings of a run with these options; the run of a daily partition uses the dataset of its day."""
+    settings, day = options.settings(), partition_day(context)
     return settings if day is None else replace(settings, dataset=day_dataset(day))

@@ -1,5 +1,5 @@
-"""The engine: everything that touches a URL, a pixel or an object. It knows no Dagster.
+"""The engine: everything that handles URLs, pixels and stored objects. It does not import Dagster.
 
-`plan` cuts a manifest into tasks; `download`, `compose` and `upload` work through a task each;
-`report` folds the receipts into results. Dagster's ops call these functions and nothing else does the work.
+`planning` divides a manifest into tasks, `stages` downloads, composes and uploads the entries of a task, and `results`
+merges the receipts into the run's results. Dagster's ops only call these functions.
 """

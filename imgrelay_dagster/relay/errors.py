@@ -1,19 +1,19 @@
-"""The kinds of trouble: what ends one entry, what ends the run, and what only puts off."""
+"""The engine's exceptions: failures of one entry, errors of the whole run, deferred downloads, and stopping."""
 
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact_text
 
 
 class EntryFailure(Exception):
-    """One entry failed. It becomes that entry's outcome and never reaches another entry.
+    """One entry failed. It becomes that entry's outcome and does not affect other entries.
 
     Args:
         reason: one of the closed list.
-        detail: a sentence for a human; no credentials, no query strings (`redact_text` sees to it).
-        http_status: status of the final response, where there was one.
-        transient: whether the same request may succeed a moment later.
-        retry_after: seconds the server asked to wait, where it did.
-        attempts: tries made before giving up; 0 when there was nothing to try.
+        detail: a sentence for humans; `redact_text` removes credentials and query strings from it.
+        http_status: status of the final response, if there was one.
+        transient: whether a retry of the same request may succeed.
+        retry_after: seconds that the server asked to wait, if it did.
+        attempts: attempts made before giving up; 0 when no request was made.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class EntryFailure(Exception):
 
 
 class RelayError(Exception):
-    """The run as a whole cannot go on: a bad manifest, template or destination, a full disk.
+    """The whole run cannot continue: a bad manifest, template or destination, a full disk.
 
-    The message names the thing, the value and the way out; it is shown to the user as `redact_text` leaves it.
+    The message names the thing, the value and the remedy. It is shown to users after `redact_text`.
     """
 
     def __init__(self, message: str) -> None:
@@ -46,18 +46,18 @@ class RelayError(Exception):
 
 
 class Deferred(Exception):
-    """This download takes far longer than the others; it is to be tried again when they are done.
+    """A download takes far longer than the others; it is retried when they are done.
 
     Args:
         attempts: requests made so far.
-        wait: seconds until it may be asked for again.
+        wait: seconds to wait before the next request.
     """
 
     def __init__(self, attempts: int = 0, wait: float = 0.0) -> None:
-        super().__init__("set aside")
+        super().__init__("deferred")
         self.attempts = attempts
         self.wait = wait
 
 
 class Stopped(Exception):
-    """The run was told to stop while this entry was being worked on; the entry is not attempted."""
+    """The run was stopped while this entry was in progress; the entry counts as not attempted."""

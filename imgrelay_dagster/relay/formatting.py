@@ -1,4 +1,4 @@
-"""Numbers as people read them, and what each reason means."""
+"""Formats numbers, sizes, durations and counts of reasons for people."""
 
 import math
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from itertools import islice
 
 
 def count(number: int) -> str:
-    """`10,000`."""
+    """A number with thousands separators: `10,000`."""
     return f"{number:,}"
 
 
 def percent(part: float, whole: float) -> str:
-    """`3.4 %`; never `0.0 %` for something, nor `100.0 %` for less than everything."""
+    """A percentage: `3.4 %`. A share above 0 is never shown as 0 %, and one below 100 % never as 100 %."""
     share = 100 * part / whole if whole else 0.0
     if 0 < share < 0.1:
         return "< 0.1 %"
@@ -21,7 +21,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def size(number: float) -> str:
-    """Bytes in decimal units: `15 kB`, `1.2 GB`."""
+    """A number of bytes in decimal units: `15 kB`, `1.2 GB`."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if number < 999.5 or unit == "TB":
             break
@@ -30,7 +30,7 @@ def size(number: float) -> str:
 
 
 def seconds(number: float) -> str:
-    """A duration in the unit that suits it: `12 ms`, `3.4 s`, `2 min 5 s`, `1 h 20 min`."""
+    """A duration in a suitable unit: `12 ms`, `3.4 s`, `2 min 5 s`, `1 h 20 min`."""
     if number < 0.9995:
         return f"{significant(number * 1000)} ms" if number else "0 s"
     if number < 99.5:
@@ -43,7 +43,7 @@ def seconds(number: float) -> str:
 
 
 def significant(number: float) -> str:
-    """Two figures where they tell something: `0.34`, `3.4`, `34`, `340`."""
+    """A number with two significant digits below 10, and without decimals above: `0.34`, `3.4`, `34`, `340`."""
     if number == 0:
         return "0"
     if abs(number) >= 9.95:
@@ -52,12 +52,12 @@ def significant(number: float) -> str:
     return f"{number:.{decimals}f}".rstrip("0").rstrip(".") if decimals else f"{number:.0f}"
 
 
-MOST_REASONS = 3
-"""Reasons named in one line, the commonest first."""
+MAX_REASONS_SHOWN = 3
+"""Reasons shown in one line by default."""
 
 
-def most_frequent(reasons: Mapping[str, int], most: int = MOST_REASONS) -> str:
-    """The commonest reasons with their counts, the commonest first: `40 timeout, 17 http_status ...`."""
+def most_frequent(reasons: Mapping[str, int], limit: int = MAX_REASONS_SHOWN) -> str:
+    """The most frequent reasons with their counts, at most `limit` of them: `40 timeout, 17 http_status ...`."""
     ranked = sorted(reasons.items(), key=lambda item: -item[1])
-    told = ", ".join(f"{count(number)} {reason}" for reason, number in islice(ranked, most))
-    return f"{told} ..." if len(ranked) > most else told
+    shown = ", ".join(f"{count(number)} {reason}" for reason, number in islice(ranked, limit))
+    return f"{shown} ..." if len(ranked) > limit else shown

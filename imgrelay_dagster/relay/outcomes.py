@@ -1,4 +1,4 @@
-"""How an entry ended: the closed lists of outcomes and reasons, and the record that carries them."""
+"""Outcomes, reasons and stages of an entry (closed lists), and its record."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How one entry ended. Every manifest line ends in exactly one of these."""
+    """How one entry ended. Every manifest line has exactly one outcome."""
 
     UPLOADED = "uploaded"
     UNCHANGED = "unchanged"
@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an entry failed. A closed list: users filter and alert on these words."""
+    """Why an entry failed. A closed list: users filter and alert on these values."""
 
     INVALID_ENTRY = "invalid_entry"
     BAD_URL = "bad_url"
@@ -42,7 +42,7 @@ class Reason(StrEnum):
 
 
 class Stage(StrEnum):
-    """The three stages that an entry passes through."""
+    """The three stages of an entry, in order."""
 
     DOWNLOAD = "download"
     COMPOSE = "compose"
@@ -51,7 +51,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Wall time that an entry spent in each stage, in seconds."""
+    """Wall-clock time that an entry spent in each stage, in seconds."""
 
     download: float = 0.0
     compose: float = 0.0
@@ -63,12 +63,12 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One manifest line and how far it came; the fields up to `seconds` are those of `results.jsonl`.
+    """One manifest line and its state; the fields up to `seconds` are those of `results.jsonl`.
 
-    `outcome` is None while the entry is on its way between stages. `line` counts from 1, as an editor does.
-    `bytes_in` is the size of the downloaded body; `bytes_out`, `width`, `height` (pixels) and `sha256` (hex)
-    describe the stored object. `template` is a file name inside the template folder, and `at` the time the
-    entry ended, in seconds since the epoch.
+    `outcome` is None until the entry has ended. `line` is the line number, starting at 1. `bytes_in` is the size of
+    the downloaded body; `bytes_out`, `width`, `height` (pixels) and `sha256` (hex) describe the stored object.
+    `template` is a file name inside the template folder. `at` is the time at which the entry ended, in seconds since
+    the epoch.
     """
 
     line: int
@@ -90,7 +90,7 @@ class Record:
     at: float | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Handed from step to step by the thousand: in half the time that a dataclass with slots takes otherwise."""
+        """Steps pickle thousands of records; this takes half the time of the default for a dataclass with slots."""
         return Record, _fields(self)
 
 
@@ -106,14 +106,15 @@ PERMANENT_REASONS = frozenset(
         Reason.COMPOSE_ERROR,
     }
 )
-"""Reasons that the same URL will meet again tomorrow. What plan itself refuses is not here: it asks nobody."""
+"""Reasons that a later download of the same URL would meet again. Reasons found by the planner are not listed: finding
+them again needs no request."""
 
 TRANSIENT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-"""The client errors (4xx) that are worth another request: 408, 425 and 429."""
+"""The client errors (4xx) for which a retry may succeed: 408, 425 and 429."""
 
 
 def is_permanent(record: Record) -> bool:
-    """Whether a failed record would fail again however often it is tried (404, 410, not an image ...)."""
+    """Whether a failed entry would fail again on every retry (404, 410, not an image ...)."""
     if record.reason is Reason.HTTP_STATUS:
         status = record.http_status or 0
         return 400 <= status < 500 and status not in TRANSIENT_STATUSES
@@ -121,27 +122,32 @@ def is_permanent(record: Record) -> bool:
 
 
 MEANINGS: dict[Reason, str] = {
-    Reason.INVALID_ENTRY: "The line cannot be read, or its key is unsafe. Mend the line.",
-    Reason.BAD_URL: "Not an http or https URL with a host. Mend the URL.",
-    Reason.KEY_CONFLICT: "An earlier line claims the same key for something else. Give one of them another key.",
-    Reason.BLOCKED_ADDRESS: "The host is at an address that is not public. "
-    "If it is one of an intranet, name it in IMGRELAY_ALLOWED_HOSTS.",
-    Reason.DNS_ERROR: "The host's name has no address. Check the host name.",
-    Reason.CONNECT_ERROR: "Nobody answers there, or not by the rules of HTTP. Is the server up?",
-    Reason.TLS_ERROR: "The certificate is not valid for the host. Mend it, or install its authority's.",
-    Reason.TIMEOUT: "Too slow: connecting, silence, or the whole download. "
+    Reason.INVALID_ENTRY: "The line cannot be parsed, or its key is unsafe. Correct the line.",
+    Reason.BAD_URL: "The URL is not an http or https URL with a host. Correct the URL.",
+    Reason.KEY_CONFLICT: "An earlier line uses the same key for something else. Give one of them another key.",
+    Reason.BLOCKED_ADDRESS: "The host has an address that is not public. "
+    "If it is an intranet host, add it to IMGRELAY_ALLOWED_HOSTS.",
+    Reason.DNS_ERROR: "The host name has no address. Check the host name.",
+    Reason.CONNECT_ERROR: "No server answers at the address, or it does not speak valid HTTP. "
+    "Check that the server is running.",
+    Reason.TLS_ERROR: "The certificate is not valid for the host. "
+    "Correct the certificate, or install its certificate authority.",
+    Reason.TIMEOUT: "Connecting, a silence of the server or the whole download took too long. "
     "Launch again, or raise the limits in download.",
-    Reason.HTTP_STATUS: "The server refused. 404 and 410: the image is gone. 429 and 5xx: launch again later.",
-    Reason.TOO_MANY_REDIRECTS: "More redirects than max_redirects, or in a circle. Mend the URL.",
-    Reason.TOO_LARGE: "Larger than download.max_bytes. If the file is right, raise it and set retry_permanent.",
-    Reason.TRUNCATED: "The body broke off before its end. Launch again.",
-    Reason.EMPTY_BODY: "The server said all is well and sent nothing. Launch again, or ask the server's people.",
-    Reason.UNSUPPORTED_FORMAT: "Not a JPEG, PNG, WebP, GIF or AVIF; often an HTML page in the place of an image.",
-    Reason.TOO_MANY_PIXELS: "More pixels than download.max_pixels. If it is no bomb, raise it and set retry_permanent.",
-    Reason.CORRUPT_IMAGE: "An image that cannot be decoded.",
-    Reason.TEMPLATE_MISSING: "The entry's own template is not in the template folder, or broken.",
+    Reason.HTTP_STATUS: "The server refused the request. 404 and 410: the image no longer exists. "
+    "429 and 5xx: launch again later.",
+    Reason.TOO_MANY_REDIRECTS: "More redirects than max_redirects, or a redirect loop. Correct the URL.",
+    Reason.TOO_LARGE: "Larger than download.max_bytes. If the file is right, raise the limit and set retry_permanent.",
+    Reason.TRUNCATED: "The response body ended too early. Launch again.",
+    Reason.EMPTY_BODY: "The server returned a successful response without a body. "
+    "Launch again, or contact the server's operator.",
+    Reason.UNSUPPORTED_FORMAT: "Not JPEG, PNG, WebP, GIF or AVIF; often an HTML page instead of an image.",
+    Reason.TOO_MANY_PIXELS: "More pixels than download.max_pixels. "
+    "Unless it is a decompression bomb, raise the limit and set retry_permanent.",
+    Reason.CORRUPT_IMAGE: "The image cannot be decoded.",
+    Reason.TEMPLATE_MISSING: "The entry's own template is not in the template folder, or is broken.",
     Reason.COMPOSE_ERROR: "The result cannot be encoded. Choose another format or canvas.",
-    Reason.UPLOAD_ERROR: "The store did not take the image, after retries. The detail has the store's words.",
-    Reason.INTERNAL_ERROR: "A mistake in imgrelay. Please report it, with the detail.",
+    Reason.UPLOAD_ERROR: "The store did not accept the image, after retries. The detail quotes the store's error.",
+    Reason.INTERNAL_ERROR: "A bug in imgrelay. Please report it, with the detail.",
 }
 """What happened and what to do, in a sentence or two."""

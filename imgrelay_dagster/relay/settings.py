@@ -1,10 +1,10 @@
-"""What a run is told: the engine's side of the run config, every value checked."""
+"""The settings of a run: the engine's representation of the run config, with all values validated."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from imgrelay_dagster.relay.fetch.downloader import Limits
+from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.imaging.compose import COMPOSER_VERSION, Output
 from imgrelay_dagster.relay.imaging.layout import Layout
 from imgrelay_dagster.relay.keys import default_key, fingerprint
@@ -12,7 +12,7 @@ from imgrelay_dagster.relay.keys import default_key, fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard run's place: it relays share `number` (from 1) `of` so many, into which run `coordinator` was cut."""
+    """The position of a shard run: shard `number` (from 1) `of` the shards into which run `coordinator` was divided."""
 
     coordinator: str
     number: int
@@ -42,11 +42,11 @@ class Settings:
     shard: Shard | None = None
 
     def default_key(self, url: str) -> str:
-        """The key of an entry that names none."""
+        """Return the key of an entry whose manifest line gives no key."""
         return default_key(url, self.output.extension.removeprefix("."))
 
-    def fingerprints(self) -> Callable[..., str]:
-        """What gives the fingerprint of a `url` with a `template_digest`: all else that decides the output is known."""
+    def fingerprint_function(self) -> Callable[..., str]:
+        """Return `keys.fingerprint` with these settings bound; it still takes `url` and `template_digest`."""
         return partial(
             fingerprint,
             layout=asdict(self.layout),

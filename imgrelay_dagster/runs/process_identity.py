@@ -1,4 +1,8 @@
-"""Which process works on a run, and whether it is gone."""
+"""The identity of a run's process, and whether that process is gone.
+
+An identity is the text `<hostname> <pid> <start time>@<boot>/<PID namespace>`. It stays unique when the kernel reuses a
+pid, when the host restarts, and when a container of the same hostname has a process with the same pid.
+"""
 
 import os
 import socket
@@ -10,23 +14,27 @@ from pathlib import Path
 import psutil
 
 
-def run_process() -> str:
-    """The process that this step's run lives in, told apart from any later one with the same number."""
+def run_process_identity() -> str:
+    """The identity of the process that executes this step's run: the parent of a step process, or else this process."""
     parent = parent_process()
     return identify(psutil.Process(None if parent is None else parent.pid))
 
 
-def this_process() -> str:
-    """The same of this very process, where it is the run's and its steps are elsewhere."""
+def current_process_identity() -> str:
+    """The identity of this process; for a run's process whose steps execute on other hosts."""
     return identify(psutil.Process())
 
 
 def identify(process: psutil.Process) -> str:
-    return f"{socket.gethostname()} {process.pid} {_started(process)}@{_pid_namespace()}"
+    """The identity of a process of this host."""
+    return f"{socket.gethostname()} {process.pid} {_start_time(process)}@{_pid_namespace()}"
 
 
-def _started(process: psutil.Process) -> str:
-    """When a process began, in ticks since the host was started: seconds since the epoch change with the clock."""
+def _start_time(process: psutil.Process) -> str:
+    """When a process started, in clock ticks since boot where /proc exists: setting the clock does not change these.
+
+    Elsewhere in seconds since the epoch.
+    """
     if not Path("/proc/self/stat").exists():
         return f"{process.create_time():.0f}"
     return Path(f"/proc/{process.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]  # proc(5), 22
@@ -34,25 +42,29 @@ def _started(process: psutil.Process) -> str:
 
 @cache
 def _pid_namespace() -> str:
-    """What tells the processes of this host, since it was started, from those of a container or host of its name."""
+    """Identifies this boot of the host and the PID namespace, so that a host or container of the same name differs.
+
+    `-` where /proc does not show them.
+    """
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot[:13]}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115
     return "-"
 
 
-def is_on_this_host(tag: str) -> bool:
-    host, _, began = tag.rsplit(" ", 2)
-    return host == socket.gethostname() and began.partition("@")[2] == _pid_namespace()
+def is_on_this_host(identity: str) -> bool:
+    """Whether the process is one of this host, this boot and this PID namespace."""
+    host, _, started = identity.rsplit(" ", 2)
+    return host == socket.gethostname() and started.partition("@")[2] == _pid_namespace()
 
 
-def process_is_gone(tag: str) -> bool:
-    """Whether the process of `run_process` has ended; never said of another host's, nor of another container's."""
-    if not is_on_this_host(tag):
+def process_is_gone(identity: str) -> bool:
+    """Whether the process has ended; False for a process of another host or container, which cannot be checked."""
+    if not is_on_this_host(identity):
         return False
-    _, pid, began = tag.rsplit(" ", 2)
+    _, pid, started = identity.rsplit(" ", 2)
     try:
         process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or _started(process) != began.partition("@")[0]
+        return process.status() == psutil.STATUS_ZOMBIE or _start_time(process) != started.partition("@")[0]
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True

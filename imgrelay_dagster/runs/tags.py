@@ -1,6 +1,6 @@
-"""The tags of a run: what the list of runs shows of it, and what housekeeping, the run queue and retries go by.
+"""The tags of a run: the list of runs shows them, and housekeeping, the run queue and retries read them.
 
-Those that only serve imgrelay itself begin as Dagster's own of that sort do, and its UI leaves them out.
+Tags that only serve imgrelay itself have Dagster's prefix for hidden tags, so that its UI leaves them out.
 """
 
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
@@ -9,38 +9,41 @@ DATASET_TAG = "imgrelay/dataset"
 DESTINATION_TAG = "imgrelay/destination"
 MANIFEST_TAG = "imgrelay/manifest"
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_process"
-"""The process that carries out a run, told from every other one of its host."""
+"""The identity of the process that executes a run: see `runs/process_identity.py`."""
 
 RESULTS_TAG = "imgrelay/results"
-"""How far a run is, every ten seconds while it goes on; how far it got, once it is over: `<done> of <entries>`."""
+"""The progress of a run, updated every ten seconds; after its end the final counts: `<done> of <entries>`."""
 
 SETTLED_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_settled"
-"""The run's own id, once it has its results. A run that is launched again passes its tags on to the new one."""
+"""The run's own id, once it is settled: its results are written, or it is known that it can have none.
 
-TOLD_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_told"
-"""The run's own id, once Dagster was told a second time that it is to be started again."""
+Dagster copies the tags of a run to its re-execution; there the id is another run's, and the tag counts as unset.
+"""
 
-NOTED_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_noted"
-"""The run's own id, once people were told of its end: a failure that Dagster is told of twice is none twice."""
+RETRY_REMINDER_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_told"
+"""The run's own id, once its failure was reported to Dagster a second time because no retry had started."""
+
+NOTIFIED_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_noted"
+"""The run's own id, once its notification was sent. A failure reported twice is notified once."""
 
 VERSION_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_manifest_version"
-"""What tells the content of the manifest that the run read from another content at the same address."""
+"""The version of the manifest that the run read: it differs for other content at the same address."""
 
 INVOCATION_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_invocation"
-"""Marks the run of one command, so that its progress can be followed while it is being executed."""
+"""Marks the run that one invocation of the command line launched, so that the command finds it and follows it."""
 
 KIND_TAG = "imgrelay/kind"
 COORDINATOR, SHARD = "coordinator", "shard"
-"""A run that was cut into shards, and one of those."""
+"""The two kinds: a run that was split into shards, and one of its shard runs."""
 
 SHARD_TAG = "imgrelay/shard"
-"""Which shard a run relays: `2 of 3`."""
+"""The shard that a run relays: `2 of 3`."""
 
 COORDINATOR_TAG = "imgrelay/coordinator"
-"""The run that a shard belongs to."""
+"""The id of the run that a shard run belongs to."""
 
 PARTITION_TAG = "dagster/partition"
 
 RETRY_TAGS = {"dagster/retry_strategy": "ALL_STEPS"}
-"""Re-execution "from failure" drops tasks of an interrupted dynamic run (dagster issues 30248, 30972); all steps again
-is cheap, because receipts say what is done."""
+"""Retries execute all steps. Re-execution "from failure" drops tasks of an interrupted dynamic run (dagster issues
+30248, 30972). Executing all steps again is cheap, because receipts record which entries are done."""

@@ -54,7 +54,7 @@ def write_until_waited_for(served: Served, origin: Origin, growing: Path, gone: 
             if gone.exists() and runs_of(served, gone):
                 gone.unlink()
             said = [tick["skipReason"] for tick in sensor_ticks(served, "inbox")]
-            if not gone.exists() and "waiting for 1 manifest to stand still: growing.txt" in said:
+            if not gone.exists() and "waiting for 1 manifest to stop changing: growing.txt" in said:
                 return written
             time.sleep(0.5)
     raise AssertionError(f"no tick waits for {growing}: {said}")
@@ -85,7 +85,7 @@ def test_manifests_of_every_kind_are_run_once(served: Served, origin: Origin, in
         run_id = wait_for_runs(served, manifest)
         assert served.status(run_id) == "SUCCESS", served.why(run_id)
         assert served.tags(run_id)["imgrelay/dataset"] == "same"
-    assert served.failure(wait_for_runs(served, broken)).startswith(f"manifest '{broken}' is not sound gzip")
+    assert served.failure(wait_for_runs(served, broken)).startswith(f"manifest '{broken}' is not valid gzip")
     assert served.failure(wait_for_runs(served, gone)).startswith(f"manifest '{gone}' does not exist")
 
     put(words, "url\n" + lines(origin, "prey", 4))

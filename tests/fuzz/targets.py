@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from imgrelay_dagster.demo.pictures import names, picture
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
-from imgrelay_dagster.relay.fetch.request_target import follow, parse
+from imgrelay_dagster.relay.fetch.request_target import parse_target, resolve_redirect
 from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.keys import MAX_DEFAULT_KEY, check_key, default_key
-from imgrelay_dagster.relay.manifest.reader import BadRow, read_manifest
-from imgrelay_dagster.relay.manifest.rows import MAX_TEXT
+from imgrelay_dagster.relay.manifest.reader import read_manifest
+from imgrelay_dagster.relay.manifest.rows import MAX_TEXT, BadRow
 from tests.support import picture_files as files
 
 MAX_PIXELS = 2_000_000
@@ -94,7 +94,7 @@ def manifest(data: bytes) -> str:
             last = row.line
             if isinstance(row, BadRow):
                 assert len(row.text) <= MAX_TEXT
-                assert row.why
+                assert row.error
                 bad += 1
             else:
                 assert row.url.strip()
@@ -125,9 +125,9 @@ def address(data: bytes) -> str:
     check_key(key)
     assert len(key.encode()) <= MAX_DEFAULT_KEY
     assert key.isascii()
-    seen = [_outcome(lambda: check_key(text)), _outcome(lambda: follow(parse("http://h/a/b"), text))]
+    seen = [_outcome(lambda: check_key(text)), _outcome(lambda: resolve_redirect(parse_target("http://h/a/b"), text))]
     try:
-        target = parse(text)
+        target = parse_target(text)
     except EntryFailure as failure:
         return f"{_told(failure)}, {' '.join(seen)}"
     parts = urlsplit(target.url)
@@ -137,7 +137,7 @@ def address(data: bytes) -> str:
     assert parts.hostname == target.host
     assert "@" not in parts.netloc
     assert "#" not in target.url
-    assert parse(target.url).url == target.url
+    assert parse_target(target.url).url == target.url
     return f"asked for, {' '.join(seen)}"
 
 

@@ -1,4 +1,4 @@
-"""Cancelling a run from the command line: whatever the signal, everything stops, and what was done is kept."""
+"""Cancelling a run of the command line with each signal: all processes stop, and finished work is kept."""
 
 import os
 import pty
@@ -27,7 +27,7 @@ STOP_SECONDS = 12.0
 
 @pytest.fixture
 def origin() -> Iterator[HostileOrigin]:
-    """Serves one picture under as many URLs as wanted, after half a second."""
+    """Serve one picture under any number of URLs, each with the delay in its path."""
     found = picture("jpeg/small-dawn.jpg")
     with HostileOrigin({"/x.jpg": (found.data, found.media_type)}) as server:
         yield server
@@ -35,14 +35,14 @@ def origin() -> Iterator[HostileOrigin]:
 
 @pytest.fixture
 def manifest(origin: HostileOrigin, tmp_path: Path) -> Path:
-    """The first 50 URLs are answered quickly, the others slowly."""
+    """A manifest whose first 50 URLs are answered quickly, the others slowly."""
     delays = [5] * 50 + [800] * (ENTRIES - 50)
     urls = [origin.url(f"/latency/{delay}/{number}/x.jpg") for number, delay in enumerate(delays)]
     return write_manifest(tmp_path, urls)
 
 
 def connections(origin: HostileOrigin) -> int:
-    """How many connections to the origin are established, as the system counts them."""
+    """Return the number of established connections to the origin, as counted by the kernel."""
     port = f":{origin.port:04X}"
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return sum(line.split()[1].endswith(port) and line.split()[3] == "01" for line in lines)
@@ -59,14 +59,14 @@ def some_uploaded(out: Path) -> bool:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal."""
+    """Return whether a process has a handler for a signal."""
     status = Path(f"/proc/{pid}/status").read_text()
     mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(mask >> (number - 1) & 1)
 
 
 def semaphores(pid: int) -> set[Path]:
-    """The files of the semaphores that a process shares with others."""
+    """Return the files of the semaphores that a process shares with others."""
     maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
     return {Path(line.split()[5]) for line in maps if "/dev/shm/sem." in line}
 
@@ -76,7 +76,7 @@ def semaphores(pid: int) -> set[Path]:
     [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGHUP, True)],
     ids=["ctrl-c", "sigint", "sigterm", "sighup"],
 )
-def test_a_cancelled_run_stops_keeps_what_was_done_and_accounts_for_every_line(
+def test_a_cancelled_run_stops_keeps_finished_work_and_accounts_for_every_line(
     imgrelay: Command, home: Path, origin: HostileOrigin, manifest: Path, tmp_path: Path, number: int, group: bool
 ):
     out = tmp_path / "out"
@@ -101,10 +101,10 @@ def test_a_cancelled_run_stops_keeps_what_was_done_and_accounts_for_every_line(
     assert not list((home / "staging").iterdir())
     until(lambda: connections(origin) == 0, 3, "every connection is closed")
     if number == signal.SIGINT and group:
-        _the_next_launch_does_the_rest(imgrelay, origin, out, options, summary["uploaded"])
+        _check_the_next_launch(imgrelay, origin, out, options, summary["uploaded"])
 
 
-def _the_next_launch_does_the_rest(
+def _check_the_next_launch(
     imgrelay: Command, origin: HostileOrigin, out: Path, options: tuple[object, ...], uploaded: int
 ) -> None:
     finished = images(files(out))
@@ -117,7 +117,7 @@ def _the_next_launch_does_the_rest(
 
 
 def test_a_second_ctrl_c_ends_at_once(home: Path, manifest: Path, tmp_path: Path):
-    """A step that hangs would hold up the first one, until it is killed."""
+    """The steps are frozen, so after the first Ctrl-C the command waits until it kills them."""
     with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
         steps = until(command.step_processes, 60, "a step is running")
         for step in steps:
@@ -152,7 +152,7 @@ def test_a_step_that_hangs_is_killed(home: Path, origin: HostileOrigin, manifest
 
 
 def test_a_cancel_while_the_manifest_is_read(home: Path, origin: HostileOrigin, tmp_path: Path):
-    """Nothing is accounted for then, and nothing is left: not even the hold on the dataset."""
+    """There are no results yet, and nothing is left behind, not even the dataset lock."""
     manifest = write_manifest(tmp_path, [origin.url(f"/{number}/x.jpg") for number in range(100_000)])
     out = tmp_path / "out"
     with Running(home, tmp_path, "--manifest", manifest, "--destination", out) as command:
@@ -170,8 +170,8 @@ def test_a_cancel_while_the_manifest_is_read(home: Path, origin: HostileOrigin, 
 
 
 @pytest.mark.parametrize("after", [0.0, 0.5, 1.3])
-def test_a_ctrl_c_before_the_run_begins(home: Path, manifest: Path, tmp_path: Path, after: float):
-    """While Dagster is being imported, mostly; never before the interpreter has come to the command."""
+def test_ctrl_c_before_the_run_starts(home: Path, manifest: Path, tmp_path: Path, after: float):
+    """Mostly while Dagster is imported, and never before the interpreter has reached the command."""
     with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
         until(lambda: catches(command.process.pid, signal.SIGTERM), 60, "the command listens")
         time.sleep(after)
@@ -184,12 +184,12 @@ def test_a_ctrl_c_before_the_run_begins(home: Path, manifest: Path, tmp_path: Pa
     assert not images(files(tmp_path / "out"))
 
 
-def test_an_interrupt_while_a_string_is_executed_ends_with_the_same_code(tmp_path: Path):
-    """As most of Dagster's import does."""
+def test_an_interrupt_inside_exec_ends_with_the_same_exit_code(tmp_path: Path):
+    """Most of Dagster's import runs inside `exec`."""
     (tmp_path / "interrupted.py").write_text(
         "import sys\n"
         "from imgrelay_dagster import cli\n"
-        "cli._run = lambda *_, **__: exec('raise KeyboardInterrupt')\n"
+        "cli._launch_run = lambda *_, **__: exec('raise KeyboardInterrupt')\n"
         "sys.argv[1:] = ['run', 'http://h/a.jpg']\n"
         "cli.program()\n"
     )
@@ -239,8 +239,8 @@ def test_a_closed_terminal_cancels_the_run_and_its_results_are_written(home: Pat
     assert status(home) is dg.DagsterRunStatus.CANCELED
 
 
-def test_nohup_is_respected(home: Path, origin: HostileOrigin, tmp_path: Path):
-    """A signal that is ignored when the command starts stays so."""
+def test_an_ignored_sighup_stays_ignored(home: Path, origin: HostileOrigin, tmp_path: Path):
+    """As under nohup: a signal that is ignored when the command starts stays ignored."""
     manifest = write_manifest(tmp_path, [origin.url(f"/latency/1000/{number}/x.jpg") for number in range(3)])
     ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -1,6 +1,6 @@
-"""Steps on Celery workers of several hosts: the same results, whatever happens to the workers.
+"""Steps on Celery workers on several hosts: the results stay the same when workers are killed, stopped or added.
 
-Redis, Postgres and the S3 server run for real; what "several hosts" means here is in `cluster.py`.
+Redis, Postgres and the S3 server are real. `tests/support/cluster.py` describes how it simulates several hosts.
 """
 
 import signal
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 TASK = 20
 SLOTS = 2
 ANSWER = 0.6
-"""Seconds that the slow origin takes for an answer, so that there is time to hit something."""
+"""Seconds until the slow origin answers, so that there is time to kill a worker."""
 
 STOP_LIMIT = 20.0
-"""Seconds from a cancel until no step is at work: 15 are promised, the rest is for a busy machine."""
+"""Seconds from a cancel until no step is running. The limit is 15; the rest allows for a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def workers(cluster: Cluster) -> None:
-    """Two workers, fresh ones if the last test hurt them."""
+    """Two workers. Workers that the last test killed are replaced."""
     see_that_there_are(cluster, "first", "second", slots=SLOTS)
 
 
@@ -53,15 +53,15 @@ def slow() -> Iterator[Origin]:
 FORM = {"urls_per_task": TASK, "max_concurrent": 2 * SLOTS, "tolerated_failure_percentage": 100}
 
 
-def test_the_workers_give_the_results_of_one_machine(cluster: Cluster, workers: None, origin: Origin) -> None:
+def test_workers_give_the_same_results_as_one_machine(cluster: Cluster, workers: None, origin: Origin) -> None:
     urls = origin.many(3 * TASK) + origin.manifest()
     manifest = cluster.put("manifests/birds.txt", urls)
-    hasty = {"download": {"read_timeout": 5, "deadline": 6, "backoff": 0.1}}
-    with cluster.launch({**FORM, **hasty, "manifest": manifest}) as run:
+    short_limits = {"download": {"read_timeout": 5, "deadline": 6, "backoff": 0.1}}
+    with cluster.launch({**FORM, **short_limits, "manifest": manifest}) as run:
         staged = run.watch_staging()
         ran = run.wait(180)
     assert ran.code == 0, ran.err
-    with launch_alone(cluster, {**FORM, **hasty, "manifest": manifest}) as alone:
+    with launch_alone(cluster, {**FORM, **short_limits, "manifest": manifest}) as alone:
         assert alone.wait(180).code == 0
     rows = check_same(cluster, "birds", run, alone)
     assert [row["reason"] for row in rows] == list(expected(urls).values())
@@ -70,20 +70,20 @@ def test_the_workers_give_the_results_of_one_machine(cluster: Cluster, workers: 
     assert set(run.workers()) == {"celery@first", "celery@second"}
 
 
-def test_the_health_check_of_the_workers_container_tells_who_answers(cluster: Cluster, workers: None) -> None:
+def test_the_health_check_of_the_worker_container(cluster: Cluster, workers: None) -> None:
     (_, shell, option, check) = compose("compose.workers.yaml")["worker"]["healthcheck"]["test"]
 
     def healthy(host: str) -> bool:
         environment = {**cluster.environment, "HOSTNAME": host}
         environment["PATH"] = f"{PROGRAMS}:{environment['PATH']}"
-        asked = [shell, option, check.replace("$$", "$")]
-        return subprocess.run(asked, env=environment, capture_output=True, timeout=60, check=False).returncode == 0
+        command = [shell, option, check.replace("$$", "$")]
+        return subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False).returncode == 0
 
     assert healthy("first")
     assert not healthy("nobody")
 
 
-def test_a_step_that_takes_long_is_not_given_to_a_second_worker(cluster: Cluster, workers: None, slow: Origin) -> None:
+def test_a_long_step_is_not_delivered_to_a_second_worker(cluster: Cluster, workers: None, slow: Origin) -> None:
     urls = [slow.url(f"jpeg/small-dawn.jpg?long={n}") for n in range(10)]
     with cluster.launch({**FORM, "urls": urls, "dataset": "long", "download": {"threads": 1}}) as run:
         ran = run.wait(120)
@@ -92,13 +92,11 @@ def test_a_step_that_takes_long_is_not_given_to_a_second_worker(cluster: Cluster
     assert set(run.steps(dg.DagsterEventType.STEP_START, whole=True).values()) == {1}
 
 
-def test_a_killed_workers_steps_are_taken_up_and_a_new_worker_takes_part(
-    cluster: Cluster, workers: None, slow: Origin
-) -> None:
+def test_the_steps_of_a_killed_worker_are_executed_by_others(cluster: Cluster, workers: None, slow: Origin) -> None:
     urls = [slow.url(f"jpeg/small-dawn.jpg?killed={n}") for n in range(8 * TASK)]
     manifest = cluster.put("manifests/killed.txt", urls)
     with cluster.launch({**FORM, "manifest": manifest, "download": {"threads": 4}}) as run:
-        hit = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
+        killed = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
         cluster.alive()["first"].kill()
         cluster.worker("third", SLOTS)
         until(lambda: run.at_work("second", "download"), 60, "the second worker downloads")
@@ -113,12 +111,12 @@ def test_a_killed_workers_steps_are_taken_up_and_a_new_worker_takes_part(
     assert cluster.objects("staging/") == {}
     assert "celery@third" in run.workers()
     twice = {step: count for step, count in run.steps(dg.DagsterEventType.STEP_START, whole=True).items() if count > 1}
-    print(f"steps begun again: {twice}; requests: {slow.hits.total()} for {len(urls)}")
-    assert set(hit) & twice.keys(), "no step was hit"
+    print(f"steps started again: {twice}; requests: {slow.hits.total()} for {len(urls)}")
+    assert set(killed) & twice.keys(), "no step was killed"
     assert max(twice.values()) == 2
-    asked = Counter({url: slow.hits[url.partition(str(slow.port))[2]] for url in urls})
-    again = sum("download" in step for step in twice)
-    assert sum(asked.values()) - len(urls) <= TASK * again
+    requests = Counter({url: slow.hits[url.partition(str(slow.port))[2]] for url in urls})
+    restarted = sum("download" in step for step in twice)
+    assert sum(requests.values()) - len(urls) <= TASK * restarted
 
 
 def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
@@ -131,8 +129,8 @@ def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
         cancelled = time.monotonic()
         run.process.send_signal(signal.SIGINT)
         ran = run.wait(60)
-        until(lambda: not cluster.busy(), STOP_LIMIT, "no worker is at work")
-    print(f"all quiet {time.monotonic() - cancelled:.1f} s after the cancel")
+        until(lambda: not cluster.busy(), STOP_LIMIT, "no worker is busy")
+    print(f"all workers idle {time.monotonic() - cancelled:.1f} s after the cancel")
     assert time.monotonic() - cancelled < STOP_LIMIT
     assert ran.code == 130, ran.err
     summary = ran.summary
@@ -149,11 +147,11 @@ def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
     assert ran.code == 0, ran.err
     assert ran.summary["unchanged"] >= summary["uploaded"]
     assert ran.summary["unchanged"] + ran.summary["uploaded"] == len(urls)
-    asked = Counter(slow.hits) - before
-    assert asked.total() == ran.summary["uploaded"]
+    requests = Counter(slow.hits) - before
+    assert requests.total() == ran.summary["uploaded"]
 
 
-def test_a_run_is_lost_with_its_own_process_and_not_with_a_workers(
+def test_a_run_is_lost_with_its_own_process_but_not_with_a_workers_process(
     cluster: Cluster, workers: None, slow: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = [slow.url(f"jpeg/small-dawn.jpg?lost={n}") for n in range(6 * TASK)]
@@ -166,8 +164,8 @@ def test_a_run_is_lost_with_its_own_process_and_not_with_a_workers(
         assert list(lost_runs.end_lost_runs(instance, stores)) == []
         run.process.kill()
         run.process.wait(10)
-        assert list(lost_runs.end_lost_runs(instance, stores)) == [f"run {run.id} was lost and is ended"]
-        until(lambda: not cluster.busy(), STOP_LIMIT + LOST_AFTER, "no worker is at work")
+        assert list(lost_runs.end_lost_runs(instance, stores)) == [f"run {run.id} was lost and has been ended"]
+        until(lambda: not cluster.busy(), STOP_LIMIT + LOST_AFTER, "no worker is busy")
     monkeypatch.setattr(housekeeping, "GRACE", 0.0)
     assert f"run {run.id} has its results" in list(housekeeping.settle_ended_runs(instance, stores))
     rows = cluster.results("framed", "lost", run.id)

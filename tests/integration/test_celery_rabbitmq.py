@@ -1,4 +1,4 @@
-"""Steps on Celery workers with RabbitMQ as the broker, where priorities and lost workers are the broker's business."""
+"""Steps on Celery workers with RabbitMQ, which handles priorities and lost workers itself."""
 
 import signal
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 TASK, TASKS = 20, 6
 FORM = {"urls_per_task": TASK, "max_concurrent": 4, "download": {"threads": 4}}
 ANSWER = 0.4
-"""Seconds that the origin takes for an answer, so that there is time to hit something."""
+"""Seconds until the origin answers, so that there is time to kill a worker."""
 
 STOP_LIMIT = 30.0
 
@@ -62,13 +62,13 @@ def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(cluste
     assert cluster.objects("staging/") == {}
 
 
-def test_a_killed_workers_steps_are_taken_up_by_the_other(cluster: Cluster, slow: Origin) -> None:
+def test_the_steps_of_a_killed_worker_are_executed_by_the_other(cluster: Cluster, slow: Origin) -> None:
     with cluster.launch({**FORM, "manifest": manifest(cluster, slow, "killed")}) as run:
-        hit = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
+        killed = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
         cluster.alive()["first"].kill()
         ran = run.wait(180)
     assert ran.code == 0, ran.err
     assert ran.summary["uploaded"] == TASKS * TASK
-    begun = run.steps(dg.DagsterEventType.STEP_START, whole=True)
-    assert set(hit) & {step for step, times in begun.items() if times == 2}, "no step was hit"
+    starts = run.steps(dg.DagsterEventType.STEP_START, whole=True)
+    assert set(killed) & {step for step, times in starts.items() if times == 2}, "no step was killed"
     assert cluster.objects("staging/") == {}

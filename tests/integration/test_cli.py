@@ -1,4 +1,4 @@
-"""The command line: what it takes, what it prints, how it exits."""
+"""The command `imgrelay run`: its arguments, output and exit codes."""
 
 import io
 import json
@@ -26,7 +26,7 @@ URL = "http://127.0.0.1:1/a.jpg"
 
 @pytest.fixture
 def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Called:
-    """Calls the command in this process, in an empty folder: for what ends before anything is run."""
+    """Call the command in this process, in an empty folder. For calls that end before a run is executed."""
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -37,8 +37,8 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
     def run(*arguments: str | Path) -> tuple[int, str, str]:
         try:
             code = cli.main(["run", *map(str, arguments)])
-        except SystemExit as left:
-            code = int(left.code or 0)
+        except SystemExit as error:
+            code = int(error.code or 0)
         return code, *capfd.readouterr()
 
     return run
@@ -55,7 +55,7 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
         ([URL, "--tolerated-failure-percentage", "-1"], "tolerated_failure_percentage: -1.0 is refused"),
         ([URL, "--urls-per-task", "0"], "urls_per_task: 0 is refused"),
         ([URL, "--max-concurrent", "0"], "max_concurrent: 0 is refused"),
-        ([URL, "--dataset", "../x"], "dataset '../x' is no safe name"),
+        ([URL, "--dataset", "../x"], "dataset '../x' is not a valid name"),
         ([URL, "--destination", "http://host/x"], "destination 'http://host/x' is in no store"),
         ([URL, "--destination", "s3://"], "destination 's3://' names no bucket; write s3://bucket/prefix"),
         ([URL, "--destination", "s3:///x/"], "destination 's3:///x' names no bucket"),
@@ -65,11 +65,11 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
         ([URL, "--template", "nosuch.png"], "template 'nosuch.png' not found"),
         ([URL, "--template", "no/such.png"], "template 'such.png' in"),
         ([URL, "--template", "x" * 300], "not found"),
-        ([URL, "--template", "~nosuchuser/x.png"], "'~nosuchuser/x.png' is no path that can be used"),
-        ([URL, "--destination", "~nosuchuser/x"], "'~nosuchuser/x' is no path that can be used"),
-        (["--manifest", "~nosuchuser/x.txt"], "'~nosuchuser/x.txt' is no path that can be used"),
+        ([URL, "--template", "~nosuchuser/x.png"], "'~nosuchuser/x.png' is not a valid path"),
+        ([URL, "--destination", "~nosuchuser/x"], "'~nosuchuser/x' is not a valid path"),
+        (["--manifest", "~nosuchuser/x.txt"], "'~nosuchuser/x.txt' is not a valid path"),
         (["--manifest", "x" * 300 + ".txt"], "does not exist"),
-        (["--manifest", "/dev/null"], "manifest '/dev/null' is no file but a pipe or a device"),
+        (["--manifest", "/dev/null"], "manifest '/dev/null' is a pipe or a device, not a file"),
         ([URL, "--manifest", "birds.txt"], "give exactly one of urls, url_lines and manifest"),
         (["--manifest", "nosuch.txt"], "manifest 'nosuch.txt' does not exist"),
         (["--manifest", "."], "Is a directory"),
@@ -78,7 +78,7 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
         ([URL, "--config", "nosuch.yaml"], "config file 'nosuch.yaml' cannot be read"),
     ],
 )
-def test_wrong_usage_is_refused_in_words(call: Called, arguments: list[str], message: str):
+def test_wrong_usage_exits_2_with_a_message(call: Called, arguments: list[str], message: str):
     code, out, err = call(*arguments)
     assert (code, out) == (2, "")
     assert message in err
@@ -88,9 +88,9 @@ def test_wrong_usage_is_refused_in_words(call: Called, arguments: list[str], mes
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("urls: [http://h/a", "run.yaml', line 1, character 18 is no sound YAML"),
-        ("- http://h/a", "is no mapping of fields"),
-        ("42", "is no mapping of fields"),
+        ("urls: [http://h/a", "run.yaml', line 1, character 18 is not valid YAML"),
+        ("- http://h/a", "is not a mapping of fields"),
+        ("42", "is not a mapping of fields"),
         ("", "nothing to relay"),
         ("urls: [http://h/a]\nqualty: 3", "qualty is no field of the run config"),
         ("urls: [http://h/a]\noutput: {quality: high}", "output.quality: 'high' is refused"),
@@ -101,12 +101,12 @@ def test_wrong_usage_is_refused_in_words(call: Called, arguments: list[str], mes
         ("urls: [http://h/a]\noutput: {background: blueish}", "'blueish' is not a colour"),
         ("urls: [http://h/a]\ntemplate: [x]", "template: ['x'] is refused"),
         (b"urls: [http://h/\xff]", "cannot be read"),
-        ('urls: [http://h/a]\ntemplate: "x/a\\0b"', "is no path that can be used: embedded null byte"),
-        ('urls: [http://h/a]\ndestination: "a\\0b"', "is no path that can be used: embedded null byte"),
-        ('manifest: "a\\0b.txt"', "is no path that can be used: embedded null byte"),
+        ('urls: [http://h/a]\ntemplate: "x/a\\0b"', "is not a valid path: embedded null byte"),
+        ('urls: [http://h/a]\ndestination: "a\\0b"', "is not a valid path: embedded null byte"),
+        ('manifest: "a\\0b.txt"', "is not a valid path: embedded null byte"),
     ],
 )
-def test_a_wrong_config_file_is_refused_in_words(call: Called, tmp_path: Path, text: str | bytes, message: str):
+def test_an_invalid_config_file_exits_2_with_a_message(call: Called, tmp_path: Path, text: str | bytes, message: str):
     (tmp_path / "run.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     code, out, err = call("--config", tmp_path / "run.yaml")
     assert (code, out) == (2, "")
@@ -114,56 +114,58 @@ def test_a_wrong_config_file_is_refused_in_words(call: Called, tmp_path: Path, t
     assert_quiet(err)
 
 
-def test_an_option_cannot_go_into_what_is_no_mapping(call: Called, tmp_path: Path):
+def test_an_output_option_needs_a_mapping_in_the_config_file(call: Called, tmp_path: Path):
     (tmp_path / "run.yaml").write_text("output: png")
     code, _, err = call(URL, "--quality", "3", "--config", tmp_path / "run.yaml")
     assert (code, err) == (2, f"imgrelay: config file '{tmp_path}/run.yaml': output must be a mapping, not 'png'\n")
 
 
-def test_hosts_that_are_none_are_refused_before_anything_is_run(call: Called, monkeypatch: pytest.MonkeyPatch):
+def test_invalid_allowed_hosts_are_refused_before_the_run(call: Called, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1:8080")
     code, _, err = call(URL)
     assert code == 2
     assert "'127.0.0.1:8080'" in err
 
 
-def test_a_manifest_whose_name_is_no_utf8_is_refused_in_words(call: Called):
+def test_a_manifest_name_that_is_not_utf8_is_refused(call: Called):
     Path("birds\udcff.txt").write_text(URL)
     code, _, err = call("--manifest", "birds\udcff.txt")
     assert code == 2
-    assert "'birds\\udcff.txt' is no path that can be used" in err
+    assert "'birds\\udcff.txt' is not a valid path" in err
 
 
-def test_a_path_that_leads_to_itself_is_refused_in_words(call: Called):
+def test_a_symlink_loop_is_refused(call: Called):
     Path("loop").symlink_to("loop")
     for arguments in ((URL, "--destination", "loop/x"), (URL, "--template", "loop/x"), ("--manifest", "loop/x.txt")):
         code, out, err = call(*arguments)
         assert (code, out) == (2, "")
-        assert "is no path that can be used: Symlink loop from" in err
+        assert "is not a valid path: Symlink loop from" in err
 
 
-def test_a_pipe_is_refused_as_a_manifest_and_not_waited_for(call: Called, tmp_path: Path):
+def test_a_named_pipe_is_refused_as_a_manifest_without_waiting(call: Called, tmp_path: Path):
     os.mkfifo(tmp_path / "birds.txt")
     code, _, err = call("--manifest", tmp_path / "birds.txt")
     assert code == 2
-    assert "is no file but a pipe or a device; write it into a file first" in err
+    assert "is a pipe or a device, not a file; write it to a file first" in err
 
 
-def test_a_template_that_is_no_picture_is_wrong_usage(call: Called, tmp_path: Path):
+def test_a_template_that_is_not_an_image_is_wrong_usage(call: Called, tmp_path: Path):
     (tmp_path / "frame.png").write_text("no picture")
     code, _, err = call(URL, "--template", tmp_path / "frame.png")
     assert code == 2
     assert "template 'frame.png' cannot be used: the body begins with bytes 6e 6f 20 70" in err
 
 
-def test_a_manifest_of_unknown_kind_is_wrong_usage(call: Called, tmp_path: Path):
+def test_a_manifest_with_an_unknown_suffix_is_wrong_usage(call: Called, tmp_path: Path):
     (tmp_path / "birds.xlsx").write_text("")
     code, _, err = call("--manifest", tmp_path / "birds.xlsx")
     assert code == 2
     assert "has no known suffix; let its name end in .txt, .csv, .jsonl" in err
 
 
-def test_a_home_that_cannot_be_used_is_named(call: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_unusable_dagster_home_is_named_in_the_message(
+    call: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
     code, _, err = call(URL)
@@ -177,7 +179,7 @@ def test_a_home_that_cannot_be_used_is_named(call: Called, tmp_path: Path, monke
     assert_quiet(err)
 
 
-def test_a_template_folder_that_was_set_comes_before_a_file_that_happens_to_be_here(
+def test_the_template_folder_takes_precedence_over_the_working_folder(
     call: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "templates").mkdir()
@@ -201,30 +203,30 @@ def test_a_template_folder_that_was_set_comes_before_a_file_that_happens_to_be_h
         ("<&- >&- 2>&-", "utf-8", False),
     ],
 )
-def test_a_run_that_went_well_does_not_fail_at_telling_so(
+def test_a_successful_run_does_not_fail_on_unusable_standard_streams(
     origin: Origin, home: Path, tmp_path: Path, redirections: str, encoding: str, summary: bool
 ):
     out = tmp_path / "ä 鳥 🐦"
-    words = [sys.executable, "-m", "imgrelay_dagster.cli", "run", origin.url("jpeg/dawn.jpg"), "--json"]
-    line = f"{shlex.join([*words, '--dataset', 'birds', '--destination', str(out)])} {redirections}"
+    command = [sys.executable, "-m", "imgrelay_dagster.cli", "run", origin.url("jpeg/dawn.jpg"), "--json"]
+    line = f"{shlex.join([*command, '--dataset', 'birds', '--destination', str(out)])} {redirections}"
     environment = {**command_environment(home), "PYTHONIOENCODING": encoding}
-    done = _ran(["bash", "-c", line], environment, tmp_path)
+    done = _call(["bash", "-c", line], environment, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert read_summary(out)["uploaded"] == 1
     assert (json.loads(done.stdout) == read_summary(out)) if summary else (done.stdout == "")
-    shown = _ran([*words[:3], "results", "--destination", str(out)], environment, tmp_path)
+    shown = _call([*command[:3], "results", "--destination", str(out)], environment, tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert ("\\u9ce5" in shown.stderr) == (encoding == "ascii")
 
 
-def _ran(words: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, check=False, cwd=folder, env=environment, capture_output=True, text=True)
+def _call(command: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_json_ends_with_the_summary_and_options_win_over_the_config_file(
+def test_json_prints_the_summary_and_options_override_the_config_file(
     imgrelay: Command, origin: Origin, tmp_path: Path
 ):
-    """Also: a relative destination, an own template by its path, a URL given twice."""
+    """Also covers a relative destination, a template given by its path, and a URL given twice."""
     Image.new("RGBA", (8, 8), (0, 0, 255, 255)).save(tmp_path / "blue.png")
     (tmp_path / "run.yaml").write_text(
         f"url_lines: {origin.url('bad/gone.jpg')}\ndestination: elsewhere\ndataset: fromfile\n"
@@ -245,8 +247,8 @@ def test_json_ends_with_the_summary_and_options_win_over_the_config_file(
         assert image.convert("RGB").getcolors() == [(image.width * image.height, (0, 0, 255))]
 
 
-def test_without_any_setting_it_runs_in_an_empty_folder(imgrelay: Command, origin: Origin, tmp_path: Path):
-    """And prints a summary that people can read, on standard output alone."""
+def test_a_run_without_any_settings_in_an_empty_folder(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """It prints a readable summary on standard output, and nothing else there."""
     user, here = tmp_path / "user", tmp_path / "here"
     user.mkdir()
     here.mkdir()
@@ -261,8 +263,8 @@ def test_without_any_setting_it_runs_in_an_empty_folder(imgrelay: Command, origi
     assert not list((user / ".imgrelay" / "staging").iterdir())
 
 
-def test_a_failed_run_exits_1_with_summary_and_reason(imgrelay: Command, origin: Origin, tmp_path: Path):
-    """The destination comes from the environment here."""
+def test_a_failed_run_exits_1_with_its_summary_and_the_reason(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """The destination comes from the environment."""
     manifest = write_manifest(tmp_path, [origin.url("jpeg/dawn.jpg"), origin.url("bad/gone.jpg")])
     ran = imgrelay("run", "--manifest", manifest, IMGRELAY_DESTINATION=str(tmp_path / "shelf"))
     assert ran.code == 1
@@ -273,7 +275,7 @@ def test_a_failed_run_exits_1_with_summary_and_reason(imgrelay: Command, origin:
     assert read_summary(tmp_path / "shelf")["failed"] == 1
 
 
-def test_a_closed_pipe_is_no_trouble(origin: Origin, tmp_path: Path, home: Path):
+def test_a_closed_pipe_does_not_fail_the_run(origin: Origin, tmp_path: Path, home: Path):
     command = (
         f"{sys.executable} -m imgrelay_dagster.cli run {origin.url('jpeg/dawn.jpg')} | true; echo ${{PIPESTATUS[0]}}"
     )
@@ -289,7 +291,7 @@ def test_a_closed_pipe_is_no_trouble(origin: Origin, tmp_path: Path, home: Path)
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-def test_help_and_version_do_not_wait_for_dagster():
+def test_help_and_version_do_not_import_dagster():
     for option in ("--version", "--help"):
         command = [sys.executable, "-X", "importtime", "-m", "imgrelay_dagster.cli", option]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)

@@ -1,7 +1,7 @@
-"""What a run of 500 entries costs, by counts: rows, processes, requests, imports, scratch.
+"""The cost of a run of 500 entries, in counts: event rows, processes, requests, imports, scratch space.
 
-Counts are the same on a slow machine and on a fast one, which seconds are not (those are `make bench`'s matter). What
-goes by the clock, such as receipts every two seconds, is held against the time that the run took.
+Counts do not depend on the speed of the machine, unlike seconds (`make bench` measures those). Counts that depend on
+time, such as receipts every two seconds, are compared with the duration of the run.
 """
 
 import re
@@ -19,7 +19,7 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from imgrelay_dagster.relay.html_report.statistics import SHEET
+from imgrelay_dagster.relay.html_report.statistics import SHEET_SIZE
 from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL
 from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL
 from imgrelay_dagster.relay.results.inspection import SAMPLE
@@ -30,18 +30,18 @@ from tests.support.s3_proxy import Request, TroubledS3
 ENTRIES = 500
 AT_ONCE = 2
 TASKS = 4
-"""Two for each step at once, of 125 entries, as the command is told."""
+"""Two per concurrent step, with 125 entries each."""
 
 STEPS = 3 * TASKS + 2
-"""And plan and report."""
+"""The steps of the tasks, and `plan` and `report`."""
 
-# Read by every Python that the command starts. A process notes itself when it begins, and in forked ones each import
-# of what was not loaded when they were forked.
+# A sitecustomize module, executed by every Python process of the command. It records each process at its start, and in
+# forked processes each import of a module that was not imported before the fork.
 _WATCH = """
 import os, sys
-def _note(*words):
+def _note(*fields):
     with open({path!r}, "a") as file:
-        file.write(" ".join(map(str, words)) + "\\n")
+        file.write(" ".join(map(str, fields)) + "\\n")
 def _started_by_popen(event, args):
     if event == "subprocess.Popen":
         _note("popen", args[0])
@@ -62,7 +62,7 @@ os.register_at_fork(after_in_child=_forked)
 
 @dataclass
 class Store:
-    """What the store was asked, counted on its side; `peak`: bytes that lay in packs at once, of all tasks."""
+    """The requests that the store got. `peak` is the maximum number of bytes in packs at the same time."""
 
     asked: Counter[str] = field(default_factory=Counter)
     packs: dict[str, int] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Store:
     lock: Lock = field(default_factory=Lock)
 
     def see(self, request: Request) -> None:
-        """Take note of a request that passes."""
+        """Count a request."""
         kind = _kind(request)
         with self.lock:
             self.asked[f"{request.method} {kind}"] += 1
@@ -93,7 +93,7 @@ def _kind(request: Request) -> str:
 
 @dataclass
 class Cost:
-    """What the run of this module cost."""
+    """The cost of the run of this module."""
 
     summary: dict[str, Any]
     seconds: float
@@ -102,8 +102,8 @@ class Cost:
     events: Counter[str]
     watched: list[list[str]]
 
-    def words(self, kind: str) -> list[str]:
-        return [words[1] for words in self.watched if words[0] == kind]
+    def recorded(self, kind: str) -> list[str]:
+        return [entry[1] for entry in self.watched if entry[0] == kind]
 
 
 @pytest.fixture(scope="module")
@@ -152,47 +152,47 @@ def _events(home: Path) -> Counter[str]:
         return Counter(kind or "log" for (kind,) in database.execute("SELECT dagster_event_type FROM event_logs"))
 
 
-def test_the_origin_is_asked_once_for_each_image(cost: Cost):
+def test_one_request_to_the_origin_per_image(cost: Cost):
     assert cost.summary["uploaded"] == ENTRIES
     assert set(cost.hits.values()) == {1}
     assert cost.hits.total() == ENTRIES
 
 
-def test_the_store_is_asked_once_for_each_image_and_little_else(cost: Cost):
+def test_one_store_request_per_image_and_few_others(cost: Cost):
     asked = cost.store.asked
     assert asked["PUT image"] == ENTRIES
-    # `report` looks at some: for the contact sheet, and to see that they are what the records say.
+    # `report` reads some images: for the contact sheet, and to compare them with their records.
     assert {kind for kind in asked if kind.endswith(" image")} <= {"PUT image", "GET image"}
-    assert asked["GET image"] <= SHEET + SAMPLE
-    # 125 small pictures fit into one pack; each is put once, and read once, after either of two stages.
+    assert asked["GET image"] <= SHEET_SIZE + SAMPLE
+    # 125 small pictures fit into one pack. Download and compose write a pack per task, and the next stage reads it.
     assert (asked["PUT pack"], asked["GET pack"]) == (2 * TASKS, 2 * TASKS)
-    # Receipts go by the clock: every step puts its last ones, and some each time that it has waited long enough.
+    # Receipts depend on time: each step writes them at its end, and every `FLUSH_INTERVAL` seconds.
     assert asked["PUT receipts"] <= STEPS + AT_ONCE * cost.seconds / FLUSH_INTERVAL
-    # What is left goes by the step, its input and output, lists, deletions, and by the run: ledger, results, lock.
-    renewals = cost.seconds / 10
-    assert sum(number for kind, number in asked.items() if kind.endswith(" other")) <= 10 * STEPS + renewals
+    # The other requests are per step (input, output, listing, deletion) and per run (ledger, results, lock).
+    refreshes = cost.seconds / 10
+    assert sum(number for kind, number in asked.items() if kind.endswith(" other")) <= 10 * STEPS + refreshes
 
 
-def test_scratch_is_that_of_the_tasks_at_work(cost: Cost):
+def test_scratch_space_is_limited_to_the_active_tasks(cost: Cost):
     one_task = (cost.summary["bytes_in"] + cost.summary["bytes_out"]) / TASKS
     assert 0 < cost.store.peak <= (AT_ONCE + 1) * one_task
     assert cost.store.packs == {}
 
 
-def test_event_rows_go_by_the_step(cost: Cost):
-    said = cost.events.pop("log", 0)
-    assert said <= 1 + cost.seconds / ANNOUNCE_INTERVAL
-    # One more for each task than 12 a step: `plan` yields them, `report` takes them in.
+def test_event_rows_grow_with_steps_and_not_with_entries(cost: Cost):
+    announcements = cost.events.pop("log", 0)
+    assert announcements <= 1 + cost.seconds / ANNOUNCE_INTERVAL
+    # 12 per step, and one more per task: `plan` yields it, `report` collects it.
     assert cost.events.total() <= 13 * STEPS
-    assert cost.events.total() + said < ENTRIES / 2
+    assert cost.events.total() + announcements < ENTRIES / 2
 
 
-def test_a_process_for_each_step_and_no_other(cost: Cost):
-    assert len(cost.words("fork")) == STEPS + 1  # and the process that they are forked from, off the command
-    assert len(cost.words("start")) == 2  # the command, and multiprocessing's tracker
-    assert set(cost.words("popen")) <= {"file"}  # by which Python's `platform` tells its own word size
+def test_one_process_per_step_and_no_other(cost: Cost):
+    assert len(cost.recorded("fork")) == STEPS + 1  # and the fork server, forked from the command
+    assert len(cost.recorded("start")) == 2  # the command, and multiprocessing's resource tracker
+    assert set(cost.recorded("popen")) <= {"file"}  # called by Python's `platform.architecture`
 
 
-def test_steps_find_loaded_what_they_need(cost: Cost):
-    imports = Counter(cost.words("import"))
+def test_steps_import_almost_nothing(cost: Cost):
+    imports = Counter(cost.recorded("import"))
     assert [name for name, number in imports.items() if number >= STEPS / 4] == []

@@ -1,4 +1,4 @@
-"""What Dagster is shown, and how its processes start."""
+"""The Dagster definitions, and how step processes start."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_dagster_validates_the_workspace(home: Path):
     assert "All code locations passed validation" in validated.stdout + validated.stderr
 
 
-def test_work_begun_is_finished_before_new_work_is_begun():
+def test_started_work_is_finished_before_new_work_starts():
     from imgrelay_dagster.defs.jobs import relay
 
     def priority(name: str) -> int:
@@ -74,41 +74,43 @@ def test_work_begun_is_finished_before_new_work_is_begun():
 
 
 @dg.op
-def look_around() -> list[str]:
-    """The modules that this step's process had to import itself, of those that the preload should have given it."""
-    found = "imgrelay_dagster.forkserver.preload" in sys.modules
-    if not found:
+def own_imports() -> list[str]:
+    """The heavy modules that this step's process imported itself, which the preload should have imported before."""
+    preloaded = "imgrelay_dagster.forkserver.preload" in sys.modules
+    if not preloaded:
         return ["imgrelay_dagster.forkserver.preload was not preloaded"]
     if not spare_sessions:
-        return ["no session of boto3 was made before the fork"]
+        return ["no boto3 session was created before the fork"]
     preload = sys.modules["imgrelay_dagster.forkserver.preload"]
     heavy = ("dagster", "sqlalchemy", "alembic", "PIL", "boto3", "botocore", "obstore", "requests", "imgrelay_dagster")
     return sorted(name for name in set(sys.modules) - preload.LOADED if name.startswith(heavy))
 
 
 @dg.job(executor_def=relay_executor)
-def looking_job() -> None:
-    look_around()
+def own_imports_job() -> None:
+    own_imports()
 
 
-def test_nothing_that_a_fork_would_lose_is_left_by_the_preload(home: Path):
-    """A forked step has one thread: a store or a client opened before would wait in it for ever for the others."""
-    from tests.conftest import command_environment  # not above: a step process of the next test imports this module
+def test_the_preload_leaves_no_thread_that_a_fork_would_lose(home: Path):
+    """A forked step has one thread. A store or client from before the fork would wait forever for its other threads."""
+    from tests.conftest import (
+        command_environment,  # imported here, because a step process of the next test imports this module
+    )
 
-    counting = (
+    count_threads = (
         "import os, imgrelay_dagster.forkserver.preload; "
         "print(len(os.listdir('/proc/self/task')), os.listdir(os.getcwd()))"
     )
-    command = [sys.executable, "-c", counting]
+    command = [sys.executable, "-c", count_threads]
     done = subprocess.run(command, cwd=home, env=command_environment(home), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1 ['dagster.yaml']"
     assert done.stderr == ""
 
 
-def test_a_step_process_finds_everything_loaded(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_step_process_finds_all_modules_loaded(home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with (
         dg.DagsterInstance.get() as instance,
-        dg.execute_job(dg.reconstructable(looking_job), instance, raise_on_error=True) as result,
+        dg.execute_job(dg.reconstructable(own_imports_job), instance, raise_on_error=True) as result,
     ):
-        assert result.output_for_node("look_around") == []
+        assert result.output_for_node("own_imports") == []

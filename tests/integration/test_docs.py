@@ -1,6 +1,6 @@
-"""What README and docs show is true: their commands run, their options, targets, links, names and reasons exist.
+"""README and docs are correct: their commands run; their options, make targets, links, names and reasons exist.
 
-Shell blocks with `<!-- run -->` above them are run, one page's after the other, in a folder that holds `examples/`.
+Shell blocks below `<!-- run -->` are executed. All blocks of a page run in one folder, which holds `examples/`.
 """
 
 import re
@@ -28,7 +28,7 @@ CODE = re.compile(r"```.*?```", re.DOTALL)
 
 
 def shell_lines() -> Iterator[tuple[str, str]]:
-    """Every command line that a page shows, with the page."""
+    """Yield every command line in the pages, with the name of its page."""
     for page in PAGES:
         for block in SHELL.findall(page.read_text()):
             for line in block.replace("\\\n", " ").splitlines():
@@ -36,14 +36,14 @@ def shell_lines() -> Iterator[tuple[str, str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The fragments that a page's headings give it, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub generates them."""
     titles = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page in PAGES if RUN.search(page.read_text())], ids=lambda page: page.name)
-def test_the_commands_that_are_marked_run(page: Path, origin: Origin, home: Path, tmp_path: Path):
+def test_marked_commands_run(page: Path, origin: Origin, home: Path, tmp_path: Path):
     here = tmp_path / "here"
     shutil.copytree(ROOT / "examples", here / "examples")
     for manifest in (here / "examples").glob("*.csv"):
@@ -58,12 +58,12 @@ def test_the_commands_that_are_marked_run(page: Path, origin: Origin, home: Path
     assert_quiet(done.stderr)
 
 
-def test_getting_started_is_run():
+def test_getting_started_has_three_marked_blocks():
     assert len(RUN.findall((ROOT / "docs" / "getting-started.md").read_text())) == 3
 
 
-def test_the_options_that_are_shown_exist():
-    """Every `imgrelay` command line in the docs is one that the command takes."""
+def test_shown_command_lines_are_valid():
+    """The command accepts every `imgrelay` command line in the docs."""
     parsed = 0
     for page, line in shell_lines():
         words = shlex.split(line, comments=True)
@@ -72,12 +72,12 @@ def test_the_options_that_are_shown_exist():
         try:
             build_parser().parse_args(words[1:])
         except SystemExit:
-            pytest.fail(f"{page} shows what is refused: {line}")
+            pytest.fail(f"{page} shows an invalid command line: {line}")
         parsed += 1
     assert parsed >= 8
 
 
-def test_the_make_targets_that_are_named_exist():
+def test_named_make_targets_exist():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         code = re.findall(r"`([^`\n]+)`", page.read_text()) + [
@@ -87,7 +87,7 @@ def test_the_make_targets_that_are_named_exist():
         assert named <= targets, f"{page.name} names {named - targets}"
 
 
-def test_links_lead_somewhere():
+def test_links_have_a_target():
     for page in PAGES:
         for link in LINK.findall(CODE.sub("", page.read_text())):
             if link.startswith(("http://", "https://")):
@@ -98,7 +98,7 @@ def test_links_lead_somewhere():
             assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
 
 
-def test_pictures_are_small_and_all_of_them_are_shown():
+def test_pictures_are_small_and_used():
     shown = {
         (page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text()) if ".png" in link
     }
@@ -109,8 +109,8 @@ def test_pictures_are_small_and_all_of_them_are_shown():
 
 def test_every_reason_is_explained():
     rows = re.findall(r"^\| `(\w+)` \|[^|]+\| ([^|]+) \|", (ROOT / "docs" / "results.md").read_text(), re.MULTILINE)
-    again = {name: words for name, words in rows if name in set(Reason)}
-    assert set(again) == {reason.value for reason in Reason}
-    assert {name for name, words in again.items() if words.strip() == "no"} == {
+    repeated = {name: cell for name, cell in rows if name in set(Reason)}
+    assert set(repeated) == {reason.value for reason in Reason}
+    assert {name for name, cell in repeated.items() if cell.strip() == "no"} == {
         reason.value for reason in PERMANENT_REASONS
     }

@@ -1,4 +1,4 @@
-"""Manifests that come faster than they are looked at; a thousand of them are among the tests of `make torture`."""
+"""Manifests that arrive faster than the inbox is scanned. `make stress` does the same with a thousand manifests."""
 
 from pathlib import Path
 
@@ -8,6 +8,6 @@ from tests.support.flood import flood, idle_instance
 
 
 @pytest.mark.timeout(900)
-def test_a_flood_under_a_killed_daemon_is_neither_lost_nor_run_twice(tmp_path: Path):
+def test_no_manifest_is_lost_or_run_twice_when_the_daemon_is_killed(tmp_path: Path):
     with idle_instance(tmp_path) as served:
-        flood(served, 220)  # three looks
+        flood(served, 220)  # three scans

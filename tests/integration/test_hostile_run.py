@@ -1,4 +1,4 @@
-"""Trouble that concerns a whole run, and processes that are killed."""
+"""Errors that concern a whole run, and processes that are killed."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from imgrelay_dagster.config.allowed_paths import ARGUMENT_PATHS
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
@@ -33,14 +33,14 @@ Command = Callable[..., Ran]
 
 @pytest.fixture
 def slow() -> Iterator[HostileOrigin]:
-    """Serves one picture under as many URLs as wanted, after a while."""
-    found = picture("jpeg/small-dawn.jpg")
-    with HostileOrigin({"/x.jpg": (found.data, found.media_type)}) as server:
+    """Serves one picture under any number of URLs, after a delay."""
+    image = picture("jpeg/small-dawn.jpg")
+    with HostileOrigin({"/x.jpg": (image.data, image.media_type)}) as server:
         yield server
 
 
-FULL_PATIENCE = 60.0
-"""Seconds for which a store that fails in mid-run is asked again; one that never answered yet, for less."""
+RETRY_SECONDS = 60.0
+"""Seconds for which a running run retries a store. Before the first answer of a store it retries for less."""
 
 
 def slow_urls(origin: HostileOrigin, count: int, milliseconds: int) -> list[str]:
@@ -73,53 +73,53 @@ def test_a_store_that_does_not_work_fails_the_run_before_any_download(
     elif case == "no credentials":
         environment = {k: v for k, v in environment.items() if k not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     name = "nosuchbucket" if case == "no such bucket" else bucket
-    before, began = Counter(origin.hits), time.monotonic()
+    before, started = Counter(origin.hits), time.monotonic()
     ran = imgrelay("run", *origin.many(3), "--destination", f"s3://{name}", **environment)
     assert (ran.code, ran.out) == (1, "")
     assert message.format(port=seaweed.endpoint.rpartition(":")[2]) in ran.err
     assert len([line for line in ran.err.splitlines() if " done, " not in line]) == 1
     assert_quiet(ran.err)
     assert seaweed.secret_key not in ran.err
-    assert time.monotonic() - began < FULL_PATIENCE
+    assert time.monotonic() - started < RETRY_SECONDS
     assert Counter(origin.hits) == before
 
 
 class InProcess:
-    """Runs the job in this process, which takes a second."""
+    """Executes the job in this process, which takes a second."""
 
     def __init__(self, folder: Path) -> None:
         self.out = folder / "out"
         self._instance = dg.DagsterInstance.ephemeral()
 
     def __call__(self, **form: Any) -> str | None:
-        """Why the run failed; None when it did not."""
+        """Execute a run; returns its failure reason, or None if it succeeded."""
         form = {"destination": str(self.out), **form}
-        ended = relay_job().execute_in_process(run_config=form, instance=self._instance, raise_on_error=False)
-        return None if ended.success else failure_reason(self._instance, ended.run_id)
+        result = relay_job().execute_in_process(run_config=form, instance=self._instance, raise_on_error=False)
+        return None if result.success else failure_reason(self._instance, result.run_id)
 
 
 @pytest.fixture
 def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    monkeypatch.setenv(ARGUMENT_PATHS, json.dumps([str(tmp_path), "/proc"]))
+    monkeypatch.setenv(environment.ARGUMENT_PATHS.name, json.dumps([str(tmp_path), "/proc"]))
     monkeypatch.chdir(tmp_path)
     return InProcess(tmp_path)
 
 
-def test_the_hold_is_renewed_also_where_every_step_is_short(
+def test_the_lock_is_refreshed_even_if_every_step_is_short(
     in_process: InProcess, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ):
-    """Each step would renew it after 20 seconds; here each ends at once, for it may not ask this host."""
-    renewed: list[str] = []
+    """Each step would refresh the lock after 20 seconds. Here each step ends at once: the host is a blocked address."""
+    refreshed: list[str] = []
 
-    def renew(_store: object, dataset: str, _run_id: str) -> None:
-        time.sleep(0.2)  # longer than the step may have left
-        renewed.append(dataset)
+    def refresh(_store: object, dataset: str, _run_id: str) -> None:
+        time.sleep(0.2)  # longer than the rest of the step may take
+        refreshed.append(dataset)
 
-    monkeypatch.setattr("imgrelay_dagster.ops.run_guard.refresh_lock", renew)
+    monkeypatch.setattr("imgrelay_dagster.ops.run_guard.refresh_lock", refresh)
     monkeypatch.setattr("imgrelay_dagster.relay.progress.announcer.ANNOUNCE_INTERVAL", 0.5)
     assert "blocked_address" in str(in_process(urls=origin.many(60), urls_per_task=1, dataset="birds"))
-    assert renewed == ["birds"] * len(renewed)
-    assert len(renewed) >= 2
+    assert refreshed == ["birds"] * len(refreshed)
+    assert len(refreshed) >= 2
 
 
 @pytest.mark.parametrize(
@@ -127,24 +127,24 @@ def test_the_hold_is_renewed_also_where_every_step_is_short(
     [
         ("b.txt", b"http://h/a.jpg\nhttp://h/\xff.jpg\n", "is not UTF-8: line 2, byte 10 of that line, is 0xff"),
         ("b.txt.gz", gzip.compress(b"http://h/a.jpg\n" * 99, mtime=0)[:-20], "is cut short: its gzip data ends"),
-        ("b.txt.gz", b"http://h/a.jpg\n", "is not sound gzip"),
-        ("b.csv", b"adress,key\nhttp://h/a.jpg,b\n", "has no column 'url' but 'adress', 'key'"),
+        ("b.txt.gz", b"http://h/a.jpg\n", "is not valid gzip"),
+        ("b.csv", b"adress,key\nhttp://h/a.jpg,b\n", "has no column 'url'; its first row is 'adress', 'key'"),
         ("b.xlsx", b"PK", "has no known suffix"),
         ("gone.txt", None, "does not exist"),
     ],
 )
-def test_a_manifest_that_cannot_be_read_fails_the_run_and_leaves_nothing(
+def test_an_unreadable_manifest_fails_the_run_and_writes_nothing(
     in_process: InProcess, tmp_path: Path, name: str, data: bytes | None, message: str
 ):
     if data is not None:
         (tmp_path / name).write_bytes(data)
-    told = in_process(manifest=str(tmp_path / name))
-    assert message in str(told)
-    assert str(tmp_path / name) in str(told)
+    reason = in_process(manifest=str(tmp_path / name))
+    assert message in str(reason)
+    assert str(tmp_path / name) in str(reason)
     assert files(in_process.out) == {}
 
 
-def test_a_template_that_is_not_there_fails_the_run(in_process: InProcess, origin: Origin):
+def test_a_missing_template_fails_the_run(in_process: InProcess, origin: Origin):
     before = Counter(origin.hits)
     assert "template 'nosuch.png' not found" in str(in_process(urls=origin.many(2), template="nosuch.png"))
     assert Counter(origin.hits) == before
@@ -153,9 +153,9 @@ def test_a_template_that_is_not_there_fails_the_run(in_process: InProcess, origi
 def test_a_destination_that_cannot_be_written_fails_the_run(in_process: InProcess, origin: Origin, tmp_path: Path):
     (tmp_path / "file").write_text("")
     before = Counter(origin.hits)
-    for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/imgrelay")):
-        told = str(in_process(urls=origin.many(2), destination=str(place)))
-        assert str(place) in told
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/imgrelay")):
+        reason = str(in_process(urls=origin.many(2), destination=str(folder)))
+        assert str(folder) in reason
     assert "is a file where a folder is needed" in str(
         in_process(urls=origin.many(2), destination=str(tmp_path / "file"))
     )
@@ -168,7 +168,7 @@ def test_an_empty_manifest_is_a_success(imgrelay: Command, tmp_path: Path):
     assert images(files(tmp_path / "out")) == {}
 
 
-def test_a_manifest_may_lie_in_s3(imgrelay: Command, origin: Origin, seaweed: SeaweedFS, bucket: str, tmp_path: Path):
+def test_a_manifest_may_be_in_s3(imgrelay: Command, origin: Origin, seaweed: SeaweedFS, bucket: str, tmp_path: Path):
     seaweed.client().put_object(Bucket=bucket, Key="in/birds.txt.gz", Body=gzip.compress(origin.many(1)[0].encode()))
     options = ("--destination", tmp_path / "out", "--json")
     ran = imgrelay("run", "--manifest", f"s3://{bucket}/in/birds.txt.gz", *options, **seaweed.environment())
@@ -182,7 +182,7 @@ def test_a_manifest_may_lie_in_s3(imgrelay: Command, origin: Origin, seaweed: Se
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with a megabyte on it."""
+    """A file system of one megabyte."""
     folder = tmp_path / "tiny"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
@@ -192,7 +192,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_staging_disk_fails_the_run_and_keeps_what_was_done(
+def test_a_full_staging_disk_fails_the_run_and_keeps_the_stored_images(
     imgrelay: Command, origin: Origin, tmp_path: Path, tiny_disk: Path
 ):
     """The first task fits; the later ones do not."""
@@ -211,16 +211,16 @@ def test_a_full_staging_disk_fails_the_run_and_keeps_what_was_done(
     assert not [path for path in tiny_disk.rglob("*") if path.is_file()]
 
 
-def test_a_full_destination_fails_the_run_and_says_so(
+def test_a_full_destination_fails_the_run_and_is_reported(
     imgrelay: Command, origin: Origin, home: Path, tmp_path: Path, tiny_disk: Path
 ):
-    """Results may not fit either. What was stored stays, and stays whole."""
+    """The results may not fit either. Stored images stay, and each of them is complete."""
     manifest = write_manifest(tmp_path, [f"{origin.url('jpeg/sunset.jpg')}?{n}" for n in range(60)])
     options = ("--manifest", manifest, "--urls-per-task", "20", "--json")
     ran = imgrelay("run", *options, "--destination", tiny_disk)
     assert ran.code == 1
-    told = [line for line in ran.err.splitlines() if " done, " not in line]
-    assert told[0] == f"imgrelay: disk full: no space left in destination '{tiny_disk}'; free some"
+    lines = [line for line in ran.err.splitlines() if " done, " not in line]
+    assert lines[0] == f"imgrelay: disk full: no space left in destination '{tiny_disk}'; free some space"
     assert_quiet(ran.err)
     stored = images(files(tiny_disk))
     assert stored
@@ -229,11 +229,11 @@ def test_a_full_destination_fails_the_run_and_says_so(
     assert not list((home / "staging").iterdir())
 
 
-def test_a_killed_step_is_tried_again(home: Path, slow: HostileOrigin, tmp_path: Path):
+def test_a_killed_step_is_retried(home: Path, slow: HostileOrigin, tmp_path: Path):
     manifest = write_manifest(tmp_path, slow_urls(slow, 60, 400))
     out = tmp_path / "out"
     with Running(home, tmp_path, "--manifest", manifest, "--destination", out, "--json") as command:
-        until(lambda: len(slow.hits) > 5, 60, "downloads have begun")
+        until(lambda: len(slow.hits) > 5, 60, "downloads have started")
         victim = command.step_processes()[0]
         os.kill(victim, signal.SIGKILL)
         ran = command.wait(120)
@@ -244,23 +244,23 @@ def test_a_killed_step_is_tried_again(home: Path, slow: HostileOrigin, tmp_path:
     assert not list((home / "staging").iterdir())
 
 
-def test_a_killed_command_leaves_no_process_and_the_next_one_does_the_rest(
+def test_a_killed_command_leaves_no_process_and_the_next_command_finishes_the_work(
     home: Path, imgrelay: Command, slow: HostileOrigin, tmp_path: Path
 ):
     manifest = write_manifest(tmp_path, slow_urls(slow, 60, 400))
     options = ("--manifest", manifest, "--destination", tmp_path / "out", "--json")
     with Running(home, tmp_path, *options) as command:
-        until(lambda: len(slow.hits) > 5, 60, "downloads have begun")
+        until(lambda: len(slow.hits) > 5, 60, "downloads have started")
         command.send(signal.SIGKILL)
         command.wait_until_gone(15)
     ran = imgrelay("run", *options)
     assert ran.code == 0, ran.err
-    assert "was lost and is ended" in ran.err
+    assert "was lost and has been ended" in ran.err
     assert ran.summary["uploaded"] + ran.summary["unchanged"] == 60
 
 
-def test_what_raises_unexpectedly_fails_its_entry_only(imgrelay: Command, origin: Origin, tmp_path: Path):
-    """Every interpreter started here has a fault in the engine: it cannot compose a PNG."""
+def test_an_unexpected_exception_fails_only_its_entry(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """Every interpreter started here has a defect in the engine: it cannot compose a PNG."""
     faulty = origin.url("png-alpha/rings.png")
     (tmp_path / "faults").mkdir()
     (tmp_path / "faults" / "sitecustomize.py").write_text(

@@ -11,14 +11,15 @@ from obstore.store import LocalStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
-from imgrelay_dagster.relay.manifest.reader import ManifestRow
+from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome
-from imgrelay_dagster.relay.planning.planner import Plan, plan_run
-from imgrelay_dagster.relay.records.layout import run_receipts
+from imgrelay_dagster.relay.planning.plan import Plan
+from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.listing import size_in, sizes
-from imgrelay_dagster.relay.storage.stores import INTERACTIVE
+from imgrelay_dagster.relay.storage.listing import file_size, object_sizes
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from tests.support.listed_bucket import ListedBucket
 
@@ -35,13 +36,13 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[StoresResource]:
 
 
 def test_a_bucket_is_listed_whatever_the_keys_in_it(stores: StoresResource) -> None:
-    found = dict(sizes(stores.open("s3://odd/out", INTERACTIVE), partial(stores.list_any, "s3://odd/out")))
+    found = dict(object_sizes(stores.open("s3://odd/out", INTERACTIVE), partial(stores.list_any, "s3://odd/out")))
     assert found == dict.fromkeys(("a.jpg", "eu//b.jpg", "two\nlines.jpg", "z.jpg"), 5)
 
 
 def test_where_nothing_else_lists_it_the_way_out_is_named(stores: StoresResource) -> None:
     with pytest.raises(RelayError, match="remove that object, or leave out verify"):
-        list(sizes(stores.open("s3://odd/out", INTERACTIVE), None))
+        list(object_sizes(stores.open("s3://odd/out", INTERACTIVE), None))
 
 
 def test_a_folder_is_verified_whatever_the_names_in_it(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_folder_is_verified_whatever_the_names_in_it(tmp_path: Path) -> None:
 
     records = [record for task in planned("first").tasks() for record in task.records]
     assert len(records) == 3
-    with ReceiptWriter(store, run_receipts("birds", "first"), "upload-x") as writer:
+    with ReceiptWriter(store, run_receipts_prefix("birds", "first"), "upload-x") as writer:
         for record in records:
             writer.add(replace(record, outcome=Outcome.UPLOADED, at=1.0, bytes_out=5, sha256="ab"))
     (tmp_path / "elsewhere" / "1.jpg").write_text("12345")
@@ -72,6 +73,6 @@ def test_a_folder_is_verified_whatever_the_names_in_it(tmp_path: Path) -> None:
 
 def test_what_is_no_file_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("12345")
-    assert size_in(tmp_path, "a.jpg") == 5
-    assert size_in(tmp_path, "b.jpg") is None
-    assert size_in(tmp_path, "a.jpg/below.jpg") is None
+    assert file_size(tmp_path, "a.jpg") == 5
+    assert file_size(tmp_path, "b.jpg") is None
+    assert file_size(tmp_path, "a.jpg/below.jpg") is None

@@ -1,4 +1,4 @@
-"""A store that fails while a run is at work: short troubles are ridden out, long ones end the run in an orderly way."""
+"""Store failures during a run: short ones are retried, long ones end the run with complete results."""
 
 import signal
 import time
@@ -19,7 +19,7 @@ from tests.support.stored import Bucket, check_accounts, check_right, write_mani
 
 ENTRIES = 120
 GONE_SECONDS = 20.0
-"""A cancel takes 10 at most on an idle machine."""
+"""Limit for a cancel, which takes at most 10 seconds on an idle machine."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def manifest(origin: Origin, request: pytest.FixtureRequest, tmp_path: Path) -> 
 
 
 def once_each(*kinds: Trouble) -> Callable[[Request], Trouble | None]:
-    """The first request of each kind for each object meets trouble."""
+    """Fail the first request of each method for each object, with the given faults in turn."""
     met: set[str] = set()
     turn = cycle(kinds)
 
@@ -45,7 +45,7 @@ def once_each(*kinds: Trouble) -> Callable[[Request], Trouble | None]:
     return trouble
 
 
-def test_what_passes_is_ridden_out(imgrelay: Command, store: TroubledS3, bucket: Bucket, manifest: Path):
+def test_short_failures_are_retried(imgrelay: Command, store: TroubledS3, bucket: Bucket, manifest: Path):
     store.trouble = once_each(SLOW_DOWN, LOST, RESET, DAMAGED, CUT)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}/x", "--json")
     ran = imgrelay("run", *options, **store.environment())
@@ -57,7 +57,7 @@ def test_what_passes_is_ridden_out(imgrelay: Command, store: TroubledS3, bucket:
     check_right(stored, check_accounts(stored, ran.summary, ENTRIES))
 
 
-def test_a_store_that_is_stopped_and_started_again_costs_nothing_but_time(
+def test_a_restart_of_the_store_only_delays_the_run(
     home: Path, seaweed: SeaweedFS, bucket: Bucket, manifest: Path, tmp_path: Path
 ):
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
@@ -93,7 +93,7 @@ def test_revoked_credentials_end_the_run(
     the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="failure", entries=ENTRIES)
 
 
-def test_a_bucket_that_is_deleted_ends_the_run(
+def test_a_deleted_bucket_ends_the_run(
     home: Path, seaweed: SeaweedFS, bucket: Bucket, manifest: Path, imgrelay: Command, tmp_path: Path
 ):
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
@@ -113,16 +113,16 @@ def test_a_bucket_that_is_deleted_ends_the_run(
 
 
 def delete(bucket: Bucket) -> bool:
-    """Delete the bucket with all that is in it."""
+    """Delete the bucket and its objects. Returns whether it succeeded."""
     for item in bucket.client.list_objects_v2(Bucket=bucket.name).get("Contents", []):
         bucket.client.delete_object(Bucket=bucket.name, Key=item["Key"])
-    with suppress(ClientError):  # something was stored meanwhile
+    with suppress(ClientError):  # an object was stored in the meantime
         bucket.client.delete_bucket(Bucket=bucket.name)
         return True
     return False
 
 
-def test_a_cancel_does_not_wait_for_a_store_that_hangs(
+def test_a_cancel_does_not_wait_for_a_hanging_store(
     imgrelay: Command, home: Path, store: TroubledS3, bucket: Bucket, manifest: Path, tmp_path: Path
 ):
     store.trouble = at_images(HANG, after=40)

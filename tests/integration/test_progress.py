@@ -13,7 +13,7 @@ from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, Announcer, sentence
 from imgrelay_dagster.relay.progress.notes import (
-    FIRST_GUESS,
+    ESTIMATE_DELAY,
     PLAN_NOTE,
     RunProgress,
     StepCounts,
@@ -62,10 +62,10 @@ def test_the_notes_of_all_steps_add_up(staging: Staging):
 
 def test_pace_and_time_left_follow_from_the_work_of_all_stages():
     assert HALFWAY.work == 140 + 10
-    assert HALFWAY.pace(1050.0) == 3.0
+    assert HALFWAY.rate(1050.0) == 3.0
     assert HALFWAY.seconds_left(1050.0) == 50.0
-    assert HALFWAY.seconds_left(1000.0 + FIRST_GUESS - 1) is None
-    assert HALFWAY.pace(999.0) is None
+    assert HALFWAY.seconds_left(1000.0 + ESTIMATE_DELAY - 1) is None
+    assert HALFWAY.rate(999.0) is None
     assert RunProgress().seconds_left(1050.0) is None
 
 

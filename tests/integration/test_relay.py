@@ -1,4 +1,4 @@
-"""The whole way, with the real command, the real executor, a real origin and a real S3 server."""
+"""Complete runs: the real command and executor, a real origin and a real S3 server."""
 
 import gzip
 import hashlib
@@ -23,11 +23,11 @@ from tests.support.stored import Bucket, check_accounts, files, images, results,
 Command = Callable[..., Ran]
 TEMPLATE = (ROOT / "imgrelay_dagster" / "templates" / "frame.png").read_bytes()
 MEAN_TOLERANCE = 6.0
-"""Levels of 255 that a stored JPEG (quality 85) of a demo picture may be off on average: chroma is halved there."""
+"""Allowed mean difference (of 255 levels) of a stored JPEG of quality 85, because of its chroma subsampling."""
 
 
 def step_keys(home: Path, run_id: str) -> Counter[str]:
-    """How many steps of each op, under keys of their own, the run has."""
+    """Return the number of distinct steps of each op in the run."""
     instance = dg.DagsterInstance.from_config(str(home))
     with instance:
         events = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
@@ -41,7 +41,7 @@ def event_rows(home: Path, run_id: str) -> int:
 
 @pytest.fixture(scope="module")
 def pictures(origin: Origin) -> dict[str, bytes]:
-    """Every good demo picture by its URL, fetched without imgrelay."""
+    """Every good demo picture by its URL, downloaded without imgrelay."""
     import urllib.request
 
     expected = manifests.expected(origin.manifest())
@@ -60,36 +60,36 @@ def pictures(origin: Origin) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def looks(pictures: dict[str, bytes]) -> "Looks":
-    return Looks({urlsplit(url).path: data for url, data in pictures.items()})
+def checker(pictures: dict[str, bytes]) -> "ImageChecker":
+    return ImageChecker({urlsplit(url).path: data for url, data in pictures.items()})
 
 
-class Looks:
-    """How far stored images are from what they should look like, each picture's bytes looked at once."""
+class ImageChecker:
+    """Compares stored images with their expected look. Identical bytes of a picture are compared only once."""
 
     def __init__(self, sources: dict[str, bytes]) -> None:
         self._sources = sources
         self._known: dict[tuple[str, str], Difference] = {}
 
     def check(self, row: dict[str, Any], stored: bytes) -> None:
-        """Size, pixels, absent metadata, and what the results say of the stored object."""
+        """Check size, pixels, the absence of metadata, and the fields of the results."""
         path, sha256 = urlsplit(row["url"]).path, hashlib.sha256(stored).hexdigest()
         source = self._sources[path]
         assert (row["sha256"], row["bytes_out"], row["bytes_in"]) == (sha256, len(stored), len(source))
         with Image.open(io.BytesIO(stored)) as image:
             assert (image.format, image.size) == ("JPEG", (row["width"], row["height"])), path
             if (path, sha256) not in self._known:
-                wanted = framed(source, TEMPLATE)
-                assert image.size == wanted.size, path
+                expected = framed(source, TEMPLATE)
+                assert image.size == expected.size, path
                 assert not image.getexif(), path
                 assert "icc_profile" not in image.info, path
-                self._known[path, sha256] = difference(image, wanted)
+                self._known[path, sha256] = difference(image, expected)
         assert self._known[path, sha256].mean <= MEAN_TOLERANCE, path
 
 
 @pytest.mark.parametrize("count", [1, 12, 200, 2_000])
-def test_every_image_arrives_in_s3(
-    imgrelay: Command, origin: Origin, bucket: Bucket, home: Path, tmp_path: Path, looks: Looks, count: int
+def test_every_image_is_stored_in_s3(
+    imgrelay: Command, origin: Origin, bucket: Bucket, home: Path, tmp_path: Path, checker: ImageChecker, count: int
 ):
     manifest = write_manifest(tmp_path, origin.many(count))
     ran = imgrelay(
@@ -106,14 +106,14 @@ def test_every_image_arrives_in_s3(
         assert steps["download"] == steps["compose"] == steps["upload"] <= max(4, count // 500 + 1)
         assert event_rows(home, ran.summary["run_id"]) < 2 * count
     for row in rows:
-        looks.check(row, stored[row["key"]])
+        checker.check(row, stored[row["key"]])
     assert len(images(stored)) == count
     assert bucket.content_type(rows[-1]["key"]) == "image/jpeg"
     assert not list((home / "staging").iterdir())
 
 
-def test_every_kind_of_picture_looks_as_it_should_and_every_bad_url_has_its_reason(
-    imgrelay: Command, origin: Origin, bucket: Bucket, tmp_path: Path, pictures: dict[str, bytes], looks: Looks
+def test_every_kind_of_picture_looks_right_and_every_bad_url_has_its_reason(
+    imgrelay: Command, origin: Origin, bucket: Bucket, tmp_path: Path, pictures: dict[str, bytes], checker: ImageChecker
 ):
     urls = origin.manifest()
     expected = manifests.expected(urls)
@@ -129,14 +129,14 @@ def test_every_kind_of_picture_looks_as_it_should_and_every_bad_url_has_its_reas
     assert {url: rows[url]["reason"] for url in bad} == {url: reason.value for url, reason in bad.items()}
     assert ran.summary["reasons"] == dict(Counter(reason.value for reason in bad.values()).most_common())
     for url in pictures:
-        looks.check(rows[url], stored[rows[url]["key"]])
+        checker.check(rows[url], stored[rows[url]["key"]])
 
     again = imgrelay("run", *options, "--destination", tmp_path / "out")
     assert again.code == 0, again.err
     assert images(files(tmp_path / "out")) == images(stored)
 
 
-def test_a_second_launch_does_only_what_is_left(imgrelay: Command, origin: Origin, tmp_path: Path):
+def test_a_second_run_only_does_what_is_not_done(imgrelay: Command, origin: Origin, tmp_path: Path):
     urls = [*origin.many(40), origin.url("/bad/gone.jpg"), "http://no-such-host.invalid/x.jpg"]
     manifest = write_manifest(tmp_path, urls)
     options = ("run", "--manifest", manifest, "--destination", tmp_path / "out", "--json")
@@ -152,7 +152,7 @@ def test_a_second_launch_does_only_what_is_left(imgrelay: Command, origin: Origi
     assert (third.summary["uploaded"], third.summary["unchanged"]) == (40, 0)
 
 
-def test_failed_jsonl_is_itself_a_manifest(imgrelay: Command, origin: Origin, tmp_path: Path):
+def test_failed_jsonl_is_a_valid_manifest(imgrelay: Command, origin: Origin, tmp_path: Path):
     manifest = write_manifest(tmp_path, [*origin.many(3), "http://no-such-host.invalid/x.jpg"])
     out = tmp_path / "out"
     first = imgrelay("run", "--manifest", manifest, "--destination", out, "--json")
@@ -164,7 +164,7 @@ def test_failed_jsonl_is_itself_a_manifest(imgrelay: Command, origin: Origin, tm
     assert second.summary["reasons"] == {"dns_error": 1}
 
 
-def test_strange_urls_and_manifests_are_all_right(imgrelay: Command, origin: Origin, tmp_path: Path):
+def test_unusual_urls_and_manifest_bytes(imgrelay: Command, origin: Origin, tmp_path: Path):
     good = "jpeg/dawn.jpg"
     urls = [
         origin.url(f"{good}?a=1"),
@@ -192,8 +192,8 @@ def test_strange_urls_and_manifests_are_all_right(imgrelay: Command, origin: Ori
     assert set(images(files(out))) == {row["key"] for row in rows if row["outcome"] == "uploaded"}
 
 
-def test_a_hundred_thousand_lines_are_all_accounted_for(imgrelay: Command, origin: Origin, tmp_path: Path):
-    """As a spreadsheet on Windows writes them, packed; each URL stands there five thousand times."""
+def test_a_manifest_of_100_000_lines_is_accounted_for_completely(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """A gzipped manifest with BOM and CRLF, as spreadsheets on Windows write it. It has each URL 5,000 times."""
     small = [origin.url(f"jpeg/small-dawn.jpg?{number}") for number in range(20)]
     manifest, out = tmp_path / "birds.txt.gz", tmp_path / "out"
     lines = "".join(f"{small[number % 20]}\r\n" for number in range(100_000))
@@ -209,8 +209,8 @@ def test_a_hundred_thousand_lines_are_all_accounted_for(imgrelay: Command, origi
     assert [rows[number]["url"] for number in (0, 21, 99_999)] == [small[0], small[1], small[19]]
 
 
-def test_a_manifests_own_keys_and_templates_are_taken(imgrelay: Command, origin: Origin, tmp_path: Path):
-    """Beside a template of the run that lies elsewhere. In paths, a colon is a character like any other."""
+def test_keys_and_templates_of_the_manifest_are_used(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """The run also has a template from another folder. Paths may contain a colon."""
     manifest = tmp_path / "birds 10:00.csv"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "own.png").write_bytes(TEMPLATE)

@@ -10,20 +10,12 @@ from obstore.exceptions import BaseError, GenericError
 
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.storage.stores import (
-    INTERACTIVE,
-    TRIES,
-    RetryPolicy,
-    S3Settings,
-    absolute,
-    delete_objects,
-    explain,
-    folder_of,
-    is_disk_full,
-    open_store,
-    put_object,
-    split_object_address,
-)
+from imgrelay_dagster.relay.storage.addresses import absolute, split_object_address
+from imgrelay_dagster.relay.storage.error_text import explain, is_disk_full
+from imgrelay_dagster.relay.storage.objects import TRIES, delete_objects, put_object
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, RetryPolicy
+from imgrelay_dagster.relay.storage.s3_settings import S3Settings
+from imgrelay_dagster.relay.storage.stores import folder_of, open_store
 from imgrelay_dagster.resources import StoresResource, build_resources
 from tests.support.stored import Bucket
 
@@ -75,7 +67,7 @@ def test_what_a_receipt_speaks_of_is_on_the_disk_before_it(tmp_path: Path, monke
     monkeypatch.setattr(os, "fsync", fsync)
     store = open_store(str(tmp_path))
     put_object(store, "a b/ü%20.jpg", b"123", "image/jpeg")
-    put_object(store, "scratch", b"123", "image/jpeg", lasting=False)
+    put_object(store, "scratch", b"123", "image/jpeg", durable=False)
     assert synced == ["ü%20.jpg"]
 
 

@@ -1,4 +1,4 @@
-"""`imgrelay results` and `imgrelay datasets`: what a destination holds, told after real runs."""
+"""`imgrelay results` and `imgrelay datasets`, on destinations that real runs have written."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SIGNED = "?Signature=s3cr3t"
 
 
 def call(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command, in the folder that its run was made in."""
+    """Run the command in the folder in which its runs were executed."""
     return subprocess.run(
         [sys.executable, "-m", "imgrelay_dagster.cli", *arguments],
         cwd=home,
@@ -34,7 +34,7 @@ def call(home: Path, *arguments: str, **environment: str) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def relayed(tmp_path_factory: pytest.TempPathFactory, origin: Origin) -> Path:
-    """A folder with two runs of dataset `birds` and one of `bees` in its folder `out`."""
+    """A folder whose subfolder `out` holds two runs of dataset `birds` and one of `bees`."""
     home = tmp_path_factory.mktemp("relayed")
     (home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
     urls = [origin.url(name) for name in ("jpeg/dawn.jpg", "bad/gone.jpg", "bad/sign-in-page.jpg", "bad/empty.jpg")]
@@ -56,22 +56,22 @@ def records(shown: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 def runs_of(home: Path, dataset: str) -> list[Path]:
-    """The results of a dataset's runs, the latest first."""
+    """The result folders of a dataset's runs, the latest first."""
     found = (home / "out" / "_relay" / dataset / "runs").iterdir()
     return sorted(found, key=lambda path: (path / "summary.json").stat().st_mtime, reverse=True)
 
 
-def test_datasets_are_listed_as_of_their_latest_run(relayed: Path):
+def test_datasets_lists_the_totals_of_the_latest_runs(relayed: Path):
     bees, birds = rows(call(relayed, "datasets"))
     assert (bees[0], bees[2:]) == ("bees", ["success", "1", "1", "0", "1"])
     assert (birds[0], birds[2:]) == ("birds", ["success", "4", "1", "3", "2"])
     latest = runs_of(relayed, "birds")[0]
-    told = records(call(relayed, "datasets", "--json"))[1]
-    assert (told["dataset"], told["runs"]) == ("birds", 2)
-    assert {**told["latest"], "at": None} == {"at": None, **json.loads((latest / "summary.json").read_text())}
+    listed = records(call(relayed, "datasets", "--json"))[1]
+    assert (listed["dataset"], listed["runs"]) == ("birds", 2)
+    assert {**listed["latest"], "at": None} == {"at": None, **json.loads((latest / "summary.json").read_text())}
 
 
-def test_results_are_those_of_the_latest_run_without_queries(relayed: Path):
+def test_results_shows_the_latest_run_and_no_url_queries(relayed: Path):
     shown = call(relayed, "results", "--dataset", "birds")
     outcomes = [(line, outcome, reason) for line, outcome, reason, *_ in rows(shown)]
     assert outcomes == [
@@ -86,13 +86,13 @@ def test_results_are_those_of_the_latest_run_without_queries(relayed: Path):
     assert str(latest / "report.html") in shown.stderr
 
 
-def test_json_gives_the_lines_of_results_jsonl(relayed: Path):
+def test_json_prints_the_lines_of_results_jsonl(relayed: Path):
     shown = call(relayed, "results", "--dataset", "birds", "--json")
     assert shown.stdout == (runs_of(relayed, "birds")[0] / "results.jsonl").read_text()
     assert shown.stderr == ""
 
 
-def test_results_can_be_chosen(relayed: Path):
+def test_results_can_be_filtered(relayed: Path):
     first = runs_of(relayed, "birds")[1].name
     of_first = records(call(relayed, "results", "--dataset", "birds", "--run", first[:12], "--json"))
     assert [record["outcome"] for record in of_first] == ["uploaded", "failed", "failed", "failed"]
@@ -104,24 +104,24 @@ def test_results_can_be_chosen(relayed: Path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
-        (["results"], "several datasets are there; choose one by --dataset; {out} holds bees, birds"),
+        (["results"], "there are several datasets; choose one with --dataset; {out} holds bees, birds"),
         (["results", "--dataset", "wasps"], "no dataset 'wasps'; {out} holds bees, birds"),
         (["results", "--dataset", "../birds"], "no dataset '../birds'"),
         (["results", "--dataset", "bees", "--run", "nosuch"], "no run 'nosuch' in dataset 'bees'; there are "),
         (["results", "--dataset", "birds", "--run", ""], "several runs begin with '' in dataset 'birds'"),
         (["results", "--reason", "bad_mood"], "invalid choice: 'bad_mood'"),
-        (["results", "--destination", "nowhere"], "nowhere' is not there; name another by --destination"),
-        (["datasets", "--destination", "nowhere"], "nowhere' is not there"),
+        (["results", "--destination", "nowhere"], "nowhere' does not exist; give another one with --destination"),
+        (["datasets", "--destination", "nowhere"], "nowhere' does not exist"),
         (["results", "--destination", "home"], "nothing has been relayed to {home} yet"),
     ],
 )
-def test_what_is_not_there_is_said(relayed: Path, arguments: list[str], words: str):
+def test_unknown_dataset_run_or_destination_is_an_error(relayed: Path, arguments: list[str], message: str):
     (relayed / "home").mkdir(exist_ok=True)
     shown = call(relayed, *arguments)
     assert (shown.returncode, shown.stdout) == (2, "")
-    assert words.format(out=relayed / "out", home=relayed / "home") in shown.stderr
+    assert message.format(out=relayed / "out", home=relayed / "home") in shown.stderr
     assert not (relayed / "nowhere").exists()
 
 
@@ -131,28 +131,31 @@ def test_an_empty_destination_has_no_datasets(relayed: Path, tmp_path: Path):
     assert f"nothing has been relayed to {tmp_path} yet" in shown.stderr
 
 
-def test_a_run_without_its_results_is_said_to_have_none(relayed: Path, tmp_path: Path):
+def test_a_dataset_whose_run_has_no_results_yet(relayed: Path, tmp_path: Path):
     (tmp_path / "_relay" / "birds" / "receipts" / "run1").mkdir(parents=True)
     shown = call(relayed, "results", "--destination", str(tmp_path))
     assert shown.returncode == 2
-    assert "no run of dataset 'birds' has its results yet" in shown.stderr
+    assert "no run of dataset 'birds' has results yet" in shown.stderr
     ((name, _, status, *_),) = rows(call(relayed, "datasets", "--destination", str(tmp_path)))
     assert (name, status) == ("birds", "no run has ended yet")
 
 
-def test_a_run_whose_shards_go_on_is_said_to_have_no_lines_of_theirs_yet(relayed: Path, tmp_path: Path):
+def test_results_says_that_shard_runs_are_not_finished(relayed: Path, tmp_path: Path):
     (bees,) = runs_of(relayed, "bees")
     copy = tmp_path / "out" / "_relay" / "bees" / "runs" / bees.name
     shutil.copytree(bees, copy)
     summary = json.loads((copy / "summary.json").read_text())
     (copy / "summary.json").write_text(json.dumps({**summary, "status": "partial"}))
     shown = call(relayed, "results", "--destination", str(tmp_path / "out"))
-    assert "its shard runs go on; until the last one is done, its lines are as of before the first" in shown.stderr
+    assert (
+        "its shard runs are not finished; until they are, the lines show the state before the first of them"
+        in shown.stderr
+    )
     assert "shard" not in call(relayed, "results", "--dataset", "bees").stderr
 
 
-def test_a_reader_that_goes_away_is_no_trouble(relayed: Path, tmp_path: Path):
-    """Twenty thousand lines into a pipe of which one is read."""
+def test_a_closed_pipe_ends_the_output_without_an_error(relayed: Path, tmp_path: Path):
+    """The command writes 20,000 lines into a pipe; the reader takes one."""
     run = tmp_path / "_relay" / "birds" / "runs" / "run1"
     run.mkdir(parents=True)
     latest = runs_of(relayed, "birds")[0]
@@ -175,7 +178,7 @@ def test_a_reader_that_goes_away_is_no_trouble(relayed: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_a_terminal_gets_a_table_that_fits(relayed: Path, columns: int):
+def test_the_table_fits_the_width_of_the_terminal(relayed: Path, columns: int):
     leader, follower = pty.openpty()
     environment = command_environment(relayed, COLUMNS=str(columns))
     process = subprocess.Popen(
@@ -206,11 +209,11 @@ def _ends_with(line: str, end: str) -> Iterator[str]:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says so when the other end is closed
+    except OSError:  # on Linux, the other end is closed
         return b""
 
 
-def test_datasets_of_a_bucket_are_found(relayed: Path, origin: Origin, seaweed: SeaweedFS):
+def test_datasets_in_a_bucket(relayed: Path, origin: Origin, seaweed: SeaweedFS):
     seaweed.create_bucket("looking")
     access = {**seaweed.environment(), "IMGRELAY_DESTINATION": "s3://looking/here"}
     assert call(relayed, "run", origin.url("jpeg/dawn.jpg"), **access).returncode == 0

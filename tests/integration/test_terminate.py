@@ -1,4 +1,4 @@
-"""Runs terminated from the UI, under the real daemon, webserver and code server."""
+"""Runs terminated from the UI, with the real daemon, webserver and code server."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.instance import OVER, Served, connections
 ENTRIES = 600
 
 GONE_LIMIT = 20.0
-"""Seconds from the click until the last process is gone: 10 is promised, the rest is for a busy machine."""
+"""Seconds from the click until the last process is gone. The limit is 10; the rest allows for a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield instance
 
 
-def test_terminated_runs_are_gone_in_seconds_and_the_next_one_does_the_rest(
+def test_terminated_runs_end_within_seconds_and_the_next_run_completes_the_work(
     served: Served, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(housekeeping, "GRACE", 0.0)  # every process of a run is gone before it is settled here
-    monkeypatch.setenv("IMGRELAY_DESTINATION", str(served.out))  # as the sensor has it
+    monkeypatch.setattr(housekeeping, "GRACE", 0.0)  # the processes of each run have ended before this test settles it
+    monkeypatch.setenv("IMGRELAY_DESTINATION", str(served.out))  # the same environment as the sensor
     urls = [origin.url(f"jpeg/small-dawn.jpg?terminated={n}") for n in range(ENTRIES)]
     form = {"manifest": served.write_manifest("birds.txt", urls), "urls_per_task": 50}
     for number, op in enumerate(("plan", "download", "upload")):

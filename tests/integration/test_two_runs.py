@@ -1,4 +1,4 @@
-"""Two runs of one dataset at once: the later one refuses, and where two do slip past each other, neither is harmed."""
+"""Two concurrent runs of one dataset: the second one fails; if both run anyway, both produce correct results."""
 
 import os
 import signal
@@ -23,7 +23,9 @@ def slow() -> Iterator[HostileOrigin]:
         yield server
 
 
-def test_two_runs_of_one_dataset_at_once(imgrelay: Callable[..., Ran], home: Path, slow: HostileOrigin, tmp_path: Path):
+def test_two_concurrent_runs_of_one_dataset(
+    imgrelay: Callable[..., Ran], home: Path, slow: HostileOrigin, tmp_path: Path
+):
     urls = [slow.url(f"/latency/300/{number}/x.jpg") for number in range(ENTRIES)]
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     options = ("--manifest", write_manifest(tmp_path, urls), "--destination", out, "--json")
@@ -40,7 +42,7 @@ def test_two_runs_of_one_dataset_at_once(imgrelay: Callable[..., Ran], home: Pat
         assert "wait for it to end or cancel it, or give this run a dataset of its own" in later.err
         assert_quiet(later.err)
 
-        lock.unlink()  # as if the first one had been silent for long
+        lock.unlink()  # as if the first run had not refreshed its lock for a long time
         before = slow.hits.total()
         with Running(elsewhere, elsewhere, *options) as second:
             until(lambda: slow.hits.total() > before, 120, "the second run is at work")

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from imgrelay_dagster.execution.celery.settings import STARTS
+from imgrelay_dagster.execution.celery.settings import MAX_STARTS
 from imgrelay_dagster.runs.tags import RESULTS_TAG, SETTLED_TAG
 from tests.stress.test_hostile_web import FORM
 from tests.stress.web import Addresses, Entry, with_trouble
@@ -156,14 +156,14 @@ def test_a_step_that_kills_its_worker_each_time_fails_the_run_and_says_so(
         def begun() -> int:
             return run.steps(dg.DagsterEventType.STEP_START, whole=True)[key]
 
-        for times in range(1, STARTS + 1):
+        for times in range(1, MAX_STARTS + 1):
             until(
                 lambda n=times: run.steps(dg.DagsterEventType.STEP_START, whole=True)[key] >= n, 120, f"start {times}"
             )
             victim.slots()[0].kill()
         ran = run.wait(120)
     assert ran.code == 1
-    assert f"step {key} was begun {STARTS} times and its worker died each time" in ran.err, ran.err
+    assert f"step {key} was started {MAX_STARTS} times and its worker died each time" in ran.err, ran.err
     assert "urls_per_task" in ran.err
 
 

@@ -133,7 +133,7 @@ def test_a_failure_that_the_daemon_passes_over_is_retried_all_the_same(served: S
     served.wait_for_steps(run_id, "download")
     served.lose_the_machine()
     ended = until(lambda: list(lost_runs.end_lost_runs(served.dagster, served.stores)), 30, "the run is missed")
-    assert ended == [f"run {run_id} was lost and is ended"]
+    assert ended == [f"run {run_id} was lost and has been ended"]
     # What the daemon keeps of an event that it read before the run's status was written.
     newest = served.dagster.event_log_storage.get_maximum_record_id()
     served.dagster.daemon_cursor_storage.set_cursor_values({"EVENT_LOG_CONSUMER_CURSOR-PIPELINE_FAILURE": str(newest)})
@@ -224,7 +224,7 @@ def test_a_lost_machine_loses_no_work(served: Served, origin: Origin, monkeypatc
     # The sensor does the same once the run has been silent for longer than this test waits.
     assert served.status(early) == "STARTED"
     monkeypatch.setattr(lost_runs, "UNPLANNED_LIMIT", 5.0)
-    assert list(lost_runs.end_lost_runs(served.dagster, served.stores)) == [f"run {early} was lost and is ended"]
+    assert list(lost_runs.end_lost_runs(served.dagster, served.stores)) == [f"run {early} was lost and has been ended"]
     again = retry_of(served, early)
     assert served.wait_for(again, limit=240) == "SUCCESS", served.why(again)
     check_done(served, unplanned, again)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from imgrelay_dagster.automation.inbox import MOST_RUNS
+from imgrelay_dagster.automation.inbox import MAX_RUNS_PER_TICK
 from tests.support.instance import Served
 from tests.support.running import until
 from tests.support.ui import sensor_ticks, start_sensor
@@ -40,7 +40,11 @@ def flood(served: Served, manifests: int) -> None:
     for n in range(manifests):
         (inbox / f"{n}.txt").write_text("http://127.0.0.1:1/a.jpg\n")
         os.utime(inbox / f"{n}.txt", (second, second))
-    until(lambda: served.dagster.get_runs_count() > MOST_RUNS + 5, 240, "the runs of the second look are being made")
+    until(
+        lambda: served.dagster.get_runs_count() > MAX_RUNS_PER_TICK + 5,
+        240,
+        "the runs of the second look are being made",
+    )
     served.kill(served.server("dagster._daemon"))
     before = served.dagster.get_runs_count()
     served.stop()
@@ -58,5 +62,5 @@ def flood(served: Served, manifests: int) -> None:
     assert len({run.tags["dagster/run_key"] for run in runs}) == manifests > before
     assert {run.status.value for run in runs} == {"QUEUED"}
     asked = [len(tick["runIds"]) for tick in sensor_ticks(served, "inbox") if tick["runIds"]]
-    assert max(asked) <= MOST_RUNS
-    assert len(asked) >= manifests // MOST_RUNS - 1  # the killed daemon's tick may not tell of its runs
+    assert max(asked) <= MAX_RUNS_PER_TICK
+    assert len(asked) >= manifests // MAX_RUNS_PER_TICK - 1  # the killed daemon's tick may not tell of its runs

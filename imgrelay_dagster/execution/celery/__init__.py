@@ -1,1 +1,1 @@
-"""Steps in Celery workers, on top of dagster-celery."""
+"""The Celery executor, built on dagster-celery. `executor.py` is the side of the run's process."""

@@ -1,7 +1,7 @@
-"""The run's side: hands steps to Celery workers, by dagster-celery's own loop.
+"""Submits steps to Celery workers from the run's process, with dagster-celery's own loop.
 
-That loop hands over every step that is ready. Here it is held to `max_concurrent` steps at once, in the order of their
-priorities: a task is then taken up only when there is nothing to do for those already in staging.
+That loop submits every step that is ready. This executor limits it to `max_concurrent` steps at the same time, in the
+order of their priorities, so that a new task starts only when no step of the tasks in staging is ready.
 """
 
 import threading
@@ -36,17 +36,17 @@ from imgrelay_dagster.execution.celery.step_result import CeleryStepResult
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, lock_holder, refresh_lock
 from imgrelay_dagster.relay.redact import redact, redact_text
-from imgrelay_dagster.relay.storage.stores import INTERACTIVE
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource, build_resources
-from imgrelay_dagster.runs.process_identity import this_process
+from imgrelay_dagster.runs.process_identity import current_process_identity
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG
 
 CONNECT_LIMIT = 5.0
-"""Seconds for the broker to answer when a run starts."""
+"""Seconds in which the broker must answer when a run starts."""
 
 
 class RelayCeleryExecutor(CeleryExecutor):
-    """dagster-celery's executor with a bound on the steps handed over at once."""
+    """dagster-celery's executor with a limit on the number of submitted steps."""
 
     def __init__(self, max_concurrent: int) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
@@ -57,40 +57,42 @@ class RelayCeleryExecutor(CeleryExecutor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        """Execute the plan on the workers there are; they may come and go."""
+        """Execute the plan on the available workers, which may start and stop at any time."""
         check_broker()
         run = plan_context.dagster_run
-        plan_context.instance.add_run_tags(run.run_id, {PROCESS_TAG: this_process()})
-        if not _workers_answer():
+        plan_context.instance.add_run_tags(run.run_id, {PROCESS_TAG: current_process_identity()})
+        if not _any_worker_answers():
             plan_context.log.warning(
-                "No Celery worker answers; the run's steps wait for one: "
+                "No Celery worker answers. The run's steps wait until one is started: "
                 "celery -A imgrelay_dagster.on_celery.worker worker"
             )
-        with _signs_of_life(plan_context.instance, run.run_id):
+        with _dataset_lock_refreshed(plan_context.instance, run.run_id):
             yield from core_celery_execution_loop(  # type: ignore[no-untyped-call]
-                plan_context, _Bounded.of(execution_plan, self._max_concurrent), step_execution_fn=_hand_over
+                plan_context, _LimitedPlan.of(execution_plan, self._max_concurrent), step_execution_fn=_submit_step
             )
 
 
 @dg.executor(
     name="celery",
     config_schema={
-        "max_concurrent": dg.Field(int, default_value=0, description="Steps at once; 0: $IMGRELAY_MAX_CONCURRENT.")
+        "max_concurrent": dg.Field(
+            int, default_value=0, description="Steps at the same time; 0: $IMGRELAY_MAX_CONCURRENT."
+        )
     },
     requirements=dg.multiple_process_executor_requirements(),
 )
 def celery_executor(context: dg.InitExecutorContext) -> RelayCeleryExecutor:
-    """Steps on Celery workers."""
+    """Runs steps on Celery workers."""
     max_concurrent = context.executor_config["max_concurrent"]
     assert isinstance(max_concurrent, int)
     return RelayCeleryExecutor(checked_max_concurrent(max_concurrent))
 
 
 def check_broker() -> None:
-    """See that the broker answers.
+    """Check that the broker answers.
 
     Raises:
-        RelayError: it does not.
+        RelayError: the broker cannot be reached.
     """
     try:
         with make_celery_app().connection_for_write(connect_timeout=CONNECT_LIMIT) as connection:
@@ -102,22 +104,22 @@ def check_broker() -> None:
         ) from None
 
 
-class _Bounded(ExecutionPlan):
-    """An execution plan of which at most so many steps are in flight."""
+class _LimitedPlan(ExecutionPlan):
+    """An execution plan with at most `max_concurrent` steps in flight."""
 
     max_concurrent: int
 
     @classmethod
-    def of(cls, plan: ExecutionPlan, max_concurrent: int) -> "_Bounded":
-        bounded = cls(*plan)
-        bounded.max_concurrent = max_concurrent
-        return bounded
+    def of(cls, plan: ExecutionPlan, max_concurrent: int) -> "_LimitedPlan":
+        limited = cls(*plan)
+        limited.max_concurrent = max_concurrent
+        return limited
 
     def start(self, *args: Any, **kwargs: Any) -> ActiveExecution:
         return super().start(*args, **{**kwargs, "max_concurrent": self.max_concurrent})
 
 
-def _hand_over(
+def _submit_step(
     app: Any,
     plan_context: PlanOrchestrationContext,
     step: ExecutionStep,
@@ -125,7 +127,7 @@ def _hand_over(
     priority: int,
     known_state: KnownExecutionState,
 ) -> CeleryStepResult:
-    """What dagster-celery's own `_submit_task` does, with the priority as the broker reads it."""
+    """Do what dagster-celery's own `_submit_task` does, with the priority converted to the broker's scale."""
     job = plan_context.reconstructable_job
     arguments = ExecuteStepArgs(
         job_origin=job.get_python_origin(),
@@ -144,37 +146,37 @@ def _hand_over(
         routing_key=f"{queue}.{TASK_EXECUTE_PLAN_NAME}",
     )
     if isinstance(result.backend, RedisBackend):
-        # The loop looks results up. Left subscribed, it would be sent each of them a second time.
+        # The loop polls for results. With a subscription, Redis would send it every result a second time.
         result.backend.remove_pending_result(result)
     return CeleryStepResult(result, plan_context, step, known_state)
 
 
-def _workers_answer() -> bool:
+def _any_worker_answers() -> bool:
     with suppress(OperationalError, OSError):
         return bool(make_celery_app().control.ping(timeout=1.0, limit=1))
     return False
 
 
 @contextmanager
-def _signs_of_life(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Renew the run's hold on its dataset while its steps wait for workers that are busy or away."""
-    over = threading.Event()
+def _dataset_lock_refreshed(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Refresh the run's dataset lock during the block: its steps may wait for workers that are busy or not started."""
+    stop = threading.Event()
     stores = build_resources()["stores"]
     assert isinstance(stores, StoresResource)
 
-    def beat() -> None:
-        while not over.wait(REFRESH_INTERVAL):
-            with suppress(Exception):  # a database or store that is away is asked again
+    def refresh() -> None:
+        while not stop.wait(REFRESH_INTERVAL):
+            with suppress(Exception):  # try again later if the database or store cannot be reached
                 tags = run.tags if (run := instance.get_run_by_id(run_id)) is not None else {}
                 if DATASET_TAG not in tags:
                     continue
                 store, dataset = stores.open(tags[DESTINATION_TAG], INTERACTIVE), tags[DATASET_TAG]
-                held = lock_holder(store, dataset)
-                if held is not None and held.run_id == run_id and not over.is_set():
+                holder = lock_holder(store, dataset)
+                if holder is not None and holder.run_id == run_id and not stop.is_set():
                     refresh_lock(store, dataset, run_id)
 
-    threading.Thread(target=beat, name="signs-of-life", daemon=True).start()
+    threading.Thread(target=refresh, name="refresh-dataset-lock", daemon=True).start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()

@@ -1,11 +1,11 @@
-"""What the run's process and the workers agree on: the broker, and how a step is handed over, held and given back."""
+"""The Celery settings, the same for the run's process and the workers: broker, result backend, delivery of steps."""
 
-import os
 from typing import Any
 
 from dagster_celery.config import DEFAULT_CONFIG, dict_wrapper
 from dagster_celery.make_app import make_app
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact
 
@@ -13,27 +13,24 @@ _REDIS, _RABBITMQ = ("redis://", "rediss://"), ("amqp://", "amqps://", "pyamqp:/
 
 PRIORITIES = range(10)
 
-LOST_AFTER = 60.0
-"""Seconds without a sign of life after which a worker's steps are given to others. Redis only: RabbitMQ notices that
-a worker's connection is gone."""
-
-STARTS = 5
-"""How often a step is begun, killed workers and retries together, before it is taken for one that kills its worker."""
+MAX_STARTS = 5
+"""How often a step is started, retries included, before the workers refuse it as one that kills its worker."""
 
 FINAL_ERROR = "StepKillsItsWorker"
-"""The name of the worker's error that no retry mends: Celery hands errors on by name."""
+"""Class name of the worker's error that is not retried. Celery transfers errors by their name."""
 
-RESULTS_KEPT = 3600
-"""Seconds that the result of a step is kept: the run's process fetches it within one, a second delivery looks it up."""
+RESULT_EXPIRES = 3600
+"""Seconds for which the result of a step is kept. The run's process fetches it within one second; after a second
+delivery of the step, the worker looks it up."""
 
 
 def broker_url() -> str:
-    """The broker, as Celery takes it.
+    """Return the URL of the broker.
 
     Raises:
-        RelayError: it is not set, or neither a Redis nor a RabbitMQ.
+        RelayError: it is not set, or it is neither a Redis nor a RabbitMQ URL.
     """
-    url = os.environ.get("IMGRELAY_CELERY_BROKER")
+    url = environment.CELERY_BROKER.get()
     if not url:
         raise RelayError(
             "IMGRELAY_EXECUTOR is celery and IMGRELAY_CELERY_BROKER is not set; "
@@ -48,48 +45,44 @@ def broker_url() -> str:
 
 
 def is_redis(url: str) -> bool:
-    """Whether the broker is a Redis, whose priorities run the other way round and whose workers have to hold on."""
+    """Whether the broker is Redis. Its priorities are inverted, and its workers must renew their messages."""
     return url.startswith(_REDIS)
 
 
 def backend_url() -> str:
-    """Where results of steps are left: as set, else the broker itself if it is a Redis, else RabbitMQ's replies."""
-    return os.environ.get("IMGRELAY_CELERY_BACKEND") or (broker_url() if is_redis(broker_url()) else "rpc://")
+    """Return the URL of the result backend: the configured one, or the broker if it is Redis, or RabbitMQ's RPC."""
+    return environment.CELERY_BACKEND.get() or (broker_url() if is_redis(broker_url()) else "rpc://")
 
 
 def lost_after() -> float:
-    """`LOST_AFTER`, or what the environment says.
+    """Return the value of `IMGRELAY_CELERY_LOST_AFTER` in seconds.
+
+    Without a heartbeat for so long, a worker's steps are delivered to other workers. Only for Redis: RabbitMQ notices
+    that a worker's connection is closed.
 
     Raises:
-        RelayError: it is no number of seconds.
+        RelayError: the value is not a number from 2 to 86400.
     """
-    given = os.environ.get("IMGRELAY_CELERY_LOST_AFTER")
-    try:
-        seconds = float(given) if given else LOST_AFTER
-    except ValueError:
-        seconds = 0.0
-    if not 2 <= seconds <= 86_400:
-        raise RelayError(f"IMGRELAY_CELERY_LOST_AFTER {given!r} is no number of seconds from 2 to 86400")
-    return seconds
+    return environment.CELERY_LOST_AFTER.get()
 
 
 def celery_settings() -> dict[str, Any]:
-    """Celery's settings, the same for the run's process and the workers."""
+    """Return Celery's settings for the run's process and the workers."""
     settings: dict[str, Any] = {
         **DEFAULT_CONFIG,
-        # A worker takes a step when it has a free slot, and gives it back by dying: nothing is acknowledged before its
-        # result is stored. What was stored already is not done again when it is delivered a second time.
+        # A worker acknowledges a step only after its result is stored, so the step of a killed worker is delivered
+        # again. A step that is delivered again although its result is stored is not executed again.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "worker_deduplicate_successful_tasks": True,
         "worker_prefetch_multiplier": 1,
-        # A worker that is cut off from the broker stops: its steps are about to be given to others.
+        # A worker that loses its connection to the broker stops its steps: they will be delivered to other workers.
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "worker_max_tasks_per_child": 200,
         "worker_send_task_events": False,
-        "result_expires": RESULTS_KEPT,
+        "result_expires": RESULT_EXPIRES,
         "task_publish_retry_policy": {
             "max_retries": 30,
             "interval_start": 0.2,
@@ -112,13 +105,13 @@ def celery_settings() -> dict[str, Any]:
 
 
 def make_celery_app() -> Any:
-    """dagster-celery's app with these settings."""
+    """Return dagster-celery's Celery app with these settings."""
     wrapped: Any = dict_wrapper(celery_settings())  # type: ignore[no-untyped-call]
     arguments = {"broker": broker_url(), "backend": backend_url(), "config_source": wrapped}
     return make_app(arguments)  # type: ignore[no-untyped-call]
 
 
 def broker_priority(priority: int) -> int:
-    """A step's priority (more is sooner) in the broker's own scale: with Redis, less is sooner."""
+    """Convert a step's priority (higher runs first) to the broker's scale: with Redis, lower runs first."""
     priority = min(max(priority, PRIORITIES[0]), PRIORITIES[-1])
     return PRIORITIES[-1] - priority if is_redis(broker_url()) else priority

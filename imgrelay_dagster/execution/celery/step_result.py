@@ -1,4 +1,4 @@
-"""A step that was handed over to a worker, as dagster-celery's loop asks for it."""
+"""The pending result of a step on a Celery worker, with the interface that dagster-celery's loop expects."""
 
 import sys
 import time
@@ -18,19 +18,19 @@ from kombu.exceptions import OperationalError
 
 from imgrelay_dagster.execution.celery.settings import FINAL_ERROR
 
-AWAY_LIMIT = 300.0
-"""Seconds that the broker may be away while a run goes on."""
+UNREACHABLE_LIMIT = 300.0
+"""Seconds for which the broker may be unreachable before the run fails."""
 
 REVOKE_LIMIT = 12.0
-"""Seconds that a step is given to end once its run is being cancelled; the run does not wait for it any longer."""
+"""Seconds for which a cancelled run waits for a step to end."""
 
 
 class CeleryStepResult:
-    """In place of Celery's own result object: `ready`, `get` and `revoke` have limits, and `get` raises no error.
+    """Replaces Celery's result object: `ready`, `get` and `revoke` have time limits, and `get` raises no worker error.
 
-    An error of a worker outside the step itself (its database is away, it runs another version) would leave
-    dagster-celery's loop spinning for ever. Here it becomes what it is for a step whose process dies: the step is up
-    for retry while its policy allows, then failed.
+    If a worker fails outside the step itself (its database cannot be reached, or it runs another version),
+    dagster-celery's loop would never end. Here such an error counts like the death of a step's process: the step is
+    retried as often as its retry policy allows, then it fails.
     """
 
     def __init__(
@@ -46,24 +46,24 @@ class CeleryStepResult:
         self._step = step
         self._attempts = known_state.get_retry_state().get_attempt_count(step.key)
         self._clock = clock
-        self._give_up: float | None = None
-        self._away_since: float | None = None
+        self._revoke_deadline: float | None = None
+        self._unreachable_since: float | None = None
 
     def revoke(self) -> None:
-        """Have it dropped if no worker has begun it; one that has learns from the run's status that it is to end."""
-        self._give_up = self._clock() + REVOKE_LIMIT
-        with suppress(*self._troubles()):
+        """Drop the step if no worker has started it. A started step reads the run's status and ends by itself."""
+        self._revoke_deadline = self._clock() + REVOKE_LIMIT
+        with suppress(*self._connection_errors()):
             self._result.revoke()
 
     def ready(self) -> bool:
-        """Whether there is a result, or no use in waiting for it."""
-        return self._has_result() or (self._give_up is not None and self._clock() > self._give_up)
+        """Whether there is a result, or the time limit after `revoke` has passed."""
+        return self._has_result() or (self._revoke_deadline is not None and self._clock() > self._revoke_deadline)
 
     def get(self) -> Any:
-        """The step's events.
+        """Return the step's events, serialized.
 
         Raises:
-            TaskRevokedError: it was dropped before it began, or given up.
+            TaskRevokedError: the step was dropped before it started, or did not end in time after `revoke`.
         """
         if not self._has_result():
             raise TaskRevokedError
@@ -71,30 +71,30 @@ class CeleryStepResult:
             return self._result.get(disable_sync_subtasks=False)
         except TaskRevokedError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this step only
-            return [serialize_value(self._failed(error))]
+        except Exception as error:  # noqa: BLE001 - any error ends only this step
+            return [serialize_value(self._failure_event(error))]
 
-    def _failed(self, error: Exception) -> dg.DagsterEvent:
+    def _failure_event(self, error: Exception) -> dg.DagsterEvent:
         context = self._plan_context.for_step(self._step)
         info = serializable_error_info_from_exc_info(sys.exc_info())
         policy = context.op_retry_policy
         if policy is not None and self._attempts < policy.max_retries and type(error).__name__ != FINAL_ERROR:
             return dg.DagsterEvent.step_retry_event(context, StepRetryData(info, policy.delay))  # type: ignore[no-untyped-call]
-        failed = StepFailureData(info, None, ErrorSource.UNEXPECTED_ERROR)  # type: ignore[no-untyped-call]
-        return dg.DagsterEvent.step_failure_event(context, failed)
+        failure = StepFailureData(info, None, ErrorSource.UNEXPECTED_ERROR)  # type: ignore[no-untyped-call]
+        return dg.DagsterEvent.step_failure_event(context, failure)
 
     def _has_result(self) -> bool:
         try:
-            found = bool(self._result.ready())
-        except self._troubles():
+            ready = bool(self._result.ready())
+        except self._connection_errors():
             now = self._clock()
-            self._away_since = self._away_since or now
-            if now - self._away_since > AWAY_LIMIT:
+            self._unreachable_since = self._unreachable_since or now
+            if now - self._unreachable_since > UNREACHABLE_LIMIT:
                 raise
             return False
-        self._away_since = None
-        return found
+        self._unreachable_since = None
+        return ready
 
-    def _troubles(self) -> tuple[type[Exception], ...]:
-        """What is raised while the broker or the results are away."""
+    def _connection_errors(self) -> tuple[type[Exception], ...]:
+        """The exceptions raised while the broker or the result backend cannot be reached."""
         return (OperationalError, *getattr(self._result.backend, "connection_errors", ()))

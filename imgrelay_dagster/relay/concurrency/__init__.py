@@ -1,1 +1,1 @@
-"""Background calls, the thread pool and the handling of signals."""
+"""Background calls, the thread pool and signal handling."""

@@ -1,7 +1,7 @@
-"""Calls that may wait for a store for a minute, made so that a cancel need not wait for them.
+"""Calls in background threads, so that a cancelled run does not wait for a slow store.
 
-A store's client is left by no signal: Python's handlers run once its call returns. So such a call is made in a daemon
-thread, and the caller waits for it in short ticks.
+A call of a store's client may take a minute, and no signal interrupts it: Python runs signal handlers only after the
+call returns. So the call runs in a daemon thread, and the caller waits for it in short intervals.
 """
 
 import threading
@@ -20,34 +20,35 @@ TICK = 0.25
 """Seconds between two calls of `tick` while waiting."""
 
 
-class Background(Generic[T]):
-    """One call in a thread of its own, begun at once."""
+class BackgroundCall(Generic[T]):
+    """One call in its own daemon thread. It starts at once."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
-        self._over = threading.Event()
+        self._finished = threading.Event()
         self._result: T | None = None
         self._error: BaseException | None = None
         threading.Thread(target=self._run, name="background", daemon=True).start()
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether the call has returned or raised."""
-        return self._over.is_set()
+        return self._finished.is_set()
 
     def wait(self, *, limit: float | None = None, tick: Callable[[], None] = lambda: None) -> T:
-        """What the call returns or raises.
+        """Wait for the call; return its result or raise its exception.
 
         Args:
-            limit: seconds to wait at most.
-            tick: called every `TICK` seconds meanwhile; what it raises ends the wait, and the call is left behind.
+            limit: maximum seconds to wait; None waits without limit.
+            tick: called every `TICK` seconds while waiting. If it raises, the wait ends with that exception and the
+                call is abandoned: it goes on in its thread, and its result is lost.
 
         Raises:
-            TimeoutError: the call was not over within `limit`.
+            TimeoutError: the call did not finish within `limit`.
         """
-        until = None if limit is None else time.monotonic() + limit
-        while not self._over.wait(TICK if until is None else max(0.0, min(TICK, until - time.monotonic()))):
-            if until is not None and time.monotonic() >= until:
+        deadline = None if limit is None else time.monotonic() + limit
+        while not self._finished.wait(TICK if deadline is None else max(0.0, min(TICK, deadline - time.monotonic()))):
+            if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"no answer within {limit:g} s")
             tick()
         if self._error is not None:
@@ -57,38 +58,43 @@ class Background(Generic[T]):
     def _run(self) -> None:
         try:
             self._result = self._call()
-        except BaseException as error:  # noqa: BLE001 - it is raised where the call is waited for
+        except BaseException as error:  # noqa: BLE001 - `wait` raises it in the caller's thread
             self._error = error
         finally:
-            self._over.set()
+            self._finished.set()
 
 
-def ahead(items: Iterable[S], call: Callable[[S], T], *, at_once: int) -> Iterator[Background[T]]:
-    """The call for each item, in the items' order, to be waited for; so many of them are under way at a time.
+def call_ahead(items: Iterable[S], call: Callable[[S], T], *, concurrency: int) -> Iterator[BackgroundCall[T]]:
+    """Call `call` on each item in the background; yield the calls in the items' order, to be waited for.
 
-    Those under way when nobody asks any more are left behind.
+    At most `concurrency` calls are pending at a time. Calls still pending when the caller stops iterating are
+    abandoned.
     """
-    under_way: deque[Background[T]] = deque()
+    pending: deque[BackgroundCall[T]] = deque()
     for item in items:
-        under_way.append(Background(partial(call, item)))
-        if len(under_way) == at_once:
-            yield under_way.popleft()
-    yield from under_way
+        pending.append(BackgroundCall(partial(call, item)))
+        if len(pending) == concurrency:
+            yield pending.popleft()
+    yield from pending
 
 
-def in_background(call: Callable[[Callable[[], None]], T], tick: Callable[[], None]) -> T:
-    """Make a call and wait for it, calling `tick` meanwhile; what either raises is raised.
+def call_in_background(call: Callable[[Callable[[], None]], T], tick: Callable[[], None]) -> T:
+    """Run a call in the background and wait for it, calling `tick` meanwhile; return the call's result.
+
+    An exception of either `call` or `tick` is raised.
 
     Args:
-        call: is given a function that raises `Stopped` once nobody waits any more, to be called now and then.
+        call: receives a function that raises `Stopped` once the caller no longer waits. A long call should call it
+            from time to time.
+        tick: called every `TICK` seconds while waiting.
     """
-    left = threading.Event()
+    abandoned = threading.Event()
 
     def check() -> None:
-        if left.is_set():
+        if abandoned.is_set():
             raise Stopped
 
     try:
-        return Background(lambda: call(check)).wait(tick=tick)
+        return BackgroundCall(lambda: call(check)).wait(tick=tick)
     finally:
-        left.set()
+        abandoned.set()

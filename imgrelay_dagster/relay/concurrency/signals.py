@@ -1,4 +1,4 @@
-"""Keeping a short piece of closing work whole while a run is being cancelled."""
+"""Protects short cleanup work from interrupts while a run is being cancelled."""
 
 import signal
 import threading
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def ignore_interrupts() -> Iterator[None]:
-    """Ignore SIGINT and SIGTERM inside, then restore what was there.
+    """Ignore SIGINT and SIGTERM inside the block, then restore the previous handlers.
 
-    A Ctrl-C in a terminal reaches a step twice, from the terminal and from the run's process; the second would
-    cut off the flush that the first one began. Outside the main thread signals arrive elsewhere anyway.
+    A Ctrl-C in a terminal reaches a step twice: from the terminal and from the run's process. The second signal would
+    interrupt the flush that the first one started. Outside the main thread the block does nothing, because Python
+    handles signals in the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

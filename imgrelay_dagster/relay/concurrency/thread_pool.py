@@ -1,8 +1,8 @@
-"""A pool of threads for one stage: bounded, ordered, and gone within about two seconds when stopped.
+"""A thread pool for one stage: bounded, with ordered results, and ended within about two seconds when stopped.
 
-The threads are daemons fed from a queue, and the main thread waits for them in short ticks. Neither
-`ThreadPoolExecutor` nor its `shutdown(cancel_futures=True)` will do: the interpreter joins its threads at exit,
-so that one hanging download holds up a cancelled run until its own time limit.
+The threads are daemons that read from a queue, and the main thread waits for them in short intervals.
+`ThreadPoolExecutor` is not suitable, even with `shutdown(cancel_futures=True)`: the interpreter joins its threads at
+exit, so one hanging download would delay a cancelled run until the download's own time limit.
 """
 
 import queue
@@ -22,7 +22,7 @@ TICK = 0.25
 """Seconds between two calls of `tick` while the pool waits."""
 
 JOIN_LIMIT = 1.5
-"""Seconds to wait for the threads once they have been told to stop."""
+"""Seconds to wait for the threads after `stop` is set."""
 
 
 def work_through(
@@ -36,25 +36,28 @@ def work_through(
     tick: Callable[[], None] = lambda: None,
     leave: float = JOIN_LIMIT,
 ) -> list[R]:
-    """Call `work` on every item from at most `threads` threads; return the results in the items' order.
+    """Call `work` on every item, in at most `threads` threads; return the results in the items' order.
 
     Args:
-        stop: is set when this call ends early; `work` must return or raise soon after it is set.
-        crashed: turns an exception of `work` into that item's result. No item's exception escapes.
-        done: called in the calling thread with each result as it comes in, in no particular order; also with those
-            that come in while the call ends early.
-        tick: called in the calling thread every `TICK` seconds or less; what it raises ends the pool.
-        leave: seconds that the threads are given to end what they are at, when this call ends early.
+        items: the arguments of the calls.
+        work: may raise `RelayError` to end the whole pool, or `Stopped` after `stop` is set.
+        threads: maximum number of threads.
+        stop: set when this call ends early; `work` must return or raise soon after that.
+        crashed: converts any other exception of `work` into that item's result.
+        done: called in the calling thread with each result, in the order of completion; also with results that
+            arrive while the call ends early.
+        tick: called in the calling thread about every `TICK` seconds; an exception it raises ends the pool.
+        leave: seconds to wait for the threads when this call ends early.
 
     Raises:
-        RelayError: `work` met trouble that concerns the whole run.
-        Stopped: `stop` was set from elsewhere before every item had its result.
-        BaseException: whatever interrupts the calling thread; the threads are stopped first.
+        RelayError: raised by `work`.
+        Stopped: another thread set `stop` before every item had its result.
+        BaseException: any interrupt of the calling thread; the threads are stopped first.
     """
     waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
     for numbered in enumerate(items):
         waiting.put(numbered)
-    # What has ended stays in the list: taken out of a queue it would be lost to an interrupt on its way to `done`.
+    # Results stay in this list: an interrupt could lose a result between its removal from a queue and `done`.
     ended: list[tuple[int, R | None, RelayError | None]] = []
     bell: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -75,7 +78,7 @@ def work_through(
             except RelayError as error:
                 end(index, None, error)
                 return
-            except BaseException as error:  # noqa: BLE001 - also a panic in Rust, which is no Exception; interrupts
+            except BaseException as error:  # noqa: BLE001 - a panic in Rust is not an Exception; interrupts
                 # are raised in the main thread only
                 end(index, crashed(item, error), None)
 
@@ -106,8 +109,8 @@ def work_through(
         return [results[index] for index in range(len(items))]
     finally:
         if told < len(items):
-            # A cancel may come twice. The second one must not cut this off: what a thread has just stored would be
-            # stored and recorded nowhere.
+            # A run may be cancelled twice. The second signal must not interrupt this block: an image that a thread has
+            # just stored would have no record.
             with ignore_interrupts():
                 stop.set()
                 _let_leave(crew, leave)

@@ -1,1 +1,1 @@
-"""Fetching from strangers: addresses, connections, limits. `relay/download.py` is the way in."""
+"""Fetching URLs from untrusted hosts: addresses, connections, limits. The entry point is `downloader.py`."""

@@ -1,70 +1,71 @@
-"""How long a download is waited for while others are waiting for its thread.
+"""How long a task waits for one download before it defers it.
 
-A hanging server costs its thread a whole read timeout, several times over, and its task cannot go on without it.
-So what takes far longer than the task's other downloads is set aside, and gets its full time limits at the end of
-the run, beside the others that were. A timeout there is its last try. So n URLs of one host that hang cost the end
-of the run about n / (per_host * max_concurrent) times `read_timeout` where it is silent, `deadline` where it drips.
+A hanging server blocks a thread for a whole read timeout, several times with retries, and the task cannot finish
+before. So a download that takes far longer than the task's other downloads is deferred to the end of the run, where it
+gets its full time limits, in parallel with the other deferred downloads. A timeout there is final. So n hanging URLs
+of one host add about n / (per_host * max_concurrent) times `read_timeout` (for a silent server) or `deadline` (for a
+server that sends a few bytes at a time) to the run.
 """
 
 import time
 from collections.abc import Callable
 
-LEAST = 1.5
-"""Seconds that any download is given."""
+MIN_TIMEOUT = 1.5
+"""Seconds that every download gets at least."""
 
-FACTOR = 5.0
-"""How many times the average of the finished downloads one is given."""
+AVERAGE_FACTOR = 5.0
+"""The timeout, in multiples of the average duration of the finished downloads."""
 
-UNKNOWN = 10.0
-"""Seconds while fewer than `ENOUGH` downloads have finished; less with each that hung meanwhile."""
+INITIAL_TIMEOUT = 10.0
+"""Seconds while fewer than `MIN_SAMPLES` downloads have finished; divided by one plus the number that timed out."""
 
-ENOUGH = 3
+MIN_SAMPLES = 3
 
 
 class AdaptiveTimeout:
-    """The patience with one task's downloads; shared by its threads."""
+    """The timeout for one task's downloads; shared by its threads."""
 
     def __init__(self) -> None:
         self._finished = 0
         self._total = 0.0
-        self._hung = 0
+        self._timed_out = 0
 
-    def took(self, seconds: float) -> None:
-        """Take note of a finished download."""
+    def record_duration(self, seconds: float) -> None:
+        """Record a finished download."""
         self._finished += 1
         self._total += seconds
 
-    def hung(self) -> None:
-        """Take note of a download that was set aside, or timed out."""
-        self._hung += 1
+    def record_timeout(self) -> None:
+        """Record a download that was deferred or timed out."""
+        self._timed_out += 1
 
     def __call__(self) -> float:
-        """Seconds that a download may take at this moment."""
-        if self._finished < ENOUGH:
-            return max(LEAST, UNKNOWN / (1 + self._hung))
-        return max(LEAST, FACTOR * self._total / self._finished)
+        """The seconds that a download may take now."""
+        if self._finished < MIN_SAMPLES:
+            return max(MIN_TIMEOUT, INITIAL_TIMEOUT / (1 + self._timed_out))
+        return max(MIN_TIMEOUT, AVERAGE_FACTOR * self._total / self._finished)
 
 
 class Stopwatch:
-    """The time that one download takes, all its tries together; waiting for its turn at a host does not count.
+    """Measures one download: all its attempts, without the time spent waiting for a slot at a host.
 
     Args:
-        patience: seconds after which it is set aside; None for ever.
+        defer_after: returns the seconds after which the download is deferred; None never defers it.
     """
 
-    def __init__(self, patience: Callable[[], float] | None = None) -> None:
-        self._patience = patience
-        self._began = time.monotonic()
+    def __init__(self, defer_after: Callable[[], float] | None = None) -> None:
+        self._defer_after = defer_after
+        self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Seconds taken so far."""
-        return time.monotonic() - self._began
+        """The seconds measured so far."""
+        return time.monotonic() - self._started
 
-    def leave_out(self, seconds: float) -> None:
-        """Do not count the last so many seconds."""
-        self._began += seconds
+    def exclude(self, seconds: float) -> None:
+        """Subtract `seconds` from the measured time."""
+        self._started += seconds
 
-    def out_of_patience(self, wait: float = 0.0) -> bool:
-        """Whether it is to be set aside, now or before the end of a wait of so many seconds."""
-        return self._patience is not None and self.seconds + wait >= self._patience()
+    def should_defer(self, wait: float = 0.0) -> bool:
+        """Whether the download is to be deferred, now or before a wait of `wait` seconds would end."""
+        return self._defer_after is not None and self.seconds + wait >= self._defer_after()

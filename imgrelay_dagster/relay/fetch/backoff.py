@@ -1,4 +1,4 @@
-"""When to try again, and how long to wait before."""
+"""When a request is retried, and after how long."""
 
 import random
 from datetime import UTC, datetime
@@ -8,16 +8,16 @@ from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.outcomes import TRANSIENT_STATUSES
 
 
-def transient_status(status: int) -> bool:
-    """Say whether the same request may be answered better a moment later: 408, 425, 429 and all of 5xx."""
+def is_transient_status(status: int) -> bool:
+    """Whether a retry of the same request may succeed: for 408, 425, 429 and all of 5xx."""
     return status in TRANSIENT_STATUSES or 500 <= status <= 599
 
 
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Read a `Retry-After` header, which holds seconds or a date (RFC 9110 10.2.3).
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Parse a `Retry-After` header, which holds seconds or a date (RFC 9110 10.2.3).
 
     Returns:
-        Seconds from `now`, at least 0; None when there is no such header or it cannot be read.
+        Seconds from `now`, at least 0; None when the header is missing or malformed.
     """
     if value is None:
         return None
@@ -33,10 +33,11 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, (date - now).total_seconds())
 
 
-def delay(tried: int, asked: float | None, limits: Limits, rng: random.Random) -> float:
-    """Seconds to wait after `tried` tries: exponential back-off with full jitter, or what the server asked.
+def retry_delay(attempts: int, retry_after: float | None, limits: Limits, rng: random.Random) -> float:
+    """Return the seconds to wait after `attempts` attempts.
 
-    The longer of both, the server's wish being cut to `retry_after_cap`.
+    The delay is the longer of exponential back-off with full jitter and the server's `retry_after`, which is limited
+    to `retry_after_cap`.
     """
-    bound = min(limits.backoff_cap, limits.backoff * 2.0 ** min(tried - 1, 60))
-    return max(rng.uniform(0.0, bound), min(asked or 0.0, limits.retry_after_cap))
+    bound = min(limits.backoff_cap, limits.backoff * 2.0 ** min(attempts - 1, 60))
+    return max(rng.uniform(0.0, bound), min(retry_after or 0.0, limits.retry_after_cap))

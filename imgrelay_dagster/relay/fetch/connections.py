@@ -1,7 +1,7 @@
-"""The HTTP connections: urllib3's, but dialled by `Dialer` and always under watch.
+"""HTTP connections: urllib3's, but opened by `Dialer` and watched by the watchdog.
 
-Of requests only the adapter is used, not `Session`: a session keeps cookies, reads `.netrc` and, even when
-told not to follow a redirect, reads its whole body.
+Of requests only the adapter is used, not `Session`: a session keeps cookies, reads `.netrc`, and reads the whole body
+of a redirect even with redirects disabled.
 """
 
 import socket
@@ -9,7 +9,7 @@ import ssl
 from contextlib import suppress
 from functools import cache
 from http.client import HTTPException, parse_headers
-from http.client import HTTPResponse as Answer
+from http.client import HTTPResponse as StandardResponse
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -21,19 +21,19 @@ from urllib3.response import HTTPResponse
 from urllib3.util import create_urllib3_context
 
 from imgrelay_dagster.relay.fetch.dialer import Dialer
-from imgrelay_dagster.relay.fetch.watchdog import Handle
+from imgrelay_dagster.relay.fetch.watchdog import SocketHandle
 
-_SMALL = 8 * 1024  # bytes of an unwanted body that are read to keep the connection
-_PATIENCE = 0.2  # seconds waited for them
-_MOST_INTERIM = 16  # answers of 1xx before the final one
-_MOST_IDLE = 256  # connections kept for reuse; each holds two descriptors, and 1,024 is a usual limit
+_MAX_DISCARDED = 8 * 1024  # bytes of an unwanted body that are read to keep its connection
+_DISCARD_TIMEOUT = 0.2  # seconds to wait for them
+_MAX_INTERIM_RESPONSES = 16  # responses with a status of 1xx before the final one
+_MAX_IDLE_CONNECTIONS = 256  # kept for reuse; each uses two descriptors, and 1,024 is a common limit of a process
 
 
-@cache  # reading the authorities takes tens of milliseconds
+@cache  # loading the certificate authorities takes tens of milliseconds
 def tls_context() -> ssl.SSLContext:
-    """The process's TLS settings: certificates are verified by certifi's list and by the system's.
+    """Return the process's TLS settings: certificates are verified with certifi's and the system's authorities.
 
-    The system's store is where an organisation's own authority is installed; `SSL_CERT_FILE` is honoured.
+    Organisations install their own certificate authority in the system's store. `SSL_CERT_FILE` is honoured.
     """
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
@@ -41,31 +41,32 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-class _FinalAnswer(Answer):
-    """A server's answer, past what it may send before: 102, 103 and any other of 1xx (RFC 9110 15.2).
+class _FinalResponse(StandardResponse):
+    """A final response: interim responses (102, 103 and other 1xx, RFC 9110 15.2) before it are skipped.
 
-    http.client passes over 100 alone. Taken for the answer, another one would leave the true one in the connection, as
-    the answer to the next request. 101 is final: nothing that follows it is HTTP.
+    http.client skips 100 only. It would return another interim response as the response, and the final one would
+    stay in the connection, to be read as the response to the next request. 101 is final, because what follows it is
+    not HTTP.
     """
 
     def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(_MOST_INTERIM):
+        for _ in range(_MAX_INTERIM_RESPONSES):
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 101 < status < 200:
                 return version, status, reason
             parse_headers(self.fp)
-        raise HTTPException(f"more than {_MOST_INTERIM} answers before the final one")
+        raise HTTPException(f"more than {_MAX_INTERIM_RESPONSES} interim responses")
 
 
 class _WatchedConnection(HTTPConnection):
-    """Dials by the `dialer` that its pool sets, and holds the handle by which it can be cut."""
+    """Connects with the `dialer` that its pool sets; the watchdog can shut it down with its handle."""
 
-    response_class = _FinalAnswer
+    response_class = _FinalResponse
     dialer: Dialer
-    handle: Handle | None = None
+    handle: SocketHandle | None = None
 
     def _new_conn(self) -> socket.socket:
-        # `_dns_host` keeps the trailing dot of a fully qualified name, `host` is the certificate's name.
+        # `_dns_host` keeps the trailing dot of a fully qualified name; `host`, used for the certificate, does not.
         host = self._dns_host.strip("[]")
         timeout = float(self.timeout or 0)
         sock, self.handle = self.dialer.dial(
@@ -74,8 +75,8 @@ class _WatchedConnection(HTTPConnection):
         return sock
 
     def close(self) -> None:
-        # http.client closes the connection before the body is read when the answer is the last on it. The
-        # exchange still holds the handle then.
+        # When the response is the last one on the connection, http.client closes the connection before the body is
+        # read. The exchange still holds the handle then.
         handle, self.handle = self.handle, None
         try:
             super().close()
@@ -86,12 +87,12 @@ class _WatchedConnection(HTTPConnection):
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         super().request(method, url, *args, **kwargs)
         if self._response_options is not None:  # urllib3 logs the target when headers are malformed
-            shown = url.partition("?")[0]
-            self._response_options = self._response_options._replace(request_url=shown)
+            without_query = url.partition("?")[0]
+            self._response_options = self._response_options._replace(request_url=without_query)
 
 
 class _WatchedTLSConnection(_WatchedConnection, HTTPSConnection):
-    """The same over TLS: server name and certificate are the host name's, whatever address is used."""
+    """The same over TLS. SNI and certificate verification use the host name, not the address connected to."""
 
 
 class _WatchedPool(HTTPConnectionPool):
@@ -120,7 +121,7 @@ class _WatchedTLSPool(_WatchedPool, HTTPSConnectionPool):
 
 
 class _WatchedPools(PoolManager):
-    """One pool for each host, port and scheme; of many, the least recently used is dropped."""
+    """One pool for each scheme, host and port; the least recently used pool is dropped when there are too many."""
 
     def __init__(self, dialer: Dialer, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,7 +135,7 @@ class _WatchedPools(PoolManager):
 
 
 class _WatchedProxyPools(_WatchedPools, ProxyManager):
-    """The same, all through a proxy."""
+    """The same, through a proxy."""
 
 
 class WatchedAdapter(HTTPAdapter):
@@ -142,16 +143,16 @@ class WatchedAdapter(HTTPAdapter):
 
     Args:
         dialer: opens the connections.
-        threads: how many threads share the adapter.
-        per_host: how many requests to one host there may be at a time.
+        threads: number of threads that share the adapter.
+        per_host: maximum number of concurrent requests to one host.
         tls: settings of TLS connections.
     """
 
     def __init__(self, dialer: Dialer, threads: int, per_host: int, tls: ssl.SSLContext) -> None:
         self._dialer = dialer
         self._tls = tls
-        kept = max(1, min(threads, per_host))
-        super().__init__(pool_connections=max(4, _MOST_IDLE // kept), pool_maxsize=kept)
+        pool_size = max(1, min(threads, per_host))
+        super().__init__(pool_connections=max(4, _MAX_IDLE_CONNECTIONS // pool_size), pool_maxsize=pool_size)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         self._pool_connections, self._pool_maxsize, self._pool_block = connections, maxsize, block
@@ -176,41 +177,42 @@ class WatchedAdapter(HTTPAdapter):
         return manager
 
     def close(self) -> None:
-        """Close all idle connections; those in use are closed when they come back."""
+        """Close all idle connections; connections in use are closed when they are returned to their pool."""
         for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 - it forbids to be iterated
+            for key in manager.pools.keys():  # noqa: SIM118 - the container does not allow iteration
                 pool = manager.pools.get(key)
-                if pool is not None:  # not left to the garbage collector, as `clear` alone would
+                if pool is not None:  # `clear` alone would leave closing to the garbage collector
                     pool.close()
         super().close()
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {}  # certificates are the context's matter
+        return host, {}  # the TLS context handles certificates
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Do nothing: requests would load its list of authorities anew for every connection."""
+        """Do nothing; requests would load its certificate authorities again for every connection."""
 
 
-def continues(answer: HTTPResponse) -> bool:
-    """Whether the body goes on beyond its Content-Length, as far as has arrived; to be asked before its last byte.
+def has_excess_data(response: HTTPResponse) -> bool:
+    """Whether more data than Content-Length has arrived; must be called just before the last byte is read.
 
-    A line break after the body is an old server's habit, and what starts like an answer is another answer.
+    Line breaks after the body do not count: old servers send them. Data that starts like a response is the next
+    response.
     """
-    stream: Any = getattr(getattr(answer, "_fp", None), "fp", None)
-    if answer.length_remaining != 1 or stream is None:
+    stream: Any = getattr(getattr(response, "_fp", None), "fp", None)
+    if response.length_remaining != 1 or stream is None:
         return False
-    behind = bytes(stream.peek(1))[1:].strip(b"\r\n")
-    return bool(behind) and not behind.startswith(b"HTTP/")
+    excess = bytes(stream.peek(1))[1:].strip(b"\r\n")
+    return bool(excess) and not excess.startswith(b"HTTP/")
 
 
-def discard(answer: HTTPResponse) -> None:
-    """Be done with an answer whose body is not wanted; keep its connection if that costs next to nothing."""
-    length = answer.length_remaining
-    connection: Any = answer.connection
-    kept = answer.status >= 200 and length is not None and length <= _SMALL
-    if kept and connection is not None and connection.sock is not None:
+def discard_response(response: HTTPResponse) -> None:
+    """Close a response whose body is not needed; read a small body first, so that its connection can be reused."""
+    length = response.length_remaining
+    connection: Any = response.connection
+    reusable = response.status >= 200 and length is not None and length <= _MAX_DISCARDED
+    if reusable and connection is not None and connection.sock is not None:
         with suppress(HTTPError, OSError):
-            connection.sock.settimeout(_PATIENCE)
-            answer.read1(_SMALL, decode_content=False)
-    answer.close()
+            connection.sock.settimeout(_DISCARD_TIMEOUT)
+            response.read1(_MAX_DISCARDED, decode_content=False)
+    response.close()

@@ -1,4 +1,4 @@
-"""Opens connections: look up, check, connect to exactly the address that was checked."""
+"""Opens connections: resolves the host, checks the addresses, and connects to an address that was checked."""
 
 import socket
 import time
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
-from imgrelay_dagster.relay.fetch.resolver import Lookup
-from imgrelay_dagster.relay.fetch.watchdog import Handle, Watchdog
+from imgrelay_dagster.relay.fetch.resolver import Resolver
+from imgrelay_dagster.relay.fetch.watchdog import SocketHandle, Watchdog
 from imgrelay_dagster.relay.outcomes import Reason
 
 SocketOption = tuple[int, int, int | bytes]
@@ -16,59 +16,60 @@ SocketOption = tuple[int, int, int | bytes]
 class Dialer:
     """Connects to hosts, within the exchange of the calling thread.
 
-    One look-up serves both the check and the connection. A second one could give another answer, and a
-    name server in the hands of an attacker would: that is DNS rebinding.
+    One name resolution serves both the check and the connection. A second resolution could return another address,
+    and a name server under an attacker's control would do so (DNS rebinding).
     """
 
-    def __init__(self, guard: AddressGuard, lookup: Lookup, watchdog: Watchdog) -> None:
+    def __init__(self, guard: AddressGuard, resolver: Resolver, watchdog: Watchdog) -> None:
         self.watchdog = watchdog
         self._guard = guard
-        self._lookup = lookup
+        self._resolver = resolver
 
     def dial(
         self, host: str, port: int, timeout: float, options: Iterable[SocketOption], *, guarded: bool
-    ) -> tuple[socket.socket, Handle]:
-        """Connect to the first address of the host that answers.
+    ) -> tuple[socket.socket, SocketHandle]:
+        """Connect to the first address of the host that accepts the connection.
 
         Args:
             host: name or address.
             port: TCP port.
-            timeout: seconds for the look-up, and again for all addresses together; the socket keeps it.
+            timeout: seconds for the name resolution, and again for all addresses together; also set as the timeout
+                of the returned socket.
             options: for `setsockopt`.
-            guarded: False for the configured proxy, which may well be on the intranet.
+            guarded: False for the configured proxy, which may be inside an intranet.
 
         Returns:
-            The connected socket, and the handle that whoever owns the socket must release.
+            The connected socket, and its handle, which the owner of the socket must release.
 
         Raises:
             EntryFailure: `bad_url`, `dns_error`, `blocked_address`, `timeout` or `connect_error`.
         """
         check = self.watchdog.current.check
-        found = self._lookup(host, port, timeout, check)
+        found = self._resolver(host, port, timeout, check)
         family_of = {address: family for family, address in found}
         addresses = list(family_of)
         if guarded:
-            addresses = self._guard.permitted(host, addresses)
-        ends = time.monotonic() + timeout
-        trouble: OSError = TimeoutError()
+            addresses = self._guard.filter_permitted(host, addresses)
+        deadline = time.monotonic() + timeout
+        last_error: OSError = TimeoutError()
         for number, address in enumerate(addresses):
-            left = ends - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 break
-            share = left / (len(addresses) - number)  # a dead address leaves time for the next one
+            share = remaining / (len(addresses) - number)  # a dead address leaves time for the next one
             try:
                 sock, handle = self._open(family_of[address], (address, port), share, options)
             except OSError as error:
-                trouble = error
+                last_error = error
                 check()
             else:
                 sock.settimeout(timeout)
                 return sock, handle
-        if isinstance(trouble, TimeoutError):
-            detail = f"{host}:{port} does not answer within {timeout:g} s"
-            raise EntryFailure(Reason.TIMEOUT, detail, transient=True) from trouble
-        detail = f"{host}:{port}: {trouble.strerror or type(trouble).__name__}"
-        raise EntryFailure(Reason.CONNECT_ERROR, detail, transient=True) from trouble
+        if isinstance(last_error, TimeoutError):
+            detail = f"no connection to {host}:{port} within {timeout:g} s"
+            raise EntryFailure(Reason.TIMEOUT, detail, transient=True) from last_error
+        detail = f"{host}:{port}: {last_error.strerror or type(last_error).__name__}"
+        raise EntryFailure(Reason.CONNECT_ERROR, detail, transient=True) from last_error
 
     def _open(
         self,
@@ -76,15 +77,15 @@ class Dialer:
         address: tuple[str, int],
         timeout: float,
         options: Iterable[SocketOption],
-    ) -> tuple[socket.socket, Handle]:
+    ) -> tuple[socket.socket, SocketHandle]:
         exchange = self.watchdog.current
         sock = socket.socket(family, socket.SOCK_STREAM)
-        handle: Handle | None = None
+        handle: SocketHandle | None = None
         try:
             for option in options:
                 sock.setsockopt(*option)
             sock.settimeout(timeout)
-            handle = Handle(sock)
+            handle = SocketHandle(sock)
             exchange.attach(handle)
             sock.connect(address)
         except BaseException:

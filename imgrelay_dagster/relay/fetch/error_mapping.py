@@ -1,4 +1,4 @@
-"""Turns what the HTTP libraries raise into reasons."""
+"""Maps exceptions of the HTTP libraries to reasons."""
 
 import ssl
 import traceback
@@ -15,62 +15,65 @@ from imgrelay_dagster.relay.outcomes import Reason
 HTTP_ERRORS = (RequestException, HTTPError)
 
 
-def before_answer(error: Exception, host: str) -> EntryFailure:
-    """Name what went wrong before the answer's headers were read.
+def failure_before_response(error: Exception, host: str) -> EntryFailure:
+    """Return the failure for an error raised before the response's headers were read.
 
-    Details are made from the innermost cause: messages of the outer ones quote the URL.
+    The detail is built from the root cause, because the messages of the outer exceptions quote the URL.
     """
     if isinstance(error, Timeout):
-        return EntryFailure(Reason.TIMEOUT, f"no answer from {host} in time", transient=True)
+        return EntryFailure(Reason.TIMEOUT, f"no response from {host} within the time limit", transient=True)
     if isinstance(error, InvalidURL | LocationValueError):
         return EntryFailure(Reason.BAD_URL, "host or port is malformed")
-    cause = _innermost(error)
+    cause = _root_cause(error)
     if isinstance(error, SSLError):
-        return _tls(cause, host)
+        return _tls_failure(cause, host)
     if isinstance(error, RequestsConnectionError) and isinstance(cause, OSError):
-        detail = f"{host}: {cause.strerror or 'connection closed without an answer'}"
+        detail = f"{host}: {cause.strerror or 'connection closed without a response'}"
         return EntryFailure(Reason.CONNECT_ERROR, detail, transient=True)
-    detail = f"{host} does not answer by the rules of HTTP ({type(cause).__name__})"
+    detail = f"{host} sent an invalid HTTP response ({type(cause).__name__})"
     return EntryFailure(Reason.CONNECT_ERROR, detail, transient=True)
 
 
-def within_body(error: Exception, received: int) -> EntryFailure:
-    """Name what went wrong while the body was read, after `received` bytes of it."""
+def failure_in_body(error: Exception, received: int) -> EntryFailure:
+    """Return the failure for an error raised while reading the body, after `received` bytes of it."""
     if isinstance(error, ReadTimeoutError | TimeoutError):
-        return EntryFailure(Reason.TIMEOUT, f"silence after {received:,} bytes", transient=True)
-    what = "TLS error" if isinstance(error, Urllib3SSLError) else type(_innermost(error)).__name__
-    return EntryFailure(Reason.TRUNCATED, f"broken off after {received:,} bytes ({what})", transient=True)
+        return EntryFailure(Reason.TIMEOUT, f"no data for too long after {received:,} bytes", transient=True)
+    cause = "TLS error" if isinstance(error, Urllib3SSLError) else type(_root_cause(error)).__name__
+    return EntryFailure(Reason.TRUNCATED, f"the body broke off after {received:,} bytes ({cause})", transient=True)
 
 
-def forget(error: Exception) -> None:
-    """Let go of what the frames of a caught error hold, its connection pool above all.
+def clear_traceback_frames(error: Exception) -> None:
+    """Clear the local variables that a caught error's traceback keeps alive, above all its connection pool.
 
-    urllib3 keeps errors in local variables, so that frames and errors hold each other until the garbage
-    collector comes by; sockets would stay open as long.
+    urllib3 stores errors in local variables, so frames and errors refer to each other. Without this call the sockets
+    would stay open until the next garbage collection.
     """
-    for cause in _causes(error):
+    for cause in _cause_chain(error):
         traceback.clear_frames(cause.__traceback__)
 
 
-def _tls(cause: BaseException, host: str) -> EntryFailure:
+def _tls_failure(cause: BaseException, host: str) -> EntryFailure:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return EntryFailure(Reason.TLS_ERROR, f"certificate of {host}: {cause.verify_message}")
-    dropped = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-    what = getattr(cause, "reason", None) or type(cause).__name__
-    return EntryFailure(Reason.TLS_ERROR, f"TLS with {host} fails: {what}", transient=dropped)
+    closed = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    error = getattr(cause, "reason", None) or type(cause).__name__
+    return EntryFailure(Reason.TLS_ERROR, f"TLS with {host} failed: {error}", transient=closed)
 
 
-def _innermost(error: BaseException) -> BaseException:
-    *_, last = _causes(error)
+def _root_cause(error: BaseException) -> BaseException:
+    *_, last = _cause_chain(error)
     return last
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk inwards: requests and urllib3 hand the cause on as `reason` or as an argument."""
-    seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        inner = [getattr(found, "reason", None), *reversed(found.args), found.__cause__]
-        found = next((cause for cause in inner if isinstance(cause, BaseException)), None)
+def _cause_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and its causes, outermost first.
+
+    requests and urllib3 store a cause in the attribute `reason` or in the arguments.
+    """
+    visited: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in visited:
+        visited.add(id(current))
+        yield current
+        candidates = [getattr(current, "reason", None), *reversed(current.args), current.__cause__]
+        current = next((cause for cause in candidates if isinstance(cause, BaseException)), None)

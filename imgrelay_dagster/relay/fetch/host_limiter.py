@@ -1,48 +1,49 @@
-"""Takes turns at a host: no more than so many requests to it at a time."""
+"""Limits the concurrent requests to each host."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_TICK = 0.1  # seconds between looks at whether to go on waiting
+_TICK = 0.1  # seconds between two calls of `check` while waiting
 
 
-class _Turn:
+class _HostSlots:
     def __init__(self, limit: int) -> None:
-        self.vacant = threading.Semaphore(limit)
+        self.free = threading.Semaphore(limit)
         self.users = 0
 
 
-class HostTurns:
-    """Limits the requests in flight to each host. What is known of a host is forgotten when it is idle.
+class HostLimiter:
+    """Limits the concurrent requests to each host. The state of an idle host is deleted.
 
     Args:
-        limit: requests at a time, to one host.
+        limit: concurrent requests to one host.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._turns: dict[str, _Turn] = {}
+        self._hosts: dict[str, _HostSlots] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._turns)
+        """The number of hosts in use or waited for."""
+        return len(self._hosts)
 
     @contextmanager
-    def at(self, host: str, check: Callable[[], None]) -> Iterator[None]:
-        """Wait for a turn at the host and hold it. `check` is called while waiting, and may raise."""
+    def slot(self, host: str, check: Callable[[], None]) -> Iterator[None]:
+        """Wait for a free slot at the host and hold it. `check` is called while waiting, and may raise."""
         with self._lock:
-            turn = self._turns.setdefault(host, _Turn(self._limit))
-            turn.users += 1
+            slots = self._hosts.setdefault(host, _HostSlots(self._limit))
+            slots.users += 1
         try:
-            while not turn.vacant.acquire(timeout=_TICK):
+            while not slots.free.acquire(timeout=_TICK):
                 check()
             try:
                 yield
             finally:
-                turn.vacant.release()
+                slots.free.release()
         finally:
             with self._lock:
-                turn.users -= 1
-                if turn.users == 0:
-                    del self._turns[host]
+                slots.users -= 1
+                if slots.users == 0:
+                    del self._hosts[host]

@@ -1,33 +1,33 @@
-"""The limits a download is held to, all in one place."""
+"""The limits of a download."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process may spend on downloads, and on each of them. Times are seconds, sizes bytes.
+    """Limits of one download, and of all downloads of one process. Times are in seconds, sizes in bytes.
 
-    One download takes at most about `attempts * (deadline + connect_timeout + retry_after_cap)` seconds,
-    beside the time it waits for its turn at a host.
+    One download takes at most about `attempts * (deadline + connect_timeout + retry_after_cap)` seconds, plus the
+    time it waits for a slot at a host.
 
     Args:
-        connect_timeout: for the name look-up, again for reaching the host, and for each step of the TLS
+        connect_timeout: for the name resolution, again for the TCP connection, and for each step of the TLS
             handshake.
-        read_timeout: longest silence while waiting for the answer or for more of it.
-        deadline: for one attempt from first look-up to last byte, redirects included, however busily a
-            server drips.
-        attempts: tries in all, the first included.
-        backoff: upper bound of the random wait before the second try; it doubles with each further try.
-        backoff_cap: what that bound never exceeds.
-        retry_after_cap: longest wait a server's `Retry-After` is granted; a longer one is cut to this.
-        max_bytes: largest body, as sent and as decoded.
+        read_timeout: maximum time without data while waiting for the response or for more of its body.
+        deadline: for one attempt from name resolution to the last byte, redirects included, even if the server
+            keeps sending.
+        attempts: maximum number of attempts, including the first.
+        backoff: upper bound of the random wait before the second attempt; it doubles with each further attempt.
+        backoff_cap: maximum of that bound.
+        retry_after_cap: maximum wait for a server's `Retry-After`; a longer one is shortened to this.
+        max_bytes: maximum size of a body, both as sent and as decoded.
         max_redirects: redirects followed in one attempt.
-        threads: threads that share the downloader; sizes the connection pools.
-        per_host: requests in flight to one host at a time, from this process.
+        threads: threads that share the downloader; it determines the size of the connection pools.
+        per_host: concurrent requests to one host from this process.
         user_agent: value of the User-Agent header.
-        proxy: URL of an HTTP proxy, or None for none. Proxies of the environment are never used. Behind a
-            proxy it is the proxy that looks up and connects, so the address guard cannot check anything:
-            the proxy must then keep requests away from internal addresses.
+        proxy: URL of an HTTP proxy, or None. Proxies set in the environment are ignored. With a proxy, the proxy
+            resolves names and connects, so the address guard cannot check any address: the proxy itself must block
+            requests to internal addresses.
     """
 
     connect_timeout: float = 5.0

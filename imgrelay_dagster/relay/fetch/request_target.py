@@ -1,4 +1,4 @@
-"""Makes URLs ready to be requested: what is asked of which host, and with which credentials."""
+"""Prepares URLs for requests: the encoded URL, its origin, and the credentials."""
 
 import base64
 from contextlib import suppress
@@ -15,16 +15,16 @@ from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.urls import check_url
 
-_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL made ready to be requested.
+    """A URL prepared for a request.
 
-    `url` is percent-encoded, with an ASCII host, without user info or fragment. `origin` is scheme, host and
-    port (RFC 6454 4). `authorization` is the header that the user info amounts to (RFC 7617), for this origin
-    only; it is kept out of `repr`.
+    `url` is percent-encoded, with an ASCII host, without user info and fragment. `origin` is scheme, host and port
+    (RFC 6454 4). `authorization` is the Authorization header made from the user info (RFC 7617); it is sent to this
+    origin only, and `repr` omits it.
     """
 
     url: str
@@ -39,8 +39,8 @@ class Target:
         return f"Target({redact(self.url)!r})"
 
 
-def parse(url: str) -> Target:
-    """Read the URL of an entry; user info becomes Basic credentials.
+def parse_target(url: str) -> Target:
+    """Parse the URL of an entry; user info becomes Basic credentials.
 
     Raises:
         EntryFailure: `bad_url`.
@@ -52,33 +52,33 @@ def parse(url: str) -> Target:
         request.prepare_url(parts._replace(auth=None, fragment=None).url, None)
         prepared = str(request.url)
         origin = urlsplit(prepared)
-        port = origin.port or _PORTS[origin.scheme]
+        port = origin.port or _DEFAULT_PORTS[origin.scheme]
     except (HTTPError, RequestException, ValueError):  # their messages quote the URL
         raise EntryFailure(Reason.BAD_URL, "URL host or port is malformed") from None
-    return Target(prepared, (origin.scheme, origin.hostname or "", port), _basic(parts.auth))
+    return Target(prepared, (origin.scheme, origin.hostname or "", port), _basic_authorization(parts.auth))
 
 
-def follow(base: Target, location: str) -> Target:
-    """Read a redirect's `Location` (RFC 9110 10.2.2), seen from the target that gave it.
+def resolve_redirect(base: Target, location: str) -> Target:
+    """Resolve a redirect's `Location` (RFC 9110 10.2.2) against the target that returned it.
 
-    Credentials go along to the same origin only; those in the Location itself are ignored.
+    Credentials are kept for the same origin only; credentials in the Location itself are ignored.
 
     Raises:
         EntryFailure: `bad_url`, also for schemes other than http and https.
     """
-    with suppress(UnicodeError):  # http.client reads headers as Latin-1, servers send UTF-8
+    with suppress(UnicodeError):  # http.client decodes headers as Latin-1, but servers send UTF-8
         location = location.encode("latin-1").decode("utf-8")
     try:
-        found = parse(urljoin(base.url, location.strip()))
+        target = parse_target(urljoin(base.url, location.strip()))
     except EntryFailure as failure:
         raise EntryFailure(Reason.BAD_URL, f"redirect to {redact(location)}: {failure.detail}") from None
     except ValueError:
         raise EntryFailure(Reason.BAD_URL, f"redirect to {redact(location)}: malformed") from None
-    kept = base.authorization if found.origin == base.origin else None
-    return Target(found.url, found.origin, kept)
+    authorization = base.authorization if target.origin == base.origin else None
+    return Target(target.url, target.origin, authorization)
 
 
-def _basic(user_info: str | None) -> str | None:
+def _basic_authorization(user_info: str | None) -> str | None:
     if not user_info:
         return None
     name, _, password = user_info.partition(":")

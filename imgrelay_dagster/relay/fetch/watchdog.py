@@ -1,8 +1,8 @@
-"""Cuts downloads off from outside: at their deadline, and all of them on stop.
+"""Aborts downloads from another thread: one whose deadline has passed, and all of them on stop.
 
-Socket timeouts limit silence, not duration: a server that sends one byte now and then keeps a thread for
-ever, be it in the TLS handshake, in the headers or in the body. So one thread watches over all exchanges of
-the process and shuts down the sockets of those whose time is over; whatever call was blocked returns at once.
+Socket timeouts limit the time without data, not the total time: a server that sends one byte now and then can block
+a thread forever, in the TLS handshake, in the headers or in the body. So one thread watches all exchanges of the
+process. It shuts down the sockets of those that are to end, and the blocked call returns at once.
 """
 
 import socket
@@ -15,106 +15,109 @@ from enum import Enum, auto
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.outcomes import Reason
 
-_TICK = 0.1  # seconds between rounds
+_TICK = 0.1  # seconds between two checks of all exchanges
 
-# What a connection that was cut looks like from inside.
-_LOOKS_CUT = frozenset({Reason.CONNECT_ERROR, Reason.TIMEOUT, Reason.TLS_ERROR, Reason.TRUNCATED, Reason.EMPTY_BODY})
+# The reasons under which a thread reports a connection that the watchdog has shut down.
+_ABORT_SYMPTOMS = frozenset(
+    {Reason.CONNECT_ERROR, Reason.TIMEOUT, Reason.TLS_ERROR, Reason.TRUNCATED, Reason.EMPTY_BODY}
+)
 
 
-class Handle:
-    """A second descriptor of a connection's socket, by which another thread may shut it down.
+class SocketHandle:
+    """A duplicate descriptor of a connection's socket, with which another thread can shut the socket down.
 
-    A descriptor of its own, because the TLS layer takes the first one away from the socket object. It is
-    shared by the connection and by the exchange that uses it, and closed when both have let go.
+    It is a duplicate because the TLS layer detaches the original descriptor from the socket object. The connection
+    and the exchange that uses it share the handle; the descriptor is closed when both have released it.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock.dup()
-        self._lock = threading.Lock()  # so that no other file's reused descriptor is ever shut down
-        self._holders = 1
+        self._lock = threading.Lock()  # prevents shutting down a descriptor that was closed and then reused
+        self._references = 1
 
     def retain(self) -> None:
         with self._lock:
-            self._holders += 1
+            self._references += 1
 
     def release(self) -> None:
         with self._lock:
-            self._holders -= 1
-            if self._holders == 0:
+            self._references -= 1
+            if self._references == 0:
                 self._sock.close()
 
-    def cut(self) -> None:
-        with self._lock, suppress(OSError):  # not connected yet, or no longer
+    def shut_down(self) -> None:
+        with self._lock, suppress(OSError):  # not yet connected, or no longer
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class CancelReason(Enum):
-    """Why an exchange was cut off."""
+    """Why an exchange was cancelled."""
 
     DEADLINE = auto()
-    SET_ASIDE = auto()
+    DEFERRED = auto()
     STOP = auto()
 
 
 class Exchange:
-    """One request and its answer, while it is under watch. Made by `Watchdog.watch`."""
+    """One request and its response while the watchdog watches them. Created by `Watchdog.watch`."""
 
-    def __init__(self, seconds: float, give_up: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, seconds: float, should_defer: Callable[[], bool] = lambda: False) -> None:
         self.started = time.monotonic()
         self.deadline = self.started + seconds
-        self._give_up = give_up
-        self.cut_by: CancelReason | None = None
-        self._handles: list[Handle] = []
+        self._should_defer = should_defer
+        self._cancel_reason: CancelReason | None = None
+        self._handles: list[SocketHandle] = []
         self._lock = threading.Lock()
 
-    def attach(self, handle: Handle) -> None:
-        """Put a connection under watch; it is cut at once if the exchange already is."""
+    def attach(self, handle: SocketHandle) -> None:
+        """Watch a connection; it is shut down at once if the exchange is already cancelled."""
         handle.retain()
         with self._lock:
             self._handles.append(handle)
-            if self.cut_by is not None:
-                handle.cut()
+            if self._cancel_reason is not None:
+                handle.shut_down()
 
-    def detach(self, handle: Handle) -> None:
-        """Let go of a connection that another exchange may use from now on."""
+    def detach(self, handle: SocketHandle) -> None:
+        """Stop watching a connection, which another exchange may use from now on."""
         with self._lock:
             if handle not in self._handles:
                 return
             self._handles.remove(handle)
         handle.release()
 
-    def cut(self, cause: CancelReason) -> None:
+    def cancel(self, reason: CancelReason) -> None:
+        """Shut down all attached connections. The first reason given is kept."""
         with self._lock:
-            self.cut_by = self.cut_by or cause
+            self._cancel_reason = self._cancel_reason or reason
             for handle in self._handles:
-                handle.cut()
+                handle.shut_down()
 
     def check(self) -> None:
-        """Raise what a cut means, if this exchange was cut or its time is over.
+        """Raise if this exchange is cancelled or is to end.
 
         Raises:
-            Stopped: the run is to stop.
-            EntryFailure: `timeout`.
-            SetAside: patience with it is at its end.
+            Stopped: the run is being stopped.
+            EntryFailure: `timeout`, when the deadline has passed.
+            Deferred: the download takes too long for now.
         """
-        self.cut_by = self.cut_by or self.due()
-        if self.cut_by is CancelReason.STOP:
+        self._cancel_reason = self._cancel_reason or self.expired()
+        if self._cancel_reason is CancelReason.STOP:
             raise Stopped
-        if self.cut_by is CancelReason.DEADLINE:
-            raise EntryFailure(Reason.TIMEOUT, "not complete at its deadline", transient=True)
-        if self.cut_by is CancelReason.SET_ASIDE:
+        if self._cancel_reason is CancelReason.DEADLINE:
+            raise EntryFailure(Reason.TIMEOUT, "the download was not complete at its deadline", transient=True)
+        if self._cancel_reason is CancelReason.DEFERRED:
             raise Deferred
 
-    def due(self) -> CancelReason | None:
-        """Whether its time is over, and which."""
+    def expired(self) -> CancelReason | None:
+        """Return the reason if this exchange has used up its time; None otherwise."""
         now = time.monotonic()
         if now >= self.deadline:
             return CancelReason.DEADLINE
-        if self._give_up():
-            return CancelReason.SET_ASIDE
+        if self._should_defer():
+            return CancelReason.DEFERRED
         return None
 
-    def end(self) -> None:
+    def release_handles(self) -> None:
         with self._lock:
             handles, self._handles = self._handles, []
         for handle in handles:
@@ -122,10 +125,10 @@ class Exchange:
 
 
 class Watchdog:
-    """Watches over the exchanges of one process; its thread starts with the first of them.
+    """Watches the exchanges of one process. Its thread starts with the first exchange.
 
     Args:
-        stop: once set, all exchanges are cut and new ones are refused.
+        stop: once set, all exchanges are cancelled and new ones are refused.
     """
 
     def __init__(self, stop: threading.Event) -> None:
@@ -142,63 +145,64 @@ class Watchdog:
 
     @property
     def current(self) -> Exchange:
-        """The exchange of the calling thread; LookupError outside of `watch`."""
+        """The exchange of the calling thread; raises LookupError outside of `watch`."""
         exchange = getattr(self._local, "exchange", None)
         if not isinstance(exchange, Exchange):
-            raise LookupError("connections are used inside Watchdog.watch only")
+            raise LookupError("connections can be used only inside Watchdog.watch")
         return exchange
 
     @contextmanager
-    def watch(self, seconds: float, give_up: Callable[[], bool] = lambda: False) -> Iterator[Exchange]:
-        """Limit what the calling thread does on the network to so many seconds.
+    def watch(self, seconds: float, should_defer: Callable[[], bool] = lambda: False) -> Iterator[Exchange]:
+        """Limit the network activity of the calling thread to `seconds`.
 
         Args:
-            give_up: whether it is to be set aside; asked again all the time.
+            seconds: time until the deadline.
+            should_defer: whether the download is to be deferred; called repeatedly.
 
         Raises:
-            Stopped: the run is to stop.
-            SetAside: `give_up` said so.
-            EntryFailure: `timeout`, in place of what the cut connection looked like to the caller.
+            Stopped: the run is being stopped.
+            Deferred: `should_defer` returned True.
+            EntryFailure: `timeout` at the deadline, instead of the error that the shut-down connection caused.
         """
-        exchange = Exchange(seconds, give_up)
+        exchange = Exchange(seconds, should_defer)
         with self._lock:
             if self.stopped:
                 raise Stopped
             self._exchanges.add(exchange)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._round, name="watchdog", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
         self._local.exchange = exchange
         try:
             yield exchange
         except EntryFailure as failure:
-            if failure.reason in _LOOKS_CUT:
+            if failure.reason in _ABORT_SYMPTOMS:
                 exchange.check()
             raise
         finally:
             self._local.exchange = None
             with self._lock:
                 self._exchanges.discard(exchange)
-            exchange.end()
+            exchange.release_handles()
 
     def close(self) -> None:
-        """Cut what is still under way and end the thread. May be called twice."""
+        """Cancel all exchanges and end the thread. May be called twice."""
         self._closed.set()
-        self._cut_due()
+        self._cancel_expired()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(timeout=5 * _TICK)
 
-    def _round(self) -> None:
-        # Once stopped it keeps going round: an exchange may open its connection a moment later.
+    def _run(self) -> None:
+        # It keeps running after a stop: an exchange may open its connection a moment later.
         while not self._closed.wait(_TICK):
-            self._cut_due()
+            self._cancel_expired()
 
-    def _cut_due(self) -> None:
+    def _cancel_expired(self) -> None:
         with self._lock:
-            watched = list(self._exchanges)
-        for exchange in watched:
+            exchanges = list(self._exchanges)
+        for exchange in exchanges:
             if self.stopped:
-                exchange.cut(CancelReason.STOP)
-            elif cause := exchange.due():
-                exchange.cut(cause)
+                exchange.cancel(CancelReason.STOP)
+            elif reason := exchange.expired():
+                exchange.cancel(reason)

@@ -1,6 +1,5 @@
-"""`report.html`: one self-contained page that shows what became of a run.
+"""`report.html`: one self-contained page about a finished run.
 
-`statistics.py` counts while the results are folded, in bounded memory; `contact_sheet.py` reads a few stored images
-back; `view_model.py` and `charts.py` turn it all into text and bars; `render.py` makes the page with the template
-`report.html`.
+`statistics.py` collects bounded statistics while the results are folded. `contact_sheet.py` reads a few stored images
+back. `view_model.py` and `charts.py` format everything as text and bars. `render.py` fills the template `report.html`.
 """

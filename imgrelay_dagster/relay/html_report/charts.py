@@ -1,72 +1,76 @@
-"""Bars for the page: heights in percent, and few labels that do not run into each other."""
+"""Bar charts as percentages, with few enough labels that they do not overlap."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from imgrelay_dagster.relay import formatting
-from imgrelay_dagster.relay.html_report.histograms import LogBins, Timeline
+from imgrelay_dagster.relay.html_report.histograms import LogHistogram, Timeline
 
-LABELS = 5
-"""Labels beneath a chart; more would touch on a phone."""
+MAX_LABELS = 5
+"""Labels below a chart; more would overlap on a phone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A bar, and the failed part on top of it, as percentages of the chart's height; what it says when pointed at."""
+    """A bar, the bar of failures stacked on it, and the tooltip. Heights are percentages of the chart's height."""
 
     height: float
-    failed: float
+    failed_height: float
     title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Words beneath the chart, at this percentage of its width."""
+    """A text below the chart, at `position` percent of its width."""
 
-    at: float
+    position: float
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A bar chart: its columns, the words beneath it, what its full height stands for."""
+    """A bar chart. `max_label` is the value at its full height; `note` describes the chart in words."""
 
     columns: tuple[Column, ...]
     labels: tuple[Label, ...]
-    top: str
+    max_label: str
     note: str
 
 
-def timeline_chart(course: Timeline) -> Chart | None:
-    """Images a second over the time of the run; None for a run that ended nothing."""
-    spans = list(course.spans())
-    if not spans:
+def timeline_chart(timeline: Timeline) -> Chart | None:
+    """Chart the images per second over the run; None when the timeline is empty."""
+    buckets, width = list(timeline.buckets()), timeline.bucket_seconds
+    if not buckets:
         return None
-    tallest = max(span.done + span.failed for span in spans)
-    top = _nice(tallest / course.width) * course.width
+    tallest = max(bucket.succeeded + bucket.failed for bucket in buckets)
+    top = _round_up(tallest / width) * width
     columns = tuple(
         Column(
-            100 * span.done / top,
-            100 * span.failed / top,
-            f"after {formatting.seconds(index * course.width)}: "
-            f"{formatting.significant(span.done / course.width)} images/s"
-            + (f", {formatting.count(span.failed)} failed" if span.failed else ""),
+            100 * bucket.succeeded / top,
+            100 * bucket.failed / top,
+            f"after {formatting.seconds(index * width)}: {formatting.significant(bucket.succeeded / width)} images/s"
+            + (f", {formatting.count(bucket.failed)} failed" if bucket.failed else ""),
         )
-        for index, span in enumerate(spans)
+        for index, bucket in enumerate(buckets)
     )
-    whole = len(spans) * course.width
-    step = _nice_seconds(whole / LABELS)
+    duration = len(buckets) * width
+    step = _round_up_seconds(duration / MAX_LABELS)
     labels = tuple(
-        Label(100 * number * step / whole, formatting.seconds(number * step)) for number in range(int(whole / step) + 1)
+        Label(100 * number * step / duration, formatting.seconds(number * step))
+        for number in range(int(duration / step) + 1)
     )
-    note = f"each bar is {formatting.seconds(course.width)}"
-    return Chart(columns, labels, f"{formatting.significant(top / course.width)}/s", note)
+    note = f"each bar is {formatting.seconds(width)}"
+    return Chart(columns, labels, f"{formatting.significant(top / width)}/s", note)
 
 
-def spread_chart(bins: LogBins, unit: Callable[[float], str]) -> Chart | None:
-    """How values are spread, on a logarithmic scale; None where there are none."""
-    bars = bins.bars()
+def histogram_chart(histogram: LogHistogram, unit: Callable[[float], str]) -> Chart | None:
+    """Chart the distribution of values on a logarithmic scale; None when there are none.
+
+    Args:
+        unit: formats a value with its unit.
+    """
+    bars = histogram.bars()
     if not bars:
         return None
     tallest = max(bar.count for bar in bars)
@@ -74,26 +78,25 @@ def spread_chart(bins: LogBins, unit: Callable[[float], str]) -> Chart | None:
         Column(100 * bar.count / tallest, 0.0, f"{unit(bar.low)} to {unit(bar.high)}: {formatting.count(bar.count)}")
         for bar in bars
     )
-    every = max(1, math.ceil(len(bars) / LABELS))
+    step = max(1, math.ceil(len(bars) / MAX_LABELS))
     edges = [bar.low for bar in bars] + [bars[-1].high]
-    labels = tuple(Label(100 * index / len(bars), unit(edges[index])) for index in range(0, len(edges), every))
-    note = (
-        f"half below {unit(bins.quantile(0.5))}, 95 % below {unit(bins.quantile(0.95))}, largest {unit(bins.largest)}"
-    )
+    labels = tuple(Label(100 * index / len(bars), unit(edges[index])) for index in range(0, len(edges), step))
+    median, percentile_95 = histogram.quantile(0.5), histogram.quantile(0.95)
+    note = f"median {unit(median)}, 95th percentile {unit(percentile_95)}, maximum {unit(histogram.largest)}"
     return Chart(columns, labels, formatting.count(tallest), note)
 
 
-_NICE = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-_NICE_SECONDS: Sequence[float] = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_ROUND_NUMBERS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+_ROUND_SECONDS: Sequence[float] = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
-def _nice(number: float) -> float:
-    """A round number that is not below this one."""
+def _round_up(number: float) -> float:
+    """Return the next round number; `number` itself if it is round."""
     power = 10.0 ** math.floor(math.log10(number))
-    return next((step * power for step in _NICE if step * power >= number * 0.9999), 10 * power)
+    return next((step * power for step in _ROUND_NUMBERS if step * power >= number * 0.9999), 10 * power)
 
 
-def _nice_seconds(number: float) -> float:
-    """A round time that is not below this one."""
-    hours = 3600.0 * math.ceil(number / 3600)
-    return next((step for step in _NICE_SECONDS if step >= number), hours)
+def _round_up_seconds(seconds: float) -> float:
+    """Return the next round duration in seconds; whole hours above one hour."""
+    hours = 3600.0 * math.ceil(seconds / 3600)
+    return next((step for step in _ROUND_SECONDS if step >= seconds), hours)

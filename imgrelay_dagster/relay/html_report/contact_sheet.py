@@ -1,6 +1,6 @@
-"""The contact sheet: a few stored images, read back from the destination and made small.
+"""The contact sheet: thumbnails of a few stored images, read back from the destination.
 
-Nothing here is needed: an image that is gone or cannot be read is left out, and time and bytes are bounded.
+The sheet is optional: an image that is gone or cannot be read is left out. Time and bytes are bounded.
 """
 
 import base64
@@ -14,105 +14,107 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from PIL import Image
 
-from imgrelay_dagster.relay.concurrency.background import ahead
+from imgrelay_dagster.relay.concurrency.background import call_ahead
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.html_report.statistics import Stored
+from imgrelay_dagster.relay.html_report.statistics import StoredImage
 from imgrelay_dagster.relay.imaging.decode import HIGHEST_MAX_PIXELS, Source
 from imgrelay_dagster.relay.imaging.header import SourceFormat
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.imaging.output import WEBP_METHOD
 
-SIDES = (240, 180)
-"""Largest width and height of a picture on the sheet, in pixels: sharp at half of it on a phone."""
+MAX_SIZE = (240, 180)
+"""Largest width and height of a thumbnail in pixels; phones show it at half the size, so it stays sharp."""
 
 QUALITY = 60
-SECONDS = 8.0
-"""After so long no further image is read."""
+"""WebP quality of a thumbnail."""
 
-LARGEST_OBJECT = 32_000_000
-"""Bytes of a stored image that is read back."""
+TIME_LIMIT = 8.0
+"""Seconds after which no further image is read."""
 
-LARGEST_DECODED = 16_000_000
-"""Pixels of a stored image that is decoded whole; a JPEG is decoded at a fraction of its size."""
+MAX_OBJECT_BYTES = 32_000_000
+"""Largest stored image that is read back."""
 
-LARGEST_SHEET = 360_000
-"""Bytes of all pictures, as base64 has them."""
+MAX_DECODED_PIXELS = 16_000_000
+"""Largest image that is decoded, except JPEG, which is decoded at a reduced size."""
 
-AT_ONCE = 4
-"""Images read and made small at a time."""
+MAX_SHEET_BYTES = 360_000
+"""Largest total of all thumbnails in the page, as base64."""
 
-TROUBLES = 3
-"""Reads that fail before the store is left alone."""
+CONCURRENCY = 4
+"""Images read and scaled at the same time."""
+
+MAX_STORE_ERRORS = 3
+"""Failed reads after which no further image is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A stored image made small: the picture, and how it is embedded in a page."""
+    """A thumbnail of a stored image, as pixels and as a data URI."""
 
-    stored: Stored
+    stored: StoredImage
     image: Image.Image
     uri: str
 
 
-def thumbnails(
-    store: ObjectStore, sample: Iterable[Stored], clock: Callable[[], float] = time.monotonic
+def read_thumbnails(
+    store: ObjectStore, sample: Iterable[StoredImage], clock: Callable[[], float] = time.monotonic
 ) -> list[Thumbnail]:
-    """The stored images of `sample` that can be read within the limits above, made small, in order."""
-    found, size, until = [], 0, clock() + SECONDS
-    for small in _each(store, sample):
-        size += len(small.uri)
-        if size > LARGEST_SHEET:
+    """Return thumbnails of the images in `sample`, in order, as far as they can be read within the limits above."""
+    found, size, deadline = [], 0, clock() + TIME_LIMIT
+    for thumbnail in _read_all(store, sample):
+        size += len(thumbnail.uri)
+        if size > MAX_SHEET_BYTES:
             break
-        found.append(small)
-        if clock() > until:
+        found.append(thumbnail)
+        if clock() > deadline:
             break
     return found
 
 
-def _each(store: ObjectStore, sample: Iterable[Stored]) -> Iterator[Thumbnail]:
-    troubles = 0
-    for reading in ahead(sample, partial(_thumbnail, store), at_once=AT_ONCE):
+def _read_all(store: ObjectStore, sample: Iterable[StoredImage]) -> Iterator[Thumbnail]:
+    errors = 0
+    for pending in call_ahead(sample, partial(_read_thumbnail, store), concurrency=CONCURRENCY):
         try:
-            small = reading.wait()
+            thumbnail = pending.wait()
         except (FileNotFoundError, EntryFailure):
             continue
         except (BaseError, OSError, ValueError):
-            troubles += 1
-            if troubles == TROUBLES:
+            errors += 1
+            if errors == MAX_STORE_ERRORS:
                 return
             continue
-        if small is not None:
-            yield small
+        if thumbnail is not None:
+            yield thumbnail
 
 
-def _thumbnail(store: ObjectStore, stored: Stored) -> Thumbnail | None:
-    found = store.get(stored.key)
-    if found.meta["size"] > LARGEST_OBJECT:
+def _read_thumbnail(store: ObjectStore, stored: StoredImage) -> Thumbnail | None:
+    result = store.get(stored.key)
+    if result.meta["size"] > MAX_OBJECT_BYTES:
         return None
-    image = shrunk(bytes(found.bytes()), SIDES)
+    image = shrink(bytes(result.bytes()), MAX_SIZE)
     return Thumbnail(stored, image, data_uri(image, "webp", QUALITY))
 
 
-def shrunk(data: bytes, sides: Size) -> Image.Image:
-    """The picture in `data`, at most as wide and high as `sides`; a grey one for what would take long to decode.
+def shrink(data: bytes, max_size: Size) -> Image.Image:
+    """Decode `data` and scale it down to fit `max_size`; return a grey image when decoding would take long.
 
-    Raises EntryFailure: it is no picture.
+    Raises EntryFailure: `data` is not a supported image.
     """
     source = Source.inspect(data, HIGHEST_MAX_PIXELS)
-    if source.format is not SourceFormat.JPEG and source.pixels > LARGEST_DECODED:
-        return Image.new("RGB", sides, "#888888")
-    image = source.decode(lambda size: _within(size, sides)).image
-    return image.resize(_within(image.size, sides), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    if source.format is not SourceFormat.JPEG and source.pixels > MAX_DECODED_PIXELS:
+        return Image.new("RGB", max_size, "#888888")
+    image = source.decode(lambda size: _fit(size, max_size)).image
+    return image.resize(_fit(image.size, max_size), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _within(size: Size, sides: Size) -> Size:
-    """The size cut down to `sides`, its shape kept."""
-    ratio = min(1.0, sides[0] / size[0], sides[1] / size[1])
+def _fit(size: Size, max_size: Size) -> Size:
+    """Return the size scaled down to fit `max_size`, with its aspect ratio kept."""
+    ratio = min(1.0, max_size[0] / size[0], max_size[1] / size[1])
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 
-def data_uri(image: Image.Image, kind: str, quality: int) -> str:
-    """The image as it stands in the `src` of an `img`."""
+def data_uri(image: Image.Image, media_subtype: str, quality: int) -> str:
+    """Encode an image as a data URI for the `src` of an `img`. `media_subtype` is `webp` or `jpeg`."""
     buffer = io.BytesIO()
-    image.save(buffer, kind, quality=quality, method=WEBP_METHOD)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    image.save(buffer, media_subtype, quality=quality, method=WEBP_METHOD)
+    return f"data:image/{media_subtype};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,74 +1,80 @@
-"""What each host cost, for the hosts that matter: a manifest may name a hundred thousand."""
+"""Statistics per host in bounded memory: a manifest may name a hundred thousand hosts."""
 
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 
-MOST_HOSTS = 2000
-"""Hosts kept at once."""
+MAX_HOSTS = 2000
+"""Hosts kept at the same time."""
 
-FEWEST = 3
-"""Downloads from which on a host's average says something."""
-
-Ranked = list[tuple[str, "Host"]]
+MIN_DOWNLOADS = 3
+"""A host needs this many downloads before its average counts as meaningful."""
 
 
 @dataclass(slots=True)
-class Host:
-    """One host: entries, how many of them failed and why, downloads and the time they took, in seconds."""
+class HostStatistics:
+    """The entries of one host, its failures by reason, and the time of its downloads in seconds."""
 
     entries: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     downloads: int = 0
-    seconds: float = 0.0
-    slowest: float = 0.0
+    total_seconds: float = 0.0
+    max_seconds: float = 0.0
 
     @property
-    def mean(self) -> float:
-        """Seconds that a download took on average."""
-        return self.seconds / self.downloads if self.downloads else 0.0
+    def mean_seconds(self) -> float:
+        """The average time of a download, in seconds."""
+        return self.total_seconds / self.downloads if self.downloads else 0.0
 
 
-class Hosts:
-    """Counts by host. Once there are too many, those with few failures and little time are let go of.
+RankedHosts = list[tuple[str, HostStatistics]]
+
+
+class StatisticsByHost:
+    """Maps host names to their statistics; a missing host is created.
+
+    When there are too many hosts, those with few failures and little download time are discarded.
 
     Attributes:
-        complete: whether none was let go of.
+        complete: whether no host has been discarded.
     """
 
     def __init__(self) -> None:
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[str, HostStatistics] = {}
         self.complete = True
 
-    def __getitem__(self, name: str) -> Host:
+    def __getitem__(self, name: str) -> HostStatistics:
         host = self._hosts.get(name)
         if host is None:
-            if len(self._hosts) >= MOST_HOSTS:
-                self._let_go()
-            host = self._hosts[name] = Host()
+            if len(self._hosts) >= MAX_HOSTS:
+                self._evict()
+            host = self._hosts[name] = HostStatistics()
         return host
 
-    def _let_go(self) -> None:
+    def _evict(self) -> None:
         self.complete = False
-        failing = heapq.nlargest(MOST_HOSTS // 4, self._hosts.items(), key=lambda item: item[1].failed)
-        costly = heapq.nlargest(MOST_HOSTS // 4, self._hosts.items(), key=lambda item: item[1].seconds)
+        failing = heapq.nlargest(MAX_HOSTS // 4, self._hosts.items(), key=lambda item: item[1].failed)
+        costly = heapq.nlargest(MAX_HOSTS // 4, self._hosts.items(), key=lambda item: item[1].total_seconds)
         self._hosts = dict(failing) | dict(costly)
 
-    def most_failed(self, most: int) -> Ranked:
-        """The hosts with the most failed entries."""
-        return self._ranked(most, attrgetter("failed"))
+    def most_failed(self, limit: int) -> RankedHosts:
+        """Return the hosts with the most failed entries."""
+        return self._ranked(limit, attrgetter("failed"))
 
-    def slowest(self, most: int) -> Ranked:
-        """The hosts whose downloads took longest on average; those with very few only where there are no others."""
-        well_known = self._ranked(most, lambda host: host.mean if host.downloads >= FEWEST else 0.0)
-        return well_known or self._ranked(most, attrgetter("mean"))
+    def slowest(self, limit: int) -> RankedHosts:
+        """Return the hosts with the longest average download time.
+
+        Hosts with fewer than `MIN_DOWNLOADS` downloads appear only when there are no others.
+        """
+        meaningful = self._ranked(limit, lambda host: host.mean_seconds if host.downloads >= MIN_DOWNLOADS else 0.0)
+        return meaningful or self._ranked(limit, attrgetter("mean_seconds"))
 
     def __len__(self) -> int:
         return len(self._hosts)
 
-    def _ranked(self, most: int, weight: Callable[[Host], float]) -> Ranked:
-        weighed = ((weight(host), name, host) for name, host in self._hosts.items())
-        best = heapq.nlargest(most, (item for item in weighed if item[0] > 0), key=itemgetter(0))
+    def _ranked(self, limit: int, weight: Callable[[HostStatistics], float]) -> RankedHosts:
+        weighted = ((weight(host), name, host) for name, host in self._hosts.items())
+        best = heapq.nlargest(limit, (item for item in weighted if item[0] > 0), key=itemgetter(0))
         return [(name, host) for _, name, host in best]

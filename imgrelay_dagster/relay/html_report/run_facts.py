@@ -1,4 +1,4 @@
-"""The page's small print: the settings that decided the run, and the versions that made it."""
+"""The settings and the software versions of a run, as shown at the end of the report."""
 
 import platform
 from functools import cache
@@ -16,20 +16,20 @@ Facts = tuple[tuple[str, str], ...]
 
 
 def settings_facts(settings: Settings) -> Facts:
-    """The settings as names and words, without what has no effect and without anything secret."""
+    """Return the settings as names and texts, without settings that had no effect and without secrets."""
     limits, output = settings.limits, settings.output
     facts = {
         "template": settings.template,
         "layout": _layout(settings),
         "output": _output(settings),
         "destination": redact_text(settings.destination),
-        "time limits": f"connect {limits.connect_timeout:g} s, silence {limits.read_timeout:g} s, "
+        "timeouts": f"connect {limits.connect_timeout:g} s, read {limits.read_timeout:g} s, "
         f"whole download {limits.deadline:g} s",
-        "tries": f"{limits.attempts}, first pause up to {limits.backoff:g} s",
+        "attempts": f"{limits.attempts}, first pause up to {limits.backoff:g} s",
         "largest image": f"{formatting.size(limits.max_bytes)}, {settings.max_pixels / 1e6:g} megapixels",
         "redirects": str(limits.max_redirects),
-        "at once": f"{settings.max_concurrent} steps; {limits.threads} downloads in each, "
-        f"of these {limits.per_host} at one host",
+        "concurrency": f"{settings.max_concurrent} steps; {limits.threads} downloads in each, "
+        f"at most {limits.per_host} per host",
         "tolerated failures": f"{settings.tolerated_failure_percentage:g} %",
     }
     if output.format is not Format.PNG:
@@ -40,7 +40,7 @@ def settings_facts(settings: Settings) -> Facts:
         facts["proxy"] = redact(limits.proxy)
     switches = [name for name in ("refresh", "retry_permanent", "verify") if getattr(settings, name)]
     if switches:
-        facts["switched on"] = ", ".join(switches)
+        facts["enabled"] = ", ".join(switches)
     return tuple(facts.items())
 
 
@@ -52,7 +52,7 @@ def _layout(settings: Settings) -> str:
             f"watermark, {layout.anchor.replace('_', ' ')}, scale {layout.scale:g}, margin {layout.margin:g}{opacity}"
         )
     if layout.canvas is Canvas.TEMPLATE:
-        return f"frame, canvas as large as the template, fit {layout.fit}{opacity}"
+        return f"frame on a canvas of the template's size, fit {layout.fit}{opacity}"
     return f"frame over the whole image{opacity}"
 
 
@@ -65,7 +65,7 @@ def _output(settings: Settings) -> str:
 
 @cache
 def versions_facts() -> Facts:
-    """The versions of what decides the pixels, and of what ran it."""
+    """Return the versions of imgrelay, Python and the libraries that decide the pixels."""
     packages = [(name, _package(distribution)) for name, distribution in _PACKAGES]
     libraries = [(name, features.version(feature)) for name, feature in _LIBRARIES]
     python = ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")

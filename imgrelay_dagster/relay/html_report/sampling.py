@@ -1,4 +1,4 @@
-"""A few out of many, without knowing how many there will be."""
+"""Random sampling from a stream of unknown length."""
 
 from random import Random
 from typing import Generic, TypeVar
@@ -7,18 +7,22 @@ T = TypeVar("T")
 
 
 class Reservoir(Generic[T]):
-    """Keeps up to `size` of the items it is given, each with the same chance (Vitter's algorithm R)."""
+    """A uniform random sample of up to `size` items from a stream (Vitter's algorithm R).
 
-    def __init__(self, size: int, chance: Random) -> None:
+    Attributes:
+        items: the sample, in no particular order.
+    """
+
+    def __init__(self, size: int, random: Random) -> None:
         self._size = size
-        self._chance = chance
-        self._seen = 0
-        self.kept: list[T] = []
+        self._random = random
+        self._count = 0
+        self.items: list[T] = []
 
     def add(self, item: T) -> None:
-        """Take an item into account."""
-        self._seen += 1
-        if len(self.kept) < self._size:
-            self.kept.append(item)
-        elif (place := self._chance.randrange(self._seen)) < self._size:
-            self.kept[place] = item
+        """Add the next item of the stream."""
+        self._count += 1
+        if len(self.items) < self._size:
+            self.items.append(item)
+        elif (index := self._random.randrange(self._count)) < self._size:
+            self.items[index] = item

@@ -1,4 +1,4 @@
-"""Counting what a run's records say, one after the other, in memory that does not grow with their number."""
+"""Statistics of a run, collected record by record in memory that does not grow with the number of records."""
 
 from collections import Counter
 from contextlib import suppress
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlsplit
 
-from imgrelay_dagster.relay.html_report.histograms import LogBins, Timeline
-from imgrelay_dagster.relay.html_report.host_statistics import Hosts
+from imgrelay_dagster.relay.html_report.histograms import LogHistogram, Timeline
+from imgrelay_dagster.relay.html_report.host_statistics import StatisticsByHost
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.redact import redact, redact_text
 
-EXAMPLES = 5
+MAX_EXAMPLES = 5
 """Failed entries shown for each reason."""
 
-SHEET = 24
-"""Stored images that the contact sheet is picked from."""
+SHEET_SIZE = 24
+"""Stored images sampled for the contact sheet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A failed entry as it may be shown: no user info, no query, one line each."""
+    """A failed entry as shown in the report: its URL and detail carry no user info and no query."""
 
     line: int
     url: str
@@ -30,7 +30,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredImage:
     """A stored image: its manifest line, its key, its size in pixels."""
 
     line: int
@@ -40,27 +40,37 @@ class Stored:
 
 
 class RunStatistics:
-    """What the page shows of a run's records.
+    """The statistics that the report shows of a run's records.
 
     Args:
-        seed: decides the samples; the same seed and records give the same ones.
+        seed: decides the random samples; the same seed and records give the same samples.
+
+    Attributes:
+        requests: requests made by this run.
+        retried: entries with more than one request.
+        timeline: the entries that this run worked on, by the time they ended.
+        stage_seconds: seconds per image in each stage.
+        bytes_in, bytes_out: sizes of downloaded files and stored images.
+        http_statuses: failed entries by HTTP status.
+        examples: some failed records of each reason.
+        hosts: statistics per host.
     """
 
     def __init__(self, seed: str) -> None:
-        self._chance = Random(seed)
+        self._random = Random(seed)
         self.requests = 0
         self.retried = 0
-        self.course = Timeline()
-        self.seconds = {stage: LogBins(0.001, 6) for stage in Stage}
-        self.bytes_in = LogBins(100, 7)
-        self.bytes_out = LogBins(100, 7)
-        self.statuses: Counter[int] = Counter()
+        self.timeline = Timeline()
+        self.stage_seconds = {stage: LogHistogram(0.001, 6) for stage in Stage}
+        self.bytes_in = LogHistogram(100, 7)
+        self.bytes_out = LogHistogram(100, 7)
+        self.http_statuses: Counter[int] = Counter()
         self.examples: dict[Reason, Reservoir[Record]] = {}
-        self.hosts = Hosts()
-        self._stored: Reservoir[Stored] = Reservoir(SHEET, self._chance)
+        self.hosts = StatisticsByHost()
+        self._stored: Reservoir[StoredImage] = Reservoir(SHEET_SIZE, self._random)
 
     def add(self, record: Record) -> None:
-        """Take one ended record into account. What it stumbles over is left out: the page matters less than the run."""
+        """Count one ended record. A record that cannot be counted is skipped, because a report must not fail a run."""
         with suppress(ValueError, ArithmeticError, TypeError):
             self._add(record)
 
@@ -70,29 +80,29 @@ class RunStatistics:
             self.requests += record.attempts
             self.retried += record.attempts > 1
             if record.at is not None:
-                self.course.add(record.at, failed=failed)
+                self.timeline.add(record.at, failed=failed)
             self._add_costs(record)
         if failed and record.reason is not None:
             self._add_failure(record, record.reason)
         elif record.key and record.outcome in (Outcome.UPLOADED, Outcome.UNCHANGED):
-            self._stored.add(Stored(record.line, record.key, record.width or 0, record.height or 0))
+            self._stored.add(StoredImage(record.line, record.key, record.width or 0, record.height or 0))
         if record.fingerprint is not None and record.outcome is not Outcome.NOT_ATTEMPTED:
             self._add_to_host(record, failed=failed)
 
     def _add_costs(self, record: Record) -> None:
         if record.bytes_in is not None:
             self.bytes_in.add(record.bytes_in)
-            self.seconds[Stage.DOWNLOAD].add(record.seconds.download)
+            self.stage_seconds[Stage.DOWNLOAD].add(record.seconds.download)
         if record.outcome is Outcome.UPLOADED:
-            self.seconds[Stage.COMPOSE].add(record.seconds.compose)
-            self.seconds[Stage.UPLOAD].add(record.seconds.upload)
+            self.stage_seconds[Stage.COMPOSE].add(record.seconds.compose)
+            self.stage_seconds[Stage.UPLOAD].add(record.seconds.upload)
             self.bytes_out.add(record.bytes_out or 0)
 
     def _add_failure(self, record: Record, reason: Reason) -> None:
         if reason is Reason.HTTP_STATUS and record.http_status is not None:
-            self.statuses[record.http_status] += 1
+            self.http_statuses[record.http_status] += 1
         if reason not in self.examples:
-            self.examples[reason] = Reservoir(EXAMPLES, self._chance)
+            self.examples[reason] = Reservoir(MAX_EXAMPLES, self._random)
         self.examples[reason].add(record)
 
     def _add_to_host(self, record: Record, *, failed: bool) -> None:
@@ -104,25 +114,25 @@ class RunStatistics:
             host.reasons[reason] = host.reasons.get(reason, 0) + 1
         if record.attempts:
             host.downloads += 1
-            host.seconds += record.seconds.download
-            host.slowest = max(host.slowest, record.seconds.download)
+            host.total_seconds += record.seconds.download
+            host.max_seconds = max(host.max_seconds, record.seconds.download)
 
     def examples_of(self, reason: Reason) -> list[Example]:
-        """Some of the entries that failed for this reason, in manifest order."""
-        kept = self.examples[reason].kept if reason in self.examples else []
+        """Return a sample of the entries that failed with this reason, in manifest order."""
+        records = self.examples[reason].items if reason in self.examples else []
         return [
             Example(record.line, redact(record.url), redact_text(record.detail or "")[:300], record.attempts)
-            for record in sorted(kept, key=lambda record: record.line)
+            for record in sorted(records, key=lambda record: record.line)
         ]
 
     @property
-    def stored(self) -> list[Stored]:
-        """Some of the stored images, in manifest order."""
-        return sorted(self._stored.kept, key=lambda stored: stored.line)
+    def stored_sample(self) -> list[StoredImage]:
+        """A sample of the stored images, in manifest order."""
+        return sorted(self._stored.items, key=lambda stored: stored.line)
 
 
 def host_of(url: str) -> str:
-    """The host of a sound URL, in lower case, without port and user info."""
+    """Return the host of a URL in lower case, without port and user info; empty when the URL is invalid."""
     with suppress(ValueError):
         return urlsplit(url).hostname or ""
     return ""

@@ -1,13 +1,13 @@
-"""What stands on the page, in the order of `report.html`: every figure already in words."""
+"""The content of the report, formatted as text, in the order of the template `report.html`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from imgrelay_dagster.relay import formatting
-from imgrelay_dagster.relay.html_report.charts import Chart, spread_chart, timeline_chart
+from imgrelay_dagster.relay.html_report.charts import Chart, histogram_chart, timeline_chart
 from imgrelay_dagster.relay.html_report.contact_sheet import Thumbnail
-from imgrelay_dagster.relay.html_report.host_statistics import Host
+from imgrelay_dagster.relay.html_report.host_statistics import HostStatistics
 from imgrelay_dagster.relay.html_report.run_facts import Facts, settings_facts, versions_facts
 from imgrelay_dagster.relay.html_report.statistics import Example, RunStatistics
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Stage
@@ -16,25 +16,31 @@ from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.settings import Settings
 
 TOP_HOSTS = 10
-STATUSES = 8
+"""Hosts shown in each table."""
+
+TOP_STATUSES = 8
+"""HTTP statuses shown for reason `http_status`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One outcome's share of the whole."""
+class OutcomeShare:
+    """The number of entries with one outcome, and their share of all entries."""
 
     name: str
-    words: str
-    number: int
+    label: str
+    count: int
     share: str
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """One reason: how often, what it means, some of its entries."""
+class ReasonGroup:
+    """The failed entries with one reason: their number, what the reason means, and some examples.
+
+    `width` is the bar's width in percent; `share` is the share of all failures.
+    """
 
     reason: str
-    number: int
+    count: int
     share: str
     width: float
     meaning: str
@@ -42,24 +48,24 @@ class Failure:
     examples: tuple[Example, ...]
 
     @property
-    def more(self) -> int:
-        """Entries that are not among the examples."""
-        return self.number - len(self.examples)
+    def not_shown(self) -> int:
+        """The number of entries that are not among the examples."""
+        return self.count - len(self.examples)
 
 
 @dataclass(frozen=True, slots=True)
 class FailingHost:
-    """A host, how many of its entries failed, and the commonest reason."""
+    """A host, the number of its failed entries, and their most frequent reason."""
 
     name: str
     failed: int
     entries: int
-    mostly: str
+    main_reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SlowHost:
-    """A host and how long its downloads took."""
+    """A host and the time of its downloads."""
 
     name: str
     mean: str
@@ -69,17 +75,17 @@ class SlowHost:
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """How long images were in one stage."""
+    """The time of one image in one stage."""
 
     name: str
     mean: str
-    half: str
-    most: str
+    median: str
+    percentile_95: str
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of the contact sheet."""
+class SheetImage:
+    """One image of the contact sheet."""
 
     line: int
     key: str
@@ -89,25 +95,25 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """The page's contents. Texts may be hostile: they are made harmless where they are rendered."""
+class ReportPage:
+    """The content of the page. Texts may be hostile; `render.py` sanitizes and escapes them."""
 
     dataset: str
     summary: Summary
-    made: str
+    created: str
     lead: str
     stored: int
-    place: str
-    parts: tuple[Part, ...]
+    results_prefix: str
+    outcomes: tuple[OutcomeShare, ...]
     tiles: tuple[tuple[str, str], ...]
-    failures: tuple[Failure, ...]
-    failed_note: str
-    pictures: tuple[Picture, ...]
-    pictures_note: str
-    course: Chart | None
+    failures: tuple[ReasonGroup, ...]
+    failures_note: str
+    images: tuple[SheetImage, ...]
+    images_note: str
+    throughput: Chart | None
     download_time: Chart | None
-    size_in: Chart | None
-    size_out: Chart | None
+    downloaded_size: Chart | None
+    stored_size: Chart | None
     stages: tuple[StageTime, ...]
     failing_hosts: tuple[FailingHost, ...]
     slow_hosts: tuple[SlowHost, ...]
@@ -117,52 +123,55 @@ class Page:
 
 
 def build_view_model(
-    summary: Summary, settings: Settings, gathered: RunStatistics, smalls: Sequence[Thumbnail], *, now: float
-) -> Page:
-    """Put everything into words. `now` is the time that the page is made, in seconds since the epoch."""
+    summary: Summary, settings: Settings, statistics: RunStatistics, thumbnails: Sequence[Thumbnail], *, now: float
+) -> ReportPage:
+    """Format a run's results for the page. `now` is the page's creation time, in seconds since the epoch."""
     stored = summary.uploaded + summary.unchanged
-    return Page(
+    return ReportPage(
         dataset=summary.dataset,
         summary=summary,
-        made=f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M} UTC",
+        created=f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M} UTC",
         lead=_lead(summary, stored),
         stored=stored,
-        place=results_prefix(summary.dataset, summary.run_id),
-        parts=_parts(summary),
-        tiles=_tiles(summary, gathered),
-        failures=_failures(summary, gathered),
-        failed_note=f"{formatting.count(summary.failed)} of {formatting.count(summary.entries)} entries, "
+        results_prefix=results_prefix(summary.dataset, summary.run_id),
+        outcomes=_outcomes(summary),
+        tiles=_tiles(summary, statistics),
+        failures=_failures(summary, statistics),
+        failures_note=f"{formatting.count(summary.failed)} of {formatting.count(summary.entries)} entries, "
         f"{formatting.percent(summary.failed, summary.entries)}; "
-        f"{settings.tolerated_failure_percentage:g} % are tolerated. "
-        "Launching the same manifest again tries what may pass.",
-        pictures=tuple(Picture(small.stored.line, small.stored.key, small.uri, *small.image.size) for small in smalls),
-        pictures_note=f"{len(smalls)} of {formatting.count(stored)} stored images, "
-        + ("all of them" if len(smalls) == stored else "picked at random")
-        + ", in manifest order",
-        course=timeline_chart(gathered.course),
-        download_time=spread_chart(gathered.seconds[Stage.DOWNLOAD], formatting.seconds),
-        size_in=spread_chart(gathered.bytes_in, formatting.size),
-        size_out=spread_chart(gathered.bytes_out, formatting.size),
-        stages=_stages(gathered),
-        failing_hosts=tuple(_failing(name, host) for name, host in gathered.hosts.most_failed(TOP_HOSTS)),
-        slow_hosts=tuple(
-            SlowHost(name, formatting.seconds(host.mean), formatting.seconds(host.slowest), host.downloads)
-            for name, host in gathered.hosts.slowest(TOP_HOSTS)
+        f"up to {settings.tolerated_failure_percentage:g} % are tolerated. "
+        "Launch the same manifest again to retry the failures that may be temporary.",
+        images=tuple(
+            SheetImage(thumbnail.stored.line, thumbnail.stored.key, thumbnail.uri, *thumbnail.image.size)
+            for thumbnail in thumbnails
         ),
-        hosts_note=_hosts_note(gathered),
+        images_note=f"{len(thumbnails)} of {formatting.count(stored)} stored images, "
+        + ("all of them" if len(thumbnails) == stored else "picked at random")
+        + ", in manifest order",
+        throughput=timeline_chart(statistics.timeline),
+        download_time=histogram_chart(statistics.stage_seconds[Stage.DOWNLOAD], formatting.seconds),
+        downloaded_size=histogram_chart(statistics.bytes_in, formatting.size),
+        stored_size=histogram_chart(statistics.bytes_out, formatting.size),
+        stages=_stages(statistics),
+        failing_hosts=tuple(_failing_host(name, host) for name, host in statistics.hosts.most_failed(TOP_HOSTS)),
+        slow_hosts=tuple(
+            SlowHost(name, formatting.seconds(host.mean_seconds), formatting.seconds(host.max_seconds), host.downloads)
+            for name, host in statistics.hosts.slowest(TOP_HOSTS)
+        ),
+        hosts_note=_hosts_note(statistics),
         settings=settings_facts(settings),
         versions=versions_facts(),
     )
 
 
 def _lead(summary: Summary, stored: int) -> str:
-    """The run in a sentence."""
+    """Summarize the run in one sentence."""
     if not summary.entries:
         return "The manifest was empty."
-    of_all = f"All {formatting.count(stored)}" if stored > 1 else formatting.count(stored)
+    share = f"All {formatting.count(stored)}" if stored > 1 else formatting.count(stored)
     if stored < summary.entries:
-        of_all = f"{formatting.count(stored)} of {formatting.count(summary.entries)}"
-    lead = f"{of_all} {'image is' if stored == 1 else 'images are'} stored"
+        share = f"{formatting.count(stored)} of {formatting.count(summary.entries)}"
+    lead = f"{share} {'image is' if stored == 1 else 'images are'} stored"
     if summary.failed:
         lead += f", {formatting.count(summary.failed)} failed"
     if summary.not_attempted:
@@ -171,68 +180,70 @@ def _lead(summary: Summary, stored: int) -> str:
     return lead + "."
 
 
-def _parts(summary: Summary) -> tuple[Part, ...]:
+def _outcomes(summary: Summary) -> tuple[OutcomeShare, ...]:
     return tuple(
-        Part(outcome.value, outcome.value.replace("_", " "), number, formatting.percent(number, summary.entries))
+        OutcomeShare(outcome.value, outcome.value.replace("_", " "), count, formatting.percent(count, summary.entries))
         for outcome in Outcome
-        for number in (getattr(summary, outcome.value),)
+        for count in (getattr(summary, outcome.value),)
     )
 
 
-def _tiles(summary: Summary, gathered: RunStatistics) -> tuple[tuple[str, str], ...]:
-    download = gathered.seconds[Stage.DOWNLOAD]
+def _tiles(summary: Summary, statistics: RunStatistics) -> tuple[tuple[str, str], ...]:
+    download = statistics.stage_seconds[Stage.DOWNLOAD]
     return (
         (formatting.significant(summary.images_per_second), "images/s"),
         (formatting.seconds(summary.seconds), "wall time"),
         (formatting.size(summary.bytes_in), "downloaded"),
         (formatting.size(summary.bytes_out), "stored"),
         (formatting.seconds(download.quantile(0.5)) if download.total else "–", "median download"),
-        (formatting.count(gathered.requests), f"requests; {formatting.count(gathered.retried)} entries tried again"),
+        (formatting.count(statistics.requests), f"requests; {formatting.count(statistics.retried)} entries retried"),
     )
 
 
-def _failures(summary: Summary, gathered: RunStatistics) -> tuple[Failure, ...]:
-    most = max(summary.reasons.values(), default=1)
+def _failures(summary: Summary, statistics: RunStatistics) -> tuple[ReasonGroup, ...]:
+    largest = max(summary.reasons.values(), default=1)
     return tuple(
-        Failure(
+        ReasonGroup(
             reason=name,
-            number=number,
-            share=formatting.percent(number, summary.failed),
-            width=100 * number / most,
+            count=count,
+            share=formatting.percent(count, summary.failed),
+            width=100 * count / largest,
             meaning=MEANINGS[Reason(name)],
-            statuses=_statuses(gathered) if name == Reason.HTTP_STATUS else (),
-            examples=tuple(gathered.examples_of(Reason(name))),
+            statuses=_statuses(statistics) if name == Reason.HTTP_STATUS else (),
+            examples=tuple(statistics.examples_of(Reason(name))),
         )
-        for name, number in summary.reasons.items()
+        for name, count in summary.reasons.items()
     )
 
 
-def _statuses(gathered: RunStatistics) -> tuple[str, ...]:
-    return tuple(f"{status} × {formatting.count(number)}" for status, number in gathered.statuses.most_common(STATUSES))
+def _statuses(statistics: RunStatistics) -> tuple[str, ...]:
+    frequent = statistics.http_statuses.most_common(TOP_STATUSES)
+    return tuple(f"{status} × {formatting.count(count)}" for status, count in frequent)
 
 
-def _stages(gathered: RunStatistics) -> tuple[StageTime, ...]:
+def _stages(statistics: RunStatistics) -> tuple[StageTime, ...]:
     return tuple(
         StageTime(
             stage.value,
-            formatting.seconds(bins.sum / bins.total),
-            formatting.seconds(bins.quantile(0.5)),
-            formatting.seconds(bins.quantile(0.95)),
+            formatting.seconds(histogram.sum / histogram.total),
+            formatting.seconds(histogram.quantile(0.5)),
+            formatting.seconds(histogram.quantile(0.95)),
         )
-        for stage, bins in gathered.seconds.items()
-        if bins.total
+        for stage, histogram in statistics.stage_seconds.items()
+        if histogram.total
     )
 
 
-def _failing(name: str, host: Host) -> FailingHost:
-    mostly = max(host.reasons.items(), key=lambda item: item[1])[0]
-    return FailingHost(name, host.failed, host.entries, mostly)
+def _failing_host(name: str, host: HostStatistics) -> FailingHost:
+    main_reason = max(host.reasons.items(), key=lambda item: item[1])[0]
+    return FailingHost(name, host.failed, host.entries, main_reason)
 
 
-def _hosts_note(gathered: RunStatistics) -> str:
-    if gathered.hosts.complete:
-        number = len(gathered.hosts)
-        return (
-            f"{formatting.count(number)} {'host' if number == 1 else 'hosts'}; time includes waiting and repeated tries"
-        )
-    return "of very many hosts, those with the most failures and the longest time; counts may leave early entries out"
+def _hosts_note(statistics: RunStatistics) -> str:
+    if statistics.hosts.complete:
+        count = len(statistics.hosts)
+        return f"{formatting.count(count)} {'host' if count == 1 else 'hosts'}; times include waiting and retries"
+    return (
+        "the hosts with the most failures and the longest download time; there were too many to count all, so that "
+        "early entries may be missing"
+    )

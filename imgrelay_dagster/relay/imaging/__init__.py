@@ -1,1 +1,4 @@
-"""Pixels: read, laid out, written. `relay/compose.py` is the way in."""
+"""Image processing with Pillow: read the header, decode, lay out, compose and encode.
+
+`compose.py` is the entry point; it needs no I/O and no Dagster.
+"""

@@ -1,4 +1,4 @@
-"""A small thread-safe cache that forgets what was used least recently."""
+"""A small thread-safe LRU cache with a limit on the sum of its entries' weights."""
 
 import threading
 from collections import OrderedDict
@@ -10,10 +10,10 @@ V = TypeVar("V")
 
 
 class BoundedCache(Generic[K, V]):
-    """Keeps values while the sum of their weights stays within `limit`.
+    """Keeps the most recently used values while the sum of their weights stays within `limit`.
 
-    A value heavier than the limit is handed out but not kept. Two threads that miss the same key at once both
-    make the value: making is not done under the lock, so that a hit never waits for a miss.
+    A value heavier than the limit is returned but not kept. Values are created outside the lock, so that a hit
+    never waits for a miss; two threads that miss the same key at the same time both create the value.
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,16 +24,16 @@ class BoundedCache(Generic[K, V]):
 
     @property
     def weight(self) -> int:
-        """Sum of the weights kept now."""
+        """The sum of the weights of all cached values."""
         return self._weight
 
-    def get(self, key: K, make: Callable[[], V], weight: int = 1) -> V:
-        """The value of `key`; made, and kept at `weight`, when there is none."""
+    def get_or_create(self, key: K, create: Callable[[], V], weight: int = 1) -> V:
+        """Return the value of `key`; on a miss, create it and cache it with this `weight`."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key][0]
-        value = make()
+        value = create()
         with self._lock:
             if weight <= self._limit and key not in self._values:
                 self._values[key] = (value, weight)

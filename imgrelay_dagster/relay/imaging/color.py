@@ -1,4 +1,4 @@
-"""From whatever a file holds to 8-bit sRGB: sample depths, palettes, transparent colours, profiles, CMYK."""
+"""Colour conversion to 8-bit sRGB: sample depths, palettes, transparent colours, ICC profiles, CMYK."""
 
 import hashlib
 import io
@@ -9,39 +9,39 @@ from PIL import Image, ImageChops, ImageCms
 
 from imgrelay_dagster.relay.imaging.bounded_cache import BoundedCache
 
-PROFILES_KEPT = 16
-"""A transform built for a CMYK profile may weigh over a megabyte."""
+MAX_TRANSFORMS = 16
+"""Colour transforms kept in memory. One built from a CMYK profile may take over a megabyte."""
 
 _SRGB = ImageCms.createProfile("sRGB")
-_PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
-_transforms: BoundedCache[tuple[bytes, str], ImageCms.ImageCmsTransform | None] = BoundedCache(PROFILES_KEPT)
+_PROFILE_COLOR_SPACES = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
+_transform_cache: BoundedCache[tuple[bytes, str], ImageCms.ImageCmsTransform | None] = BoundedCache(MAX_TRANSFORMS)
 
 
 def to_eight_bits(image: Image.Image, png_depth: int | None = None) -> Image.Image:
-    """The same picture in mode L, LA, RGB, RGBA or CMYK, with a transparent colour turned into alpha.
+    """Convert an image to mode L, LA, RGB, RGBA or CMYK; a transparent colour becomes alpha.
 
-    `png_depth` is the bits a sample of a PNG had in the file: 1, 2, 4, 8 or 16.
+    `png_depth` is the number of bits per sample in a PNG file: 1, 2, 4, 8 or 16.
     """
-    key = image.info.get("transparency")
+    transparent = image.info.get("transparency")
     match image.mode:
-        case "L" | "RGB" if key is not None:
-            image.info["transparency"] = _key_at_eight_bits(key, image.mode, png_depth)
+        case "L" | "RGB" if transparent is not None:
+            image.info["transparency"] = _transparent_color_at_eight_bits(transparent, image.mode, png_depth)
             return image.convert(image.mode + "A" if image.mode == "RGB" else "LA")
         case "L" | "LA" | "RGB" | "RGBA" | "CMYK":
             return image
         case "1":
-            return image.convert("L" if key is None else "LA")
+            return image.convert("L" if transparent is None else "LA")
         case "I;16" | "I;16B" | "I;16L" | "I;16N" | "I":
-            return _sixteen_to_eight_bits(image, key)
+            return _sixteen_to_eight_bits(image, transparent)
         case "P":
-            return image.convert("RGB" if key is None else "RGBA")
+            return image.convert("RGB" if transparent is None else "RGBA")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB or RGBA in sRGB, from an image as `to_eight_bits` gives it. It may be changed in place.
+    """Convert an image that `to_eight_bits` returned to RGB or RGBA in sRGB. May change `image` in place.
 
-    A profile that is broken or made for another kind of image is ignored, as browsers do.
+    An ICC profile that is broken or belongs to another colour space is ignored, as browsers do.
     """
     if image.mode == "LA":
         gray, alpha = image.split()
@@ -55,25 +55,28 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """How to bring pixels of `mode` from `profile` to sRGB; None where nothing is to be done or known."""
+    """Return the transform from `profile` to sRGB for pixels of `mode`.
+
+    None when the profile cannot be used, or is sRGB itself so that no conversion is needed.
+    """
     key = (hashlib.sha256(profile).digest(), mode)
-    return _transforms.get(key, lambda: _build_transform(profile, mode))
+    return _transform_cache.get_or_create(key, lambda: _build_transform(profile, mode))
 
 
 def _build_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _PROFILE_SPACES[mode]:
+        if source.profile.xcolor_space.strip() != _PROFILE_COLOR_SPACES[mode]:
             return None
         output_mode = "RGBA" if mode == "RGBA" else "RGB"
         transform = ImageCms.ImageCmsTransform(source, ImageCms.ImageCmsProfile(_SRGB), mode, output_mode)
     except (OSError, ValueError, TypeError):
         return None
-    return None if mode != "CMYK" and _changes_nothing(transform) else transform
+    return None if mode != "CMYK" and _is_identity(transform) else transform
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a profile is sRGB under any name: no colour of a sample moves by more than 1 of 255."""
+def _is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether the transform changes no sampled colour by more than 1 of 255: the profile is sRGB under any name."""
     if transform.input_mode == "L":
         sample = Image.frombytes("L", (256, 1), bytes(range(256)))
     else:
@@ -81,37 +84,37 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
         colors = bytes(level for r in levels for g in levels for b in levels for level in (r, g, b))
         sample = Image.frombytes("RGB", (len(colors) // 3, 1), colors).convert(transform.input_mode)
     expected = sample.convert("RGB")
-    moved = ImageChops.difference(transform.apply(sample).convert("RGB"), expected)
-    return max(moved.tobytes()) <= 1
+    difference = ImageChops.difference(transform.apply(sample).convert("RGB"), expected)
+    return max(difference.tobytes()) <= 1
 
 
 @cache
-def _eight_bits_of_sixteen() -> list[int]:
+def _sixteen_bit_table() -> list[int]:
     return [round(value / 257) for value in range(65536)]
 
 
-def _sixteen_to_eight_bits(image: Image.Image, key: int | None) -> Image.Image:
-    """Pillow's own conversion to L clips at 255 where a picture of 16 bits has to be scaled."""
+def _sixteen_to_eight_bits(image: Image.Image, transparent: int | None) -> Image.Image:
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion to L would clip at 255."""
     wide = image.convert("I")
-    gray = wide.point(_eight_bits_of_sixteen(), "L")
-    if key is None:
+    gray = wide.point(_sixteen_bit_table(), "L")
+    if transparent is None:
         return gray
-    opaque = [255] * 65536
-    opaque[key] = 0
-    return Image.merge("LA", (gray, wide.point(opaque, "L")))
+    alpha = [255] * 65536
+    alpha[transparent] = 0
+    return Image.merge("LA", (gray, wide.point(alpha, "L")))
 
 
-def _key_at_eight_bits(key: Any, mode: str, png_depth: int | None) -> Any:
-    """The transparent colour at the depth Pillow scaled the samples to.
+def _transparent_color_at_eight_bits(color: Any, mode: str, png_depth: int | None) -> Any:
+    """Scale a transparent colour to 8 bits, as Pillow has scaled the samples.
 
-    A PNG states it at the file's depth (PNG 3rd edition, 11.3.1.1) and Pillow hands it over as it is: 3 for
-    the white of 2-bit grey, which has become 255. RGB of 16 bits has lost its low bytes, so only the high
-    ones count.
+    A PNG states the colour at the file's depth (PNG 3rd edition, 11.3.1.1) and Pillow passes it on unchanged: 3
+    for the white of 2-bit grey, which Pillow has scaled to 255. Pillow drops the low bytes of 16-bit RGB, so only
+    the high bytes are compared.
     """
     depth = png_depth or 8
     if mode == "RGB":
-        return tuple(_sample_at_eight_bits(sample, depth) for sample in key)
-    return _sample_at_eight_bits(key, depth)
+        return tuple(_sample_at_eight_bits(sample, depth) for sample in color)
+    return _sample_at_eight_bits(color, depth)
 
 
 def _sample_at_eight_bits(sample: int, depth: int) -> int:

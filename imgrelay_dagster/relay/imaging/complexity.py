@@ -1,7 +1,8 @@
-"""Files cut into so many parts that a small one would keep a decoder busy for minutes.
+"""Limits on the number of scans, segments, chunks and blocks in an image file.
 
-A decoder goes over all pixels again for each scan of a JPEG, and Pillow reads the segments, blocks and chunks before
-the pixels one by one, in Python. A true picture has a few hundred at most, whatever its size.
+A small file with very many of them would keep a decoder busy for minutes: a JPEG decoder passes over all pixels
+again for each scan, and Pillow reads the segments, blocks and chunks before the pixels one by one, in Python. A
+real photograph or graphic has a few hundred at most, whatever its size.
 """
 
 import re
@@ -13,25 +14,28 @@ from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.header import SourceFormat
 from imgrelay_dagster.relay.outcomes import Reason
 
-MOST_SCANS = 250
-"""Of a JPEG. Encoders make about ten; 250 of 50 megapixels take a second or two."""
+MAX_SCANS = 250
+"""Scans in a JPEG. Encoders write about ten; decoding 250 of 50 megapixels takes a second or two."""
 
-MOST_SEGMENTS = 2_000
-"""Of a JPEG, before its pixels: Pillow puts their contents together, copying all that it has for each one more."""
+MAX_SEGMENTS = 2_000
+"""Segments before the pixels of a JPEG. Pillow concatenates their contents and copies all of them for each new one."""
 
-MOST_JUNK = 1_000_000
-"""Bytes of a JPEG that are in none of its segments, before its pixels."""
+MAX_STRAY_BYTES = 1_000_000
+"""Bytes before the pixels of a JPEG that belong to no segment."""
 
-MOST_PARTS = 100_000
+MAX_PARTS = 100_000
+"""Chunks in a PNG, or blocks before the first frame of a GIF."""
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # which begin with precision, height, width and number of colours
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Start-of-frame markers; their segments begin with precision, height, width and number of colours."""
+
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # `\xff+` would go back and back
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # `\xff+` would backtrack
 
 
-def check_parts(data: bytes, source_format: SourceFormat) -> None:
-    """Refuse a file of too many parts; one that is broken is left to its decoder.
+def check_complexity(data: bytes, source_format: SourceFormat) -> None:
+    """Refuse a file with too many parts. A broken file passes: its decoder reports it.
 
     Raises EntryFailure: corrupt_image.
     """
@@ -40,70 +44,70 @@ def check_parts(data: bytes, source_format: SourceFormat) -> None:
         check(data)
 
 
-def _at_most(most: int, parts: Iterable[object], what: str) -> None:
-    if sum(1 for _ in islice(parts, most + 1)) > most:
-        raise EntryFailure(Reason.CORRUPT_IMAGE, f"the file has more than {most:,} {what}, which no picture needs")
+def _check_count(limit: int, parts: Iterable[object], name: str) -> None:
+    if sum(1 for _ in islice(parts, limit + 1)) > limit:
+        raise EntryFailure(Reason.CORRUPT_IMAGE, f"the file has more than {limit:,} {name}, which no image needs")
 
 
 def _check_jpeg(data: bytes) -> None:
     segments = _segments(data)
-    colours, progressive, junk, at = 0, False, 0, len(data)
-    for number, (marker, at, passed) in enumerate(segments):
-        junk += passed
-        if number > MOST_SEGMENTS or junk > MOST_JUNK:
-            what = f"{MOST_SEGMENTS:,} segments" if number > MOST_SEGMENTS else f"{MOST_JUNK:,} stray bytes"
-            raise EntryFailure(Reason.CORRUPT_IMAGE, f"the file has more than {what} before its pixels")
+    colors, progressive, stray, offset = 0, False, 0, len(data)
+    for number, (marker, offset, skipped) in enumerate(segments):
+        stray += skipped
+        if number > MAX_SEGMENTS or stray > MAX_STRAY_BYTES:
+            excess = f"{MAX_SEGMENTS:,} segments" if number > MAX_SEGMENTS else f"{MAX_STRAY_BYTES:,} stray bytes"
+            raise EntryFailure(Reason.CORRUPT_IMAGE, f"the file has more than {excess} before its pixels")
         if marker == _START_OF_SCAN:
             break
-        if marker in _FRAMES and at + 7 < len(data):
-            colours, progressive = data[at + 7], marker in _PROGRESSIVE
-    # A decoder goes on after the first scan where that one has not all of the picture.
-    if progressive or data[at + 2 : at + 3] != bytes([colours]):
-        _at_most(MOST_SCANS - 1, (marker for marker, *_ in segments if marker == _START_OF_SCAN), "further scans")
+        if marker in _FRAMES and offset + 7 < len(data):
+            colors, progressive = data[offset + 7], marker in _PROGRESSIVE
+    # A decoder reads further scans only when the first one does not hold the whole image.
+    if progressive or data[offset + 2 : offset + 3] != bytes([colors]):
+        _check_count(MAX_SCANS - 1, (marker for marker, *_ in segments if marker == _START_OF_SCAN), "further scans")
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The markers up to the end of the first picture (ITU T.81, B.1.1).
+    """Yield the markers up to the end of the first image (ITU T.81, B.1.1).
 
-    Each with where its segment's length stands, and how many bytes were passed over before it.
+    Each comes with the offset of its segment's length, and the number of bytes skipped before it.
     """
-    at = 2
-    while found := _MARKER.search(data, at):
-        passed, at = found.start() - at, found.end()
-        marker = data[at - 1]
-        if marker == _END_OF_IMAGE or at + 2 > len(data):
+    offset = 2
+    while found := _MARKER.search(data, offset):
+        skipped, offset = found.start() - offset, found.end()
+        marker = data[offset - 1]
+        if marker == _END_OF_IMAGE or offset + 2 > len(data):
             return
-        yield marker, at, passed
-        if marker not in (0x01, 0xD8):  # which stand alone
-            at += max(2, data[at] << 8 | data[at + 1])
+        yield marker, offset, skipped
+        if marker not in (0x01, 0xD8):  # these markers have no segment
+            offset += max(2, data[offset] << 8 | data[offset + 1])
 
 
 def _check_png(data: bytes) -> None:
-    _at_most(MOST_PARTS, _chunks(data), "chunks")
+    _check_count(MAX_PARTS, _chunks(data), "chunks")
 
 
 def _chunks(data: bytes) -> Iterator[int]:
-    """Where the chunks begin (PNG, 5.3)."""
-    at = 8
-    while at + 8 <= len(data):
-        yield at
-        at += 12 + struct.unpack_from(">I", data, at)[0]
+    """Yield the offset of each chunk (PNG, 5.3)."""
+    offset = 8
+    while offset + 8 <= len(data):
+        yield offset
+        offset += 12 + struct.unpack_from(">I", data, offset)[0]
 
 
 def _check_gif(data: bytes) -> None:
-    _at_most(MOST_PARTS, _blocks(data), "blocks before its first frame")
+    _check_count(MAX_PARTS, _blocks(data), "blocks before its first frame")
 
 
 def _blocks(data: bytes) -> Iterator[int]:
-    """Where the blocks before the first frame begin (GIF89a, 23 to 26), and bytes that are in none."""
+    """Yield the offsets of the blocks before the first frame (GIF89a, 23 to 26), and of bytes outside any block."""
     end = len(data)
-    at = 13 + (3 << (data[10] & 7) + 1 if end > 10 and data[10] & 0x80 else 0)
-    while at < end and data[at] not in b",;":
-        yield at
-        at += 2 if data[at] == ord("!") else 1
-        while at < end and data[at]:
-            yield at
-            at += 1 + data[at]
+    offset = 13 + (3 << (data[10] & 7) + 1 if end > 10 and data[10] & 0x80 else 0)
+    while offset < end and data[offset] not in b",;":
+        yield offset
+        offset += 2 if data[offset] == ord("!") else 1
+        while offset < end and data[offset]:
+            yield offset
+            offset += 1 + data[offset]
 
 
 _CHECKS: dict[SourceFormat, Callable[[bytes], None]] = {

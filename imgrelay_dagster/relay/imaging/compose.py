@@ -1,4 +1,4 @@
-"""One image and one template become one encoded picture: decode, fit, lay over, encode."""
+"""Compose one image with one template: decode, fit to the canvas, draw the template over it, encode."""
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -14,24 +14,24 @@ from imgrelay_dagster.relay.imaging.layout import (
     Mode,
     Placement,
     Size,
-    drawn_size,
     place_image,
     place_template,
+    scaled_size,
 )
 from imgrelay_dagster.relay.imaging.output import Format, Output, check_encodable, encode
 from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
-from imgrelay_dagster.relay.imaging.template import Template, scaled
+from imgrelay_dagster.relay.imaging.template import Template, resize
 from imgrelay_dagster.relay.outcomes import Reason
 
 __all__ = ["COMPOSER_VERSION", "Composed", "Format", "Output", "Template", "compose"]
 
 COMPOSER_VERSION = 1
-"""Part of every fingerprint. Raise it when the output bytes change on purpose: all is then relayed anew."""
+"""Part of every fingerprint. Raise it when the output bytes change on purpose; every image is then relayed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """An encoded picture and its size in pixels."""
+    """An encoded image and its size in pixels."""
 
     data: bytes
     width: int
@@ -39,7 +39,7 @@ class Composed:
 
 
 def compose(
-    source: bytes,
+    data: bytes,
     template: Template,
     layout: Layout,
     output: Output,
@@ -48,26 +48,31 @@ def compose(
     budget: PixelBudget | None = None,
     stop: threading.Event | None = None,
 ) -> Composed:
-    """Lay the template over the image in `source`, and encode the result.
+    """Draw the template over the image in `data` and encode the result.
 
-    The same arguments give the same bytes, without metadata. Images above `max_pixels` are refused before
-    they are decoded; with a `budget`, decoding waits until it has room for this image.
+    The same arguments give the same bytes. The output carries no metadata.
+
+    Args:
+        data: the image file's bytes.
+        max_pixels: an image with more pixels is refused before it is decoded.
+        budget: limits the pixels that the threads of this process decode at once; decoding waits for it.
+        stop: ends the wait for the budget.
 
     Raises:
         EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image, compose_error.
-        Stopped: `stop` was set while the budget had no room.
+        Stopped: `stop` was set while waiting for the budget.
     """
-    picture = Source.inspect(source, max_pixels)
-    on_template = layout.mode == Mode.FRAME and layout.canvas == Canvas.TEMPLATE
-    check_encodable(template.size if on_template else (picture.width, picture.height), output)
-    room: AbstractContextManager[None] = budget.hold(picture.pixels, stop) if budget else nullcontext()
-    with room:
-        if on_template:
-            decoded = picture.decode(lambda full: drawn_size(place_image(template.size, full, layout.fit), full))
+    source = Source.inspect(data, max_pixels)
+    uses_template_canvas = layout.mode == Mode.FRAME and layout.canvas == Canvas.TEMPLATE
+    check_encodable(template.size if uses_template_canvas else (source.width, source.height), output)
+    reservation: AbstractContextManager[None] = budget.hold(source.pixels, stop) if budget else nullcontext()
+    with reservation:
+        if uses_template_canvas:
+            decoded = source.decode(lambda full: scaled_size(place_image(template.size, full, layout.fit), full))
         else:
-            decoded = picture.decode()
+            decoded = source.decode()
         try:
-            canvas = _base(decoded, template.size if on_template else None, layout, output)
+            canvas = _prepare_canvas(decoded, template.size if uses_template_canvas else None, layout, output)
             template.draw(canvas, place_template(canvas.size, template.size, layout), layout.opacity)
         except Exception as error:
             cause = str(error) or type(error).__name__
@@ -76,26 +81,27 @@ def compose(
         return Composed(encode(canvas, output), canvas.width, canvas.height)
 
 
-def _base(decoded: Decoded, canvas: Size | None, layout: Layout, output: Output) -> Image.Image:
-    """What the template is laid over: the image itself, or fitted into `canvas` where there is one."""
+def _prepare_canvas(decoded: Decoded, canvas: Size | None, layout: Layout, output: Output) -> Image.Image:
+    """Return what the template is drawn over: the image itself, or the image fitted into a canvas of this size."""
     image = decoded.image
     if image.mode == "RGBA" and not output.keeps_alpha:
-        image = _on_background(image, output)
+        image = _flatten(image, output)
     if canvas is None:
         return image
     placement = place_image(canvas, decoded.full_size, layout.fit)
-    drawn = scaled(image, _within(placement, decoded))
-    return drawn if drawn.size == canvas else _padded(drawn, canvas, placement.offset, output)
+    fitted = resize(image, _in_decoded_pixels(placement, decoded))
+    return fitted if fitted.size == canvas else _pad(fitted, canvas, placement.offset, output)
 
 
-def _on_background(image: Image.Image, output: Output) -> Image.Image:
+def _flatten(image: Image.Image, output: Output) -> Image.Image:
+    """Return the image in RGB, with the background colour behind its transparent pixels."""
     opaque = Image.new("RGB", image.size, output.background_rgba[:3])
     opaque.paste(image, (0, 0), image)
     return opaque
 
 
-def _padded(image: Image.Image, canvas: Size, offset: tuple[int, int], output: Output) -> Image.Image:
-    """The image on a canvas of background colour. Its own transparent pixels stay transparent."""
+def _pad(image: Image.Image, canvas: Size, offset: tuple[int, int], output: Output) -> Image.Image:
+    """Place the image on a canvas of background colour. Its own transparent pixels stay transparent."""
     background = output.background_rgba
     mode = "RGBA" if image.mode == "RGBA" or background[3] < 255 else "RGB"
     padded = Image.new(mode, canvas, background if mode == "RGBA" else background[:3])
@@ -103,15 +109,15 @@ def _padded(image: Image.Image, canvas: Size, offset: tuple[int, int], output: O
     return padded
 
 
-def _within(placement: Placement, decoded: Decoded) -> Placement:
-    """The same placement, its part counted in the pixels that were decoded."""
+def _in_decoded_pixels(placement: Placement, decoded: Decoded) -> Placement:
+    """Return the placement with its `part` converted from the full image to the pixels that were decoded."""
     left, top, right, bottom = decoded.extent
-    x, y = (right - left) / decoded.full_size[0], (bottom - top) / decoded.full_size[1]
+    scale_x, scale_y = (right - left) / decoded.full_size[0], (bottom - top) / decoded.full_size[1]
     part = placement.part
     decoded_part = (
-        left + part[0] * x,
-        top + part[1] * y,
-        min(left + part[2] * x, decoded.image.width),
-        min(top + part[3] * y, decoded.image.height),
+        left + part[0] * scale_x,
+        top + part[1] * scale_y,
+        min(left + part[2] * scale_x, decoded.image.width),
+        min(top + part[3] * scale_y, decoded.image.height),
     )
     return Placement(placement.offset, placement.size, decoded_part)

@@ -1,4 +1,4 @@
-"""What a downloaded body is and how large its picture is, from its first bytes, without decoding it."""
+"""Detect the format and the size of an image from its first bytes, without decoding it."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from imgrelay_dagster.relay.outcomes import Reason
 
 
 class SourceFormat(StrEnum):
-    """The formats that are read. Nothing outside this list ever reaches a decoder."""
+    """The supported input formats. A file of any other format never reaches a decoder."""
 
     JPEG = "JPEG"
     PNG = "PNG"
@@ -23,7 +23,7 @@ class SourceFormat(StrEnum):
 
 
 def read_format(data: bytes) -> SourceFormat:
-    """Tell the format by its signature, whatever the name or Content-Type said.
+    """Detect the format by its signature; the file name and Content-Type are ignored.
 
     Raises EntryFailure: empty_body, unsupported_format.
     """
@@ -39,13 +39,15 @@ def read_format(data: bytes) -> SourceFormat:
         return SourceFormat.WEBP
     if data[4:8] == b"ftyp" and _is_avif(data):
         return SourceFormat.AVIF
-    raise EntryFailure(Reason.UNSUPPORTED_FORMAT, f"{_resemblance(data)}; only {', '.join(SourceFormat)} are read")
+    raise EntryFailure(
+        Reason.UNSUPPORTED_FORMAT, f"{_describe_body(data)}; supported formats are {', '.join(SourceFormat)}"
+    )
 
 
 def read_size(data: bytes, source_format: SourceFormat) -> Size:
-    """Width and height in pixels as the header states them, before any orientation is applied.
+    """Read width and height in pixels from the header; the EXIF orientation is not applied.
 
-    Raises EntryFailure: corrupt_image when the header is cut off or makes no sense.
+    Raises EntryFailure: corrupt_image when the header is truncated or invalid.
     """
     try:
         width, height = _SIZE_READERS[source_format](data)
@@ -60,13 +62,13 @@ def read_size(data: bytes, source_format: SourceFormat) -> Size:
 
 
 def _is_avif(data: bytes) -> bool:
-    """AVIF among its relatives (HEIC, MP4): by any brand of the file type box, ISO/IEC 14496-12 4.3."""
+    """Whether any brand in the file type box is AVIF's, and not HEIC or MP4 (ISO/IEC 14496-12, 4.3)."""
     (length,) = struct.unpack_from(">I", data)
     brands = data[8 : min(length, 512)]
-    return any(brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4))
+    return any(brands[start : start + 4] in (b"avif", b"avis") for start in range(0, len(brands), 4))
 
 
-def _resemblance(data: bytes) -> str:
+def _describe_body(data: bytes) -> str:
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "the body looks like an HTML page"
@@ -83,7 +85,7 @@ def _png_size(data: bytes) -> Size:
 
 
 def _webp_size(data: bytes) -> Size:
-    """RFC 9649, sections 2.5 to 2.7. Read here because libwebp allocates the canvas as it opens the file."""
+    """Parse the header (RFC 9649, sections 2.5 to 2.7). libwebp is not used: it allocates the canvas to open a file."""
     match data[12:16]:
         case b"VP8X":
             width, _, height, _ = struct.unpack("<HBHB", data[24:30])
@@ -94,57 +96,57 @@ def _webp_size(data: bytes) -> Size:
         case b"VP8 " if data[23:26] == b"\x9d\x01\x2a":
             width, height = struct.unpack_from("<HH", data, 26)
             return width & 0x3FFF, height & 0x3FFF
-    raise ValueError(f"no picture in the first chunk {data[12:16]!r}")
+    raise ValueError(f"the first chunk {data[12:16]!r} holds no image")
 
 
 def _gif_size(data: bytes) -> Size:
-    """The screen, widened by the first frame, as Pillow does: a small screen may carry a huge frame."""
+    """Return the size of the screen, enlarged to hold the first frame, as Pillow does: the frame may be far larger."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    while data[at] != ord(","):
-        if data[at] == ord(";"):
+    offset = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while data[offset] != ord(","):
+        if data[offset] == ord(";"):
             raise ValueError("it ends before the first frame")
-        if data[at] == ord("!"):
-            at += 2
-            while data[at]:
-                at += 1 + data[at]
-        at += 1
-    left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
+        if data[offset] == ord("!"):
+            offset += 2
+            while data[offset]:
+                offset += 1 + data[offset]
+        offset += 1
+    left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, offset + 1)
     return max(width, left + frame_width), max(height, top + frame_height)
 
 
 def _jpeg_size(data: bytes) -> Size:
-    at = 2
+    offset = 2
     while True:
-        at = data.find(b"\xff", at)
-        if at < 0:
+        offset = data.find(b"\xff", offset)
+        if offset < 0:
             raise IndexError
-        while data[at] == 0xFF:
-            at += 1
-        marker = data[at]
-        at += 1
+        while data[offset] == 0xFF:
+            offset += 1
+        marker = data[offset]
+        offset += 1
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, at + 3)
+            height, width = struct.unpack_from(">HH", data, offset + 3)
             return width, height
         if marker == 0xDA:
             raise ValueError("its pixels begin before their size is stated")
         if marker > 0x01 and not 0xD0 <= marker <= 0xD9:
-            at += struct.unpack_from(">H", data, at)[0]
+            offset += struct.unpack_from(">H", data, offset)[0]
 
 
 def _avif_size(data: bytes) -> Size:
-    """As libavif parses it, which takes 0.01 ms and no canvas.
+    """Parse the header with libavif, which takes 0.01 ms and allocates no pixels.
 
-    It refuses to open what is beyond 16384x16384 pixels; then the size is that of the first `ispe` property
-    (ISO/IEC 23008-12, 6.5.3), so that the limit on pixels is what is reported.
+    libavif refuses images larger than 16384x16384 pixels. The size is then read from the first `ispe` property
+    (ISO/IEC 23008-12, 6.5.3), so that the error reported is the pixel limit.
     """
     try:
         return AvifImagePlugin.AvifImageFile(io.BytesIO(data)).size
     except Exception:
-        at = data.find(b"ispe", 0, 65536)
-        if at < 0:
+        offset = data.find(b"ispe", 0, 65536)
+        if offset < 0:
             raise
-        width, height = struct.unpack_from(">II", data, at + 8)
+        width, height = struct.unpack_from(">II", data, offset + 8)
         return width, height
 
 

@@ -1,6 +1,6 @@
-"""Where the template and the image go on the canvas: geometry from sizes alone, no pixels touched.
+"""Geometry: where the image and the template are placed on the canvas. Computes with sizes only.
 
-Sizes are (width, height) in pixels. Every function works for any sizes of at least 1x1.
+Sizes are (width, height) in pixels; every function accepts any size of at least 1x1.
 """
 
 import math
@@ -15,21 +15,21 @@ Box = tuple[float, float, float, float]
 
 
 class Mode(StrEnum):
-    """What the template does: cover the whole canvas, or mark one place of the image."""
+    """How the template is used: as a frame over the whole canvas, or as a watermark at one place."""
 
     FRAME = "frame"
     WATERMARK = "watermark"
 
 
 class Canvas(StrEnum):
-    """Whose size the output takes in frame mode."""
+    """Whether the output has the image's or the template's size in frame mode."""
 
     IMAGE = "image"
     TEMPLATE = "template"
 
 
 class Fit(StrEnum):
-    """How an image fills a canvas of another shape; the words and meanings of CSS `object-fit`."""
+    """How an image fills a canvas of another shape, as in CSS `object-fit`; `stretch` is `fill` there."""
 
     COVER = "cover"
     CONTAIN = "contain"
@@ -37,7 +37,7 @@ class Fit(StrEnum):
 
 
 class Anchor(StrEnum):
-    """The place of the image that a watermark keeps to."""
+    """The position of a watermark on the image."""
 
     NORTH_WEST = "north_west"
     NORTH = "north"
@@ -52,11 +52,15 @@ class Anchor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the template is laid over an image.
+    """How the template is drawn over an image. Raises RelayError when a number is out of range.
 
-    `canvas` and `fit` are read in frame mode, `anchor`, `scale` and `margin` in watermark mode. `scale` is
-    the template's width and `margin` its distance from the edges, both as shares of the image's width;
-    `opacity` runs from 0 (unseen) to 1. Raises RelayError when a share is out of bounds.
+    Attributes:
+        mode: frame or watermark.
+        canvas, fit: used in frame mode only.
+        anchor: the watermark's position; like `scale` and `margin` used in watermark mode only.
+        scale: the template's width as a fraction of the image's width, above 0 and at most 1.
+        margin: the template's distance from the edges as a fraction of the image's width, 0 to 1.
+        opacity: 0 (invisible) to 1.
     """
 
     mode: Mode = Mode.FRAME
@@ -78,10 +82,12 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One picture drawn on a canvas.
+    """Where a picture, the image or the template, is drawn on a canvas.
 
-    `offset` is the left top corner and `size` the extent on the canvas, never beyond its edges; `part` is
-    what is seen of the picture, in the picture's own pixels.
+    Attributes:
+        offset: the top left corner on the canvas.
+        size: width and height on the canvas, never beyond its edges.
+        part: the visible box of the picture, in the picture's own pixels.
     """
 
     offset: tuple[int, int]
@@ -90,39 +96,39 @@ class Placement:
 
 
 def place_image(canvas: Size, image: Size, fit: Fit) -> Placement:
-    """Fit an image into a canvas, centered."""
+    """Fit an image to a canvas, centered."""
     match fit:
         case Fit.STRETCH:
-            return stretched(canvas, image)
+            return stretch(canvas, image)
         case Fit.COVER:
-            return _covering(canvas, image)
+            return _cover(canvas, image)
         case Fit.CONTAIN:
-            return _contained(canvas, image)
+            return _contain(canvas, image)
 
 
 def place_template(canvas: Size, template: Size, layout: Layout) -> Placement:
-    """Lay a template over a finished canvas, as the layout's mode asks."""
+    """Place a template on a canvas, as a frame or a watermark."""
     if layout.mode == Mode.FRAME:
-        return stretched(canvas, template)
+        return stretch(canvas, template)
     width = max(1, round(canvas[0] * layout.scale))
     height = max(1, round(width * template[1] / template[0]))
     margin = round(canvas[0] * layout.margin)
-    left, seen_width, part_left, part_right = _anchored(
-        canvas[0], width, template[0], margin, _share(layout.anchor, Anchor.WEST, Anchor.EAST)
+    left, visible_width, part_left, part_right = _place_on_axis(
+        canvas[0], width, template[0], margin, _relative_position(layout.anchor, Anchor.WEST, Anchor.EAST)
     )
-    top, seen_height, part_top, part_bottom = _anchored(
-        canvas[1], height, template[1], margin, _share(layout.anchor, Anchor.NORTH, Anchor.SOUTH)
+    top, visible_height, part_top, part_bottom = _place_on_axis(
+        canvas[1], height, template[1], margin, _relative_position(layout.anchor, Anchor.NORTH, Anchor.SOUTH)
     )
-    return Placement((left, top), (seen_width, seen_height), (part_left, part_top, part_right, part_bottom))
+    return Placement((left, top), (visible_width, visible_height), (part_left, part_top, part_right, part_bottom))
 
 
-def stretched(canvas: Size, picture: Size) -> Placement:
-    """The whole picture on the whole canvas, whatever its proportions."""
+def stretch(canvas: Size, picture: Size) -> Placement:
+    """Stretch the whole picture over the whole canvas."""
     return Placement((0, 0), canvas, (0, 0, *picture))
 
 
-def drawn_size(placement: Placement, picture: Size) -> Size:
-    """The size in pixels the whole picture is scaled to, counting what the canvas cuts off; rounded up."""
+def scaled_size(placement: Placement, picture: Size) -> Size:
+    """Return the size that the whole picture is scaled to, including what the canvas crops; rounded up to pixels."""
     left, top, right, bottom = placement.part
     return (
         math.ceil(placement.size[0] * picture[0] / (right - left)),
@@ -130,7 +136,7 @@ def drawn_size(placement: Placement, picture: Size) -> Size:
     )
 
 
-def _covering(canvas: Size, image: Size) -> Placement:
+def _cover(canvas: Size, image: Size) -> Placement:
     scale = max(canvas[0] / image[0], canvas[1] / image[1])
     width = min(image[0], canvas[0] / scale)
     height = min(image[1], canvas[1] / scale)
@@ -139,7 +145,7 @@ def _covering(canvas: Size, image: Size) -> Placement:
     return Placement((0, 0), canvas, part)
 
 
-def _contained(canvas: Size, image: Size) -> Placement:
+def _contain(canvas: Size, image: Size) -> Placement:
     scale = min(canvas[0] / image[0], canvas[1] / image[1])
     width = max(1, min(canvas[0], round(image[0] * scale)))
     height = max(1, min(canvas[1], round(image[1] * scale)))
@@ -147,23 +153,32 @@ def _contained(canvas: Size, image: Size) -> Placement:
     return Placement(offset, (width, height), (0, 0, *image))
 
 
-def _share(anchor: Anchor, start: Anchor, end: Anchor) -> float:
-    """Where an anchor lies between two opposite sides: 0 at `start`, 1 at `end`, 0.5 between them."""
+def _relative_position(anchor: Anchor, start: Anchor, end: Anchor) -> float:
+    """Return an anchor's position between two opposite sides: 0 at `start`, 1 at `end`, 0.5 in the middle."""
     sides = anchor.split("_")
     return 0.0 if start in sides else 1.0 if end in sides else 0.5
 
 
-def _anchored(canvas: int, drawn: int, picture: int, margin: int, share: float) -> tuple[int, int, float, float]:
-    """One axis of a watermark: offset and extent on the canvas, then start and end of the part seen.
+def _place_on_axis(
+    canvas: int, length: int, picture: int, margin: int, position: float
+) -> tuple[int, int, float, float]:
+    """Place a watermark on one axis; return offset and length on the canvas, then start and end of the visible part.
 
-    A margin that would push the watermark off the canvas gives way; a watermark longer than the canvas is
-    clipped on the side away from its anchor.
+    A margin that would push the watermark off the canvas is reduced. A watermark longer than the canvas is cropped
+    on the side away from its anchor.
+
+    Args:
+        canvas: the canvas's length in pixels.
+        length: the watermark's length on the canvas in pixels.
+        picture: the template's own length in pixels.
+        margin: pixels between watermark and edge.
+        position: 0 at the start of the axis, 1 at its end.
     """
-    room = canvas - drawn
-    if room < 0:
-        hidden = -room * share
-        scale = picture / drawn
+    free = canvas - length
+    if free < 0:
+        hidden = -free * position
+        scale = picture / length
         return 0, canvas, hidden * scale, min((hidden + canvas) * scale, picture)
-    margin = min(margin, room // 2 if share == 0.5 else room)
-    offset = margin + round((room - 2 * margin) * share)
-    return offset, drawn, 0, picture
+    margin = min(margin, free // 2 if position == 0.5 else free)
+    offset = margin + round((free - 2 * margin) * position)
+    return offset, length, 0, picture

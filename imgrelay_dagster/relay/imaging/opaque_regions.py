@@ -1,4 +1,7 @@
-"""A layer without what does not show: a frame is mostly a hole, and laying nothing over pixels takes time too."""
+"""Split a template layer into its visible regions, so that drawing skips transparent areas.
+
+A frame is mostly transparent, and compositing transparent pixels takes as long as compositing opaque ones.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,28 +10,28 @@ from PIL import Image
 
 from imgrelay_dagster.relay.imaging.layout import Size
 
-BAND = 64
-"""Pixels: the height of the bands in which is looked for what shows."""
+BAND_HEIGHT = 64
+"""Pixels: the layer is searched for visible pixels in horizontal bands of this height."""
 
-_RUN = re.compile(rb"\x01+(?:\x00{1,63}\x01+)*")
-"""Columns of a band that show, with the gaps between them that are too narrow to be worth two pieces."""
+_VISIBLE_RUN = re.compile(rb"\x01+(?:\x00{1,63}\x01+)*")
+"""A run of visible columns of a band; gaps under 64 columns are too narrow to be worth a second region."""
 
-Piece = tuple[Image.Image, Size]
-"""Some of a layer's pixels, and where in the layer they lie."""
+Region = tuple[Image.Image, Size]
+"""A part of a layer, and the position of its top left corner in the layer."""
 
 
-def cut(layer: Image.Image) -> tuple[Piece, ...]:
-    """The pieces of a layer in RGBA outside which all its pixels are transparent. Laid one by one they make it up."""
+def split_into_regions(layer: Image.Image) -> tuple[Region, ...]:
+    """Split an RGBA layer into regions. All pixels outside them are transparent; no two regions overlap."""
     return tuple((layer.crop(box), (box[0], box[1])) for box in _boxes(layer.getchannel("A")))
 
 
 def _boxes(alpha: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes that hold every pixel above 0, no two overlapping: bands with the same columns are one."""
+    """Yield boxes that contain every pixel above 0. Consecutive bands with the same columns share one box."""
     open_runs: list[tuple[int, int]] = []
     top = 0
-    for y in range(0, alpha.height, BAND):
-        columns, _ = alpha.crop((0, y, alpha.width, min(y + BAND, alpha.height))).getprojection()
-        runs = [found.span() for found in _RUN.finditer(bytes(columns))]
+    for y in range(0, alpha.height, BAND_HEIGHT):
+        columns, _ = alpha.crop((0, y, alpha.width, min(y + BAND_HEIGHT, alpha.height))).getprojection()
+        runs = [found.span() for found in _VISIBLE_RUN.finditer(bytes(columns))]
         if runs != open_runs:
             yield from ((left, top, right, y) for left, right in open_runs)
             open_runs, top = runs, y

@@ -1,4 +1,4 @@
-"""What is stored: the output's format and options, and the encoding into it."""
+"""The output format, its options, and encoding."""
 
 import io
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from imgrelay_dagster.relay.outcomes import Reason
 
 PNG_COMPRESS_LEVEL = 4
 """800x600, ms and kB at level 1 / 4 / 6 / 9. Photo: 58, 1106 / 80, 1038 / 80, 1038 / 80, 1038; flat graphics:
-7, 10 / 10, 4 / 10, 4 / 16, 3. Beyond 4 nothing is gained, and 1 more than doubles the size of graphics."""
+7, 10 / 10, 4 / 10, 4 / 16, 3. Levels above 4 gain nothing; level 1 more than doubles the size of graphics."""
 
 WEBP_METHOD = 2
 """800x600 photo, ms and kB at method 0 / 2 / 4 / 6: 22, 175 / 35, 164 / 54, 160 / 149, 151."""
 
 
 class Format(StrEnum):
-    """The formats that can be stored."""
+    """The supported output formats."""
 
     JPEG = "jpeg"
     PNG = "png"
@@ -27,19 +27,23 @@ class Format(StrEnum):
 
 
 _EXTENSIONS = {Format.JPEG: ".jpg", Format.PNG: ".png", Format.WEBP: ".webp"}
-_LONGEST_SIDE = {Format.JPEG: 65_500, Format.WEBP: 16_383, Format.PNG: 100_000}
-"""Pixels; limits of libjpeg-turbo and libwebp. PNG has none: beyond this one, scaling a template to a row of millions
-of pixels takes gigabytes."""
+_MAX_SIDE = {Format.JPEG: 65_500, Format.WEBP: 16_383, Format.PNG: 100_000}
+"""Pixels; the limits of libjpeg-turbo and libwebp. PNG has none: its limit here exists because scaling a template to a
+row of millions of pixels takes gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """How the composed image is encoded.
 
-    `quality` (1..100) is read for JPEG and WebP, `png_compress_level` (0..9) for PNG. `background` is a
-    colour as CSS writes it (`white`, `#ffcc00`, `rgb(255, 204, 0)`): it shows through transparent pixels
-    where the format has no alpha, and pads an image that does not fill its canvas. Raises RelayError when a
-    value is out of bounds.
+    Raises RelayError when a value is out of range.
+
+    Attributes:
+        format: JPEG, PNG or WebP.
+        quality: 1 to 100; used for JPEG and WebP.
+        png_compress_level: 0 to 9; used for PNG.
+        background: a CSS colour (`white`, `#ffcc00`, `rgb(255, 204, 0)`). It replaces transparency where the format
+            has no alpha, and fills the rest of the canvas around an image that does not fill it.
     """
 
     format: Format = Format.JPEG
@@ -60,7 +64,7 @@ class Output:
 
     @property
     def extension(self) -> str:
-        """With its dot: `.jpg`, `.png`, `.webp`."""
+        """The file name extension with its dot: `.jpg`, `.png` or `.webp`."""
         return _EXTENSIONS[self.format]
 
     @property
@@ -75,28 +79,30 @@ class Output:
 
     @property
     def background_rgba(self) -> tuple[int, int, int, int]:
-        """The background's red, green, blue and alpha, 0..255; opaque where the format has no alpha."""
+        """Red, green, blue and alpha of the background, 0 to 255; opaque where the format has no alpha."""
         red, green, blue, *alpha = ImageColor.getrgb(self.background)
         return red, green, blue, alpha[0] if alpha and self.keeps_alpha else 255
 
 
 def check_encodable(size: Size, output: Output) -> None:
-    """Raise EntryFailure (compose_error) for a size the format cannot hold."""
-    longest = _LONGEST_SIDE[output.format]
-    if max(size) > longest:
-        detail = f"{output.format} holds at most {longest} pixels a side, the output would be {size[0]}x{size[1]}"
-        way_out = "a smaller canvas" if output.format is Format.PNG else "png or a smaller canvas"
-        raise EntryFailure(Reason.COMPOSE_ERROR, f"{detail}; choose {way_out}")
+    """Raise EntryFailure (compose_error) if the output format cannot store an image of this size."""
+    limit = _MAX_SIDE[output.format]
+    if max(size) > limit:
+        detail = f"{output.format} holds at most {limit} pixels a side, the output would be {size[0]}x{size[1]}"
+        advice = "a smaller canvas" if output.format is Format.PNG else "png or a smaller canvas"
+        raise EntryFailure(Reason.COMPOSE_ERROR, f"{detail}; choose {advice}")
 
 
 def encode(image: Image.Image, output: Output) -> bytes:
-    """The image's bytes in the output's format, the same for the same pixels. The image carries no `info`.
+    """Encode an image in the output format; the same pixels give the same bytes.
+
+    `image.info` must be empty, because Pillow would write metadata from it.
 
     Raises EntryFailure: compose_error.
     """
     check_encodable(image.size, output)
     options: dict[Format, dict[str, int]] = {
-        # No `optimize`: 3 % smaller for 2.7 times the time.
+        # Without `optimize`, which makes files 3 % smaller in 2.7 times the time.
         Format.JPEG: {"quality": output.quality},
         Format.PNG: {"compress_level": output.png_compress_level},
         Format.WEBP: {"quality": output.quality, "method": WEBP_METHOD},

@@ -1,4 +1,4 @@
-"""How many pixels the threads of one process may hold decoded at once."""
+"""Limits the number of decoded pixels that the threads of one process hold at the same time."""
 
 import threading
 from collections import deque
@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from imgrelay_dagster.relay.errors import Stopped
 
 STOP_CHECK_SECONDS = 0.1
-"""How long a waiting thread may take to notice that it was told to stop."""
+"""How long a waiting thread may take to notice that its stop event was set."""
 
 
 class PixelBudget:
-    """A semaphore counted in pixels. First come, first served, so that no large image waits for ever.
+    """A semaphore counted in pixels. It serves threads in order of arrival, so that a large image never starves.
 
-    An image larger than the whole budget waits until it is alone, and then passes.
+    An image larger than the whole budget waits until it can hold the budget alone.
     """
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
-            raise ValueError(f"a pixel budget of {limit} lets nothing pass")
+            raise ValueError(f"a pixel budget must be at least 1, not {limit}")
         self._limit = limit
         self._held = 0
         self._waiting: deque[object] = deque()
@@ -27,17 +27,17 @@ class PixelBudget:
 
     @property
     def held(self) -> int:
-        """Pixels held now; an image larger than the budget counts as the whole budget."""
+        """The pixels held at present; an image larger than the budget counts as the whole budget."""
         return self._held
 
     @contextmanager
     def hold(self, pixels: int, stop: threading.Event | None = None) -> Iterator[None]:
-        """Hold `pixels` of the budget inside the `with` block, waiting for them first.
+        """Wait for `pixels` of the budget, then hold them inside the `with` block.
 
-        Raises Stopped when `stop` is set before they are free.
+        Raises Stopped when `stop` is set before they are available.
         """
         share = min(pixels, self._limit)
-        self._take(share, stop)
+        self._acquire(share, stop)
         try:
             yield
         finally:
@@ -45,7 +45,7 @@ class PixelBudget:
                 self._held -= share
                 self._changed.notify_all()
 
-    def _take(self, share: int, stop: threading.Event | None) -> None:
+    def _acquire(self, share: int, stop: threading.Event | None) -> None:
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)

@@ -1,4 +1,4 @@
-"""The template picture, loaded once and laid over many images."""
+"""The template picture: loaded once, drawn over many images."""
 
 import hashlib
 from functools import lru_cache
@@ -9,40 +9,40 @@ from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.bounded_cache import BoundedCache
 from imgrelay_dagster.relay.imaging.decode import open_source
 from imgrelay_dagster.relay.imaging.layout import Placement, Size
-from imgrelay_dagster.relay.imaging.opaque_regions import Piece, cut
+from imgrelay_dagster.relay.imaging.opaque_regions import Region, split_into_regions
 
-TEMPLATE_MAX_PIXELS = 50_000_000
-"""Held decoded by every process, at 4 bytes a pixel."""
+MAX_TEMPLATE_PIXELS = 50_000_000
+"""Largest template. Every process keeps it decoded, at 4 bytes per pixel."""
 
-LAYERS_MAX_PIXELS = 8_000_000
-"""Pixels of ready-made layers kept a template: 32 MB, a dozen sizes of web images."""
+MAX_CACHED_PIXELS = 8_000_000
+"""Pixels of scaled layers cached per template: 32 MB, enough for a dozen sizes of web images."""
 
-_Key = tuple[Placement, float]
+_LayerKey = tuple[Placement, float]
 
 
 class Template:
-    """A picture in RGBA and its most recently used scaled layers. Safe to share between threads.
+    """A decoded template and a cache of its scaled layers. Thread-safe.
 
     Attributes:
         name: its file name, for messages.
         digest: SHA-256 of the file's bytes, in hex.
-        image: the picture at its own size; not to be changed.
+        image: the picture in RGBA at its original size. Callers must not change it.
     """
 
     def __init__(self, name: str, digest: str, image: Image.Image) -> None:
         self.name = name
         self.digest = digest
         self.image = image
-        self._layers: BoundedCache[_Key, tuple[Piece, ...]] = BoundedCache(LAYERS_MAX_PIXELS)
+        self._layers: BoundedCache[_LayerKey, tuple[Region, ...]] = BoundedCache(MAX_CACHED_PIXELS)
 
     @classmethod
     def load(cls, data: bytes, name: str) -> "Template":
-        """Decode a template's file.
+        """Decode a template file.
 
-        Raises RelayError naming the template when it cannot be used.
+        Raises RelayError, which names the template, when it cannot be decoded.
         """
         try:
-            image = _decoded(data)
+            image = _decode(data)
         except EntryFailure as failure:
             raise RelayError(f"template {name!r} cannot be used: {failure.detail}") from failure
         return cls(name, hashlib.sha256(data).hexdigest(), image)
@@ -53,46 +53,46 @@ class Template:
         return self.image.size
 
     def draw(self, canvas: Image.Image, placement: Placement, opacity: float) -> None:
-        """Lay the template over a canvas in RGB or RGBA, in place (Porter-Duff source-over)."""
+        """Draw the template over a canvas in RGB or RGBA, in place (Porter-Duff source-over)."""
         x, y = placement.offset
-        for piece, (left, top) in self._pieces(placement, opacity):
+        for region, (left, top) in self._regions(placement, opacity):
             if canvas.mode == "RGBA":
-                canvas.alpha_composite(piece, (x + left, y + top))
+                canvas.alpha_composite(region, (x + left, y + top))
             else:
-                canvas.paste(piece, (x + left, y + top), piece)
+                canvas.paste(region, (x + left, y + top), region)
 
-    def _pieces(self, placement: Placement, opacity: float) -> tuple[Piece, ...]:
-        """What shows of the template's pixels as they go on the canvas: scaled, clipped, faded. Not to be changed."""
+    def _regions(self, placement: Placement, opacity: float) -> tuple[Region, ...]:
+        """Return the visible regions of the template as drawn: scaled, cropped, faded. Callers must not change them."""
         pixels = placement.size[0] * placement.size[1]
         # The same layer serves every offset.
         key = (Placement((0, 0), placement.size, placement.part), opacity)
-        return self._layers.get(key, lambda: self._made(placement, opacity), pixels)
+        return self._layers.get_or_create(key, lambda: self._build_regions(placement, opacity), pixels)
 
-    def _made(self, placement: Placement, opacity: float) -> tuple[Piece, ...]:
-        layer = self._layer(placement, opacity)
-        if layer.width * layer.height > LAYERS_MAX_PIXELS:  # its pieces would not be kept
+    def _build_regions(self, placement: Placement, opacity: float) -> tuple[Region, ...]:
+        layer = self._build_layer(placement, opacity)
+        if layer.width * layer.height > MAX_CACHED_PIXELS:  # the cache would not keep its regions
             return ((layer, (0, 0)),)
-        return cut(layer)
+        return split_into_regions(layer)
 
-    def _layer(self, placement: Placement, opacity: float) -> Image.Image:
+    def _build_layer(self, placement: Placement, opacity: float) -> Image.Image:
         if placement.size == self.size and placement.part == (0, 0, *self.size) and opacity == 1:
             return self.image
-        layer = scaled(self.image, placement)
+        layer = resize(self.image, placement)
         if opacity < 1:
             layer.putalpha(layer.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
         return layer
 
 
 @lru_cache(maxsize=1)
-def _decoded(data: bytes) -> Image.Image:
-    """The picture in `data` in RGBA, kept for who loads it next: not least a process forked from this one."""
-    return open_source(data, TEMPLATE_MAX_PIXELS).convert("RGBA")
+def _decode(data: bytes) -> Image.Image:
+    """Decode `data` to RGBA. The last result is cached, also for processes that are forked from this one."""
+    return open_source(data, MAX_TEMPLATE_PIXELS).convert("RGBA")
 
 
-def scaled(image: Image.Image, placement: Placement) -> Image.Image:
-    """The part of an image that a placement shows, at the size it shows it.
+def resize(image: Image.Image, placement: Placement) -> Image.Image:
+    """Return the visible part of an image, scaled to the placement's size.
 
-    Bicubic: 1600x1200 to 400x300 takes 8 ms and is 40 dB from Lanczos (11 ms); bilinear is 33 dB at 6 ms.
-    `reducing_gap` halves the time of both.
+    Bicubic from 1600x1200 to 400x300 takes 8 ms and is 40 dB from Lanczos (11 ms); bilinear is 33 dB in 6 ms.
+    `reducing_gap` halves both times.
     """
     return image.resize(placement.size, Image.Resampling.BICUBIC, placement.part, reducing_gap=2.0)

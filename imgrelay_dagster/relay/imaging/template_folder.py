@@ -1,4 +1,4 @@
-"""The folder of template pictures: which there are, and each loaded once a process."""
+"""The folder of templates. Each template is loaded once per process."""
 
 from functools import cached_property
 from pathlib import Path
@@ -7,26 +7,27 @@ from typing import Self
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template import Template
 
-SHIPPED = Path(__file__).parents[2] / "templates"
-"""The templates that come with the package."""
+SHIPPED_FOLDER = Path(__file__).parents[2] / "templates"
+"""The folder of templates that come with the package."""
 
 
 class TemplateFolder:
-    """Templates by file name. Names with a path in them are refused: nothing outside the folder is read.
+    """Loads templates by file name. A name with a path is refused, so that nothing outside the folder is read.
 
     Args:
-        also: a file that counts as one of the folder's, in place of one of the same name.
+        folder: the folder of template files.
+        extra_file: a further template file, which replaces one of the same name in the folder.
     """
 
-    def __init__(self, folder: Path, also: Path | None = None) -> None:
+    def __init__(self, folder: Path, extra_file: Path | None = None) -> None:
         self._folder = folder
-        self._also = also
+        self._extra_file = extra_file
         self._loaded: dict[str, Template | RelayError] = {}
 
     @classmethod
     def shipped(cls) -> Self:
         """The templates that come with the package."""
-        return cls(SHIPPED)
+        return cls(SHIPPED_FOLDER)
 
     @cached_property
     def names(self) -> list[str]:
@@ -36,28 +37,28 @@ class TemplateFolder:
         return sorted(path.name for path in self._folder.iterdir() if path.is_file())
 
     def load(self, name: str) -> Template:
-        """The template of this file name.
+        """Return the template with this file name; the result is cached, errors included.
 
         Raises:
-            RelayError: there is no such file, or it is not a picture; the same answer at every call.
+            RelayError: the file does not exist or is not an image.
         """
         if name not in self._loaded:
             try:
                 self._loaded[name] = self._read(name)
             except RelayError as error:
                 self._loaded[name] = error
-        found = self._loaded[name]
-        if isinstance(found, RelayError):
-            raise found
-        return found
+        loaded = self._loaded[name]
+        if isinstance(loaded, RelayError):
+            raise loaded
+        return loaded
 
     def _read(self, name: str) -> Template:
         path = self._folder / name
-        if self._also is not None and name == self._also.name:
-            path = self._also
+        if self._extra_file is not None and name == self._extra_file.name:
+            path = self._extra_file
         elif name not in self.names:
-            holds = ", ".join(self.names[:10]) or "no file"
-            raise RelayError(f"template {name!r} not found in {self._folder}; it holds {holds}")
+            available = ", ".join(self.names[:10]) or "no file"
+            raise RelayError(f"template {name!r} not found in {self._folder}; it holds {available}")
         try:
             data = path.read_bytes()
         except OSError as error:

@@ -1,1 +1,1 @@
-"""Reading manifests: where they lie, their formats, their rows, and the inbox they land in."""
+"""Reading manifests: locating them, their file formats, their rows, and the inbox folder."""

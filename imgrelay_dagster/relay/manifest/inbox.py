@@ -1,11 +1,11 @@
-"""Which manifests of an inbox are due, and what to remember of it from look to look.
+"""Decides which manifests of an inbox get a run now, and what to remember between two scans.
 
-What has a run is decided by whoever keeps runs (`has_run`), and asked for in bounded pieces; the cursor only saves
-asking again. It may be lost, or go back in time, and still no manifest is taken twice or missed.
+`keys_with_run` is the source of truth about existing runs, and it is queried in batches of bounded size. The cursor
+only saves queries: if it is lost or reset, still no manifest gets two runs, and none is missed.
 """
 
 from base64 import b64decode, b64encode
-from binascii import Error as NoBase64
+from binascii import Error as InvalidBase64
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,39 +13,45 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from imgrelay_dagster.relay.manifest.inbox_files import MARK_SIZE, InboxFile
+from imgrelay_dagster.relay.manifest.inbox_files import DIGEST_BYTES, InboxFile
 
 
 @dataclass(frozen=True, slots=True)
 class InboxCursor:
-    """What a look leaves for the next one: which of the files that are there are done, and which were there before."""
+    """What one scan remembers for the next: digests of files.
+
+    Attributes:
+        done: existing files that need no further work.
+        seen: existing files that the scan saw in their present version, without those in `done`.
+    """
 
     done: frozenset[bytes] = frozenset()
     seen: frozenset[bytes] = frozenset()
 
     def dump(self) -> str:
-        """As JSON, at most 8 characters a file."""
-        return _cursor_json.dump_json(_Packed(_pack(self.done), _pack(self.seen))).decode()
+        """Serialize to JSON, at most 8 characters per file."""
+        return _cursor_json.dump_json(_StoredCursor(_encode(self.done), _encode(self.seen))).decode()
 
     @classmethod
     def load(cls, text: str | None) -> Self:
-        """What `dump` wrote; empty when it is nothing of that kind."""
-        with suppress(ValidationError, NoBase64):
-            packed = _cursor_json.validate_json(text or "")
-            return cls(_unpack(packed.done), _unpack(packed.seen))
+        """Parse what `dump` returned; an invalid text gives an empty cursor."""
+        with suppress(ValidationError, InvalidBase64):
+            stored = _cursor_json.validate_json(text or "")
+            return cls(_decode(stored.done), _decode(stored.seen))
         return cls()
 
 
 @dataclass(slots=True)
 class InboxScan:
-    """What was found.
+    """The result of a scan.
 
     Attributes:
-        ready: manifests to be run now, the longest waiting first.
-        deferred: how many more are ready than may be run at once.
-        unstable: manifests that have to stand still first.
-        ignored: files that are no manifests, each told of once.
-        handled: how many manifests have had their run.
+        ready: manifests that get a run now, those that have waited longest first.
+        deferred: the number of further ready manifests, which exceed the limit of this scan.
+        unstable: manifests that may still be being written; they are ready if the next scan finds them unchanged.
+        ignored: files that are not manifests or are refused; each is listed once.
+        handled: the number of manifests that already have a run.
+        cursor: what to remember for the next scan.
     """
 
     ready: list[InboxFile] = field(default_factory=list)
@@ -60,82 +66,85 @@ def scan_inbox(
     files: Collection[InboxFile],
     cursor: InboxCursor,
     *,
-    most: int,
-    has_run: Callable[[list[str]], set[str]],
+    limit: int,
+    keys_with_run: Callable[[list[str]], set[str]],
     refusal: Callable[[InboxFile], str | None],
-    whole: bool,
+    atomic: bool,
 ) -> InboxScan:
-    """Decide which of the files are due.
+    """Decide which of the files get a run now.
 
-    A manifest stays due until `has_run` knows its key, for the request for a run may come to nothing.
+    A manifest stays ready until `keys_with_run` returns its key, because a requested run may never be created.
 
     Args:
-        most: manifests that may be run now.
-        has_run: which of the keys, at most `most` in a call, have a run already.
-        refusal: why no run of this manifest can be asked for, if so.
-        whole: files appear whole, as S3 objects do. Otherwise one is due once it was there in the same version before.
+        files: all files in the inbox.
+        cursor: the cursor of the previous scan.
+        limit: manifests that may get a run in this scan.
+        keys_with_run: returns those of the given keys, at most `limit` in a call, that already have a run.
+        refusal: returns why no run of this manifest can be requested, or None.
+        atomic: files appear complete, as S3 objects do. Otherwise a file is ready only if the previous scan saw the
+            same version.
     """
-    found = InboxScan()
+    scan = InboxScan()
     done: set[bytes] = set()
     ready: list[InboxFile] = []
     for file in files:
-        if file.mark in cursor.done:
-            done.add(file.mark)
-            found.handled += file.trouble is None
-        elif file.trouble is not None:
-            found.ignored.append(file)
-        elif whole or file.mark in cursor.seen:
+        if file.digest in cursor.done:
+            done.add(file.digest)
+            scan.handled += file.error is None
+        elif file.error is not None:
+            scan.ignored.append(file)
+        elif atomic or file.digest in cursor.seen:
             ready.append(file)
         else:
-            found.unstable.append(file)
+            scan.unstable.append(file)
     ready.sort(key=lambda file: (file.modified, file.address))
-    done.update(_choose(ready, found, most, has_run, refusal))
-    if not found.ready:  # a look that ends in runs has no words, so that they would not be told of
-        done.update(file.mark for file in found.ignored)
-    seen = set() if whole else {file.mark for file in (*ready, *found.unstable)}
-    found.cursor = InboxCursor(frozenset(done), frozenset(seen - done))
-    return found
+    done.update(_select(ready, scan, limit, keys_with_run, refusal))
+    if not scan.ready:  # a scan that requests runs shows no message, so ignored files are reported by a later one
+        done.update(file.digest for file in scan.ignored)
+    seen = set() if atomic else {file.digest for file in (*ready, *scan.unstable)}
+    scan.cursor = InboxCursor(frozenset(done), frozenset(seen - done))
+    return scan
 
 
-def _choose(
+def _select(
     ready: list[InboxFile],
-    found: InboxScan,
-    most: int,
-    has_run: Callable[[list[str]], set[str]],
+    scan: InboxScan,
+    limit: int,
+    keys_with_run: Callable[[list[str]], set[str]],
     refusal: Callable[[InboxFile], str | None],
 ) -> Iterator[bytes]:
-    """Put those to be run now into `found.ready`; yields the marks of those that have their run."""
-    for at in range(0, len(ready), most):
-        piece = ready[at : at + most]
-        with_run = has_run([file.key for file in piece])
-        for file in piece:
-            if file.key in with_run:
-                found.handled += 1
-                yield file.mark
-            elif len(found.ready) == most:
-                found.deferred += 1
-            elif why := refusal(file):
-                found.ignored.append(replace(file, trouble=why))
+    """Add the files that get a run now to `scan.ready`; yield the digests of those that already have one."""
+    for start in range(0, len(ready), limit):
+        batch = ready[start : start + limit]
+        existing = keys_with_run([file.key for file in batch])
+        for file in batch:
+            if file.key in existing:
+                scan.handled += 1
+                yield file.digest
+            elif len(scan.ready) == limit:
+                scan.deferred += 1
+            elif error := refusal(file):
+                scan.ignored.append(replace(file, error=error))
             else:
-                found.ready.append(file)
-        if len(found.ready) == most:
-            found.deferred += len(ready) - at - len(piece)
+                scan.ready.append(file)
+        if len(scan.ready) == limit:
+            scan.deferred += len(ready) - start - len(batch)
             return
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
+class _StoredCursor:
     done: str
     seen: str
 
 
-_cursor_json = TypeAdapter(_Packed)
+_cursor_json = TypeAdapter(_StoredCursor)
 
 
-def _pack(marks: frozenset[bytes]) -> str:
-    return b64encode(b"".join(sorted(marks))).decode()
+def _encode(digests: frozenset[bytes]) -> str:
+    return b64encode(b"".join(sorted(digests))).decode()
 
 
-def _unpack(text: str) -> frozenset[bytes]:
+def _decode(text: str) -> frozenset[bytes]:
     data = b64decode(text, validate=True)
-    return frozenset(data[at : at + MARK_SIZE] for at in range(0, len(data), MARK_SIZE))
+    return frozenset(data[start : start + DIGEST_BYTES] for start in range(0, len(data), DIGEST_BYTES))

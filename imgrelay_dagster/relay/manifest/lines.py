@@ -1,4 +1,4 @@
-"""From a manifest's bytes to its numbered lines, in flat memory whatever the bytes are."""
+"""Split a manifest's bytes into numbered lines, in constant memory for any input."""
 
 import gzip
 import zlib
@@ -8,86 +8,86 @@ from typing import BinaryIO, NamedTuple, Protocol, cast
 from imgrelay_dagster.relay.errors import RelayError
 
 MAX_LINE = 64 * 1024
-"""Bytes in one line, its end not counted."""
+"""Bytes in one line, without its line ending."""
 
 _CHUNK = 64 * 1024
-_FOREIGN_STARTS = (
+_FOREIGN_SIGNATURES = (
     (b"\xff\xfe", "is UTF-16 text; save it as UTF-8"),
     (b"\xfe\xff", "is UTF-16 text; save it as UTF-8"),
-    (b"\x1f\x8b", "is gzip inside; let its name end in .gz, or unpack it"),
-    (b"PK\x03\x04", "is a zip archive or a spreadsheet; export it as CSV, or pack it with gzip"),
+    (b"\x1f\x8b", "is gzip data; let its name end in .gz, or decompress it"),
+    (b"PK\x03\x04", "is a zip archive or a spreadsheet; export it as CSV, or compress it with gzip"),
 )
 
 
 class Line(NamedTuple):
-    """One physical line without its end. `whole` is False when it is over the bound and was cut to it."""
+    """One physical line without its ending. `complete` is False when it exceeds `MAX_LINE` and was truncated."""
 
     number: int
     text: str
-    whole: bool
+    complete: bool
 
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def physical_lines(stream: BinaryIO, name: str, *, packed: bool) -> Iterator[Line]:
-    r"""Yield the lines of `stream`, UTF-8 with or without a byte-order mark, from `gzip` where `packed`.
+def physical_lines(stream: BinaryIO, name: str, *, compressed: bool) -> Iterator[Line]:
+    r"""Yield the lines of a UTF-8 stream with or without a byte-order mark; `compressed` means gzip.
 
     A line ends at `\n`, `\r\n` or a lone `\r` (old Mac), as in Python's universal newlines and in VS Code.
-    Needs nothing of the stream but `read(size)`; what that raises passes through.
+    Only `read(size)` of the stream is used; its exceptions are not caught.
 
     Raises:
-        RelayError: while being iterated, when the bytes are not UTF-8 or not whole gzip; names the line.
+        RelayError: while being iterated, when the bytes are not UTF-8 (it names the line) or not complete gzip.
     """
-    source: _Readable = _Plain(stream)
-    if packed:
-        source = _Gzip(source, name)
-    for number, piece in enumerate(_pieces(source), 1):
+    source: _Readable = _PlainReader(stream)
+    if compressed:
+        source = _GzipReader(source, name)
+    for number, line in enumerate(_split_lines(source), 1):
         if number == 1:
-            _refuse_foreign(piece, name)
-        whole = len(piece) <= MAX_LINE
-        text = _decode(piece, number, name) if whole else piece[:MAX_LINE].decode(errors="replace")
-        yield Line(number, text.removeprefix("\ufeff") if number == 1 else text, whole)
+            _check_encoding(line, name)
+        complete = len(line) <= MAX_LINE
+        text = _decode(line, number, name) if complete else line[:MAX_LINE].decode(errors="replace")
+        yield Line(number, text.removeprefix("\ufeff") if number == 1 else text, complete)
 
 
-def _pieces(source: _Readable) -> Iterator[bytes]:
-    """Cut bytes at line ends. Of a line over the bound, only its first `MAX_LINE` + 1 bytes are kept."""
+def _split_lines(source: _Readable) -> Iterator[bytes]:
+    """Split bytes at line endings. Of a line that exceeds `MAX_LINE`, only the first `MAX_LINE` + 1 bytes are kept."""
     tail = b""
     while chunk := source.read(_CHUNK):
-        pieces = (tail + chunk).splitlines(keepends=True)
-        # A final \r may be the first half of \r\n, so only \n shows that the last piece is complete.
-        tail = b"" if pieces[-1].endswith(b"\n") else pieces.pop()
-        for piece in pieces:
-            yield piece.rstrip(b"\r\n")
+        lines = (tail + chunk).splitlines(keepends=True)
+        # A final \r may be the first half of \r\n, so only \n shows that the last line is complete.
+        tail = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        for line in lines:
+            yield line.rstrip(b"\r\n")
         if len(tail) > MAX_LINE:
             tail = tail[: MAX_LINE + 1].rstrip(b"\r") + (b"\r" if tail.endswith(b"\r") else b"")
     if tail:
         yield tail.rstrip(b"\r")
 
 
-def _decode(piece: bytes, number: int, name: str) -> str:
+def _decode(line: bytes, number: int, name: str) -> str:
     try:
-        return piece.decode()
+        return line.decode()
     except UnicodeDecodeError as error:
         raise RelayError(
             f"manifest {name!r} is not UTF-8: line {number}, byte {error.start + 1} of that line, is "
-            f"0x{piece[error.start]:02x}; save it as UTF-8"
+            f"0x{line[error.start]:02x}; save it as UTF-8"
         ) from None
 
 
-def _refuse_foreign(first: bytes, name: str) -> None:
-    """Say what a file is that is not UTF-8 text, where its first line shows it."""
-    for start, what in _FOREIGN_STARTS:
-        if first.startswith(start):
-            raise RelayError(f"manifest {name!r} {what}")
+def _check_encoding(first: bytes, name: str) -> None:
+    """Raise RelayError when the first line shows that the file is UTF-16 text or a compressed file."""
+    for signature, problem in _FOREIGN_SIGNATURES:
+        if first.startswith(signature):
+            raise RelayError(f"manifest {name!r} {problem}")
     halves = first[:8:2], first[1:8:2]
     if len(first) >= 6 and any(not any(half) and all(other) for half, other in (halves, halves[::-1])):
         raise RelayError(f"manifest {name!r} looks like UTF-16 text; save it as UTF-8")
 
 
-class _Plain:
-    """Gives `bytes` from streams that read other buffers, such as obstore's `ReadableFile`."""
+class _PlainReader:
+    """Converts to `bytes` what a stream such as obstore's `ReadableFile` returns as another buffer type."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -96,18 +96,18 @@ class _Plain:
         return bytes(self._stream.read(size))
 
 
-class _Gzip:
-    """Unpacks as it reads, never more than `size` bytes at once, and says plainly what is broken."""
+class _GzipReader:
+    """Decompresses while reading, never more than `size` bytes at once; raises RelayError for invalid data."""
 
-    def __init__(self, packed: _Readable, name: str) -> None:
-        self._file = gzip.GzipFile(fileobj=cast(BinaryIO, packed), mode="rb")
+    def __init__(self, compressed: _Readable, name: str) -> None:
+        self._file = gzip.GzipFile(fileobj=cast(BinaryIO, compressed), mode="rb")
         self._name = name
 
     def read(self, size: int, /) -> bytes:
         try:
             return self._file.read(size)
         except EOFError:
-            what = "is cut short: its gzip data ends too early; copy it again"
+            problem = "is cut short: its gzip data ends too early; copy it again"
         except (gzip.BadGzipFile, zlib.error):
-            what = "is not sound gzip; pack it again, or drop .gz from its name if it is not packed"
-        raise RelayError(f"manifest {self._name!r} {what}")
+            problem = "is not valid gzip; compress it again, or remove .gz from its name if it is not compressed"
+        raise RelayError(f"manifest {self._name!r} {problem}")

@@ -1,6 +1,6 @@
-"""Reads manifests: the list of images to relay, as text, CSV or JSON lines, plain or gzip.
+"""Parse a manifest, the list of images to relay: text, CSV or JSON lines, plain or gzip.
 
-It is given bytes and opens nothing. Memory stays flat whatever the size of the manifest or of one line.
+Reads from streams and opens no files. Memory use is constant for any size of the manifest or of one line.
 """
 
 import io
@@ -11,34 +11,22 @@ from typing import BinaryIO
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.csv_rows import csv_rows
 from imgrelay_dagster.relay.manifest.lines import MAX_LINE, Line, physical_lines
-from imgrelay_dagster.relay.manifest.rows import BLANKS, BadRow, ManifestRow, Row, bad_row, make_row
-from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
-
-__all__ = [
-    "BadRow",
-    "ManifestRow",
-    "Row",
-    "check_dataset",
-    "dataset_name",
-    "is_manifest_name",
-    "read_lines",
-    "read_manifest",
-]
+from imgrelay_dagster.relay.manifest.rows import BLANKS, BadRow, Row, bad_row, make_row
 
 
 def read_manifest(stream: BinaryIO, name: str) -> Iterator[Row]:
-    """Yield a row for every line of a manifest that is neither blank nor a comment, in order.
+    """Yield a row for each line of a manifest, in order; blank lines and comments are skipped.
 
-    A malformed line becomes a `BadRow` and reading goes on; a line over 64 KiB is one.
+    A malformed line, or one over 64 KiB, becomes a `BadRow`, and reading continues with the next line.
 
     Args:
-        stream: the file's bytes, read once from here to the end; `read(size)` is all it needs.
-        name: file name or address. Its suffix, in any case, says the format: `.txt`, `.csv`, `.jsonl` or
+        stream: the file's bytes, read once from the current position to the end; only `read(size)` is used.
+        name: file name or address. Its suffix decides the format, in upper or lower case: `.txt`, `.csv`, `.jsonl` or
             `.ndjson`, each also with `.gz`.
 
     Raises:
-        RelayError: at once for an unknown suffix; while being iterated, after the rows ahead of the trouble,
-            for what is not UTF-8, not whole gzip, or CSV without a usable header.
+        RelayError: immediately for an unknown suffix. While being iterated, after the rows before the error, for
+            content that is not UTF-8, is not complete gzip, or is CSV without a usable header.
     """
     plain = name.lower().removesuffix(".gz")
     rows = _FORMATS.get(_suffix(plain))
@@ -46,11 +34,11 @@ def read_manifest(stream: BinaryIO, name: str) -> Iterator[Row]:
         raise RelayError(
             f"manifest {name!r} has no known suffix; let its name end in {', '.join(_FORMATS)}, or one of these and .gz"
         )
-    return rows(physical_lines(stream, name, packed=plain != name.lower()), name)
+    return rows(physical_lines(stream, name, compressed=plain != name.lower()), name)
 
 
 def is_manifest_name(name: str) -> bool:
-    """Whether the name ends as a manifest's does."""
+    """Whether the name ends in a manifest's suffix."""
     return _suffix(name.lower().removesuffix(".gz")) in _FORMATS
 
 
@@ -59,10 +47,10 @@ def _suffix(name: str) -> str:
 
 
 def read_lines(urls: Iterable[str]) -> Iterator[Row]:
-    """Yield a row for each URL given directly, by the rules of a `.txt` manifest.
+    """Yield a row for each URL of a list or text, by the rules of a `.txt` manifest.
 
     Args:
-        urls: one URL an item, counted from 1; or pasted text, which is cut into lines first.
+        urls: one URL per item, numbered from 1; or a text, which is split into lines first.
     """
     if isinstance(urls, str):
         urls = (line.removesuffix("\n") for line in io.StringIO(urls, newline=None))
@@ -71,19 +59,19 @@ def read_lines(urls: Iterable[str]) -> Iterator[Row]:
 
 
 def _text_rows(lines: Iterator[Line], _name: str) -> Iterator[Row]:
-    """A URL a line. A line that starts with `#` is a comment; elsewhere `#` belongs to the URL."""
-    for number, text, whole in lines:
+    """One URL per line. A line that starts with `#` is a comment; elsewhere `#` belongs to the URL."""
+    for number, text, complete in lines:
         url = text.strip(BLANKS)
         if url and not url.startswith("#"):
-            yield make_row(number, text, url) if whole else _too_long(number, text)
+            yield make_row(number, text, url) if complete else _too_long(number, text)
 
 
 def _json_rows(lines: Iterator[Line], _name: str) -> Iterator[Row]:
-    """An object a line, or the URL alone as a string. Further fields are ignored; there are no comments."""
-    for number, text, whole in lines:
+    """One object per line, or only the URL as a string. Other fields are ignored; there are no comments."""
+    for number, text, complete in lines:
         stripped = text.strip(BLANKS)
         if stripped:
-            yield _json_row(number, stripped) if whole else _too_long(number, text)
+            yield _json_row(number, stripped) if complete else _too_long(number, text)
 
 
 def _json_row(number: int, text: str) -> Row:
@@ -92,7 +80,7 @@ def _json_row(number: int, text: str) -> Row:
     except json.JSONDecodeError as error:
         return bad_row(number, text, f"broken JSON: {error.msg} at character {error.pos + 1}")
     except (ValueError, RecursionError):
-        return bad_row(number, text, "broken JSON: a number too long or a nesting too deep")
+        return bad_row(number, text, "broken JSON: a number is too long or the nesting too deep")
     if isinstance(value, str):
         return make_row(number, text, value)
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A manifest where it lies, a local file or an object in a store: whether it is there, and its rows."""
+"""Find and open a manifest, which is a local file or an object in a store."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,13 +13,22 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.manifest.reader import Row, read_manifest
-from imgrelay_dagster.relay.storage.stores import explain, is_remote, split_object_address
+from imgrelay_dagster.relay.manifest.reader import read_manifest
+from imgrelay_dagster.relay.manifest.rows import Row
+from imgrelay_dagster.relay.storage.addresses import is_remote, split_object_address
+from imgrelay_dagster.relay.storage.error_text import explain
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A manifest that is there: its size in bytes, and what tells this content from another at the same address."""
+class ManifestFile:
+    """A manifest that exists.
+
+    Attributes:
+        address: its path or `s3://` address.
+        size: bytes.
+        modified: time of its last change, in UTC.
+        version: changes whenever the content at this address changes.
+    """
 
     address: str
     size: int
@@ -27,58 +36,58 @@ class Found:
     version: str
 
 
-def find_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Found | None:
-    """The manifest at a path or an `s3://` address, or None when nothing lies there. Reads nothing of it.
+def find_manifest(address: str, open_store: Callable[[str], ObjectStore]) -> ManifestFile | None:
+    """Find the manifest at a path or an `s3://` address, without reading it; None when it does not exist.
 
     Args:
-        open_place: opens the store that a remote manifest lies in, given its address (`s3://bucket`).
+        open_store: opens the store of a remote manifest, given the store's address (`s3://bucket`).
 
     Raises:
-        RelayError: the place cannot be asked.
+        RelayError: the file system or the store fails.
     """
     try:
         if not is_remote(address):
-            found = Path(address).stat()
-            modified = datetime.fromtimestamp(found.st_mtime, UTC)
-            version = f"{found.st_mtime_ns:x}-{found.st_size:x}"
-            return Found(address, found.st_size, modified, version) if S_ISREG(found.st_mode) else None
-        place, key = split_object_address(address)
-        meta = open_place(place).head(key)
-        # The time too: what is put back as it was before is to be relayed again, over what came between.
+            status = Path(address).stat()
+            modified = datetime.fromtimestamp(status.st_mtime, UTC)
+            version = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+            return ManifestFile(address, status.st_size, modified, version) if S_ISREG(status.st_mode) else None
+        store_address, key = split_object_address(address)
+        meta = open_store(store_address).head(key)
+        # The time is included, so that an earlier content that is put back is relayed again.
         version = f"{(meta['e_tag'] or '').strip(chr(34))}-{int(meta['last_modified'].timestamp()):x}"
-        return Found(address, meta["size"], meta["last_modified"], version)
+        return ManifestFile(address, meta["size"], meta["last_modified"], version)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (BaseError, OSError) as error:
-        raise RelayError(f"manifest {address!r} cannot be looked for: {explain(error)}") from error
+        raise RelayError(f"manifest {address!r} cannot be checked: {explain(error)}") from error
 
 
 def open_local(path: str) -> BinaryIO:
-    """A local manifest. It is read more than once, and whole: neither a pipe nor a device will do.
+    """Open a local manifest. It must be a file, because it is read more than once.
 
     Raises:
-        RelayError: it is one.
-        OSError: it is not there, or may not be read.
+        RelayError: it is a pipe or a device.
+        OSError: it does not exist or cannot be read.
     """
-    mode = os.stat(path).st_mode  # noqa: PTH116 - opening a pipe would wait for its writer
+    mode = os.stat(path).st_mode  # noqa: PTH116 - stat before open: opening a pipe would wait for its writer
     if not S_ISREG(mode) and not S_ISDIR(mode):
-        raise RelayError(f"manifest {path!r} is no file but a pipe or a device; write it into a file first")
+        raise RelayError(f"manifest {path!r} is a pipe or a device, not a file; write it to a file first")
     return Path(path).open("rb")
 
 
-def open_manifest(address: str, open_place: Callable[[str], ObjectStore]) -> Iterator[Row]:
-    """The rows of the manifest at a path or an `s3://` address, read as they are asked for.
+def open_manifest(address: str, open_store: Callable[[str], ObjectStore]) -> Iterator[Row]:
+    """Yield the rows of the manifest at a path or an `s3://` address, reading as the iterator advances.
 
     Args:
-        open_place: opens the store that a remote manifest lies in, given its address (`s3://bucket`).
+        open_store: opens the store of a remote manifest, given the store's address (`s3://bucket`).
 
     Raises:
-        RelayError: it is not there, may not be read, or cannot be read as a whole.
+        RelayError: the manifest does not exist, cannot be read, or is not valid as a whole.
     """
     try:
         if is_remote(address):
-            place, key = split_object_address(address)
-            stream = cast(BinaryIO, obstore.open_reader(open_place(place), key))
+            store_address, key = split_object_address(address)
+            stream = cast(BinaryIO, obstore.open_reader(open_store(store_address), key))
             yield from read_manifest(stream, address)
         else:
             with open_local(address) as file:

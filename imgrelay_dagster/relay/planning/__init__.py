@@ -1,1 +1,1 @@
-"""Deciding what is left to do, and cutting it into tasks and shards."""
+"""Planning a run: what is left to do, and its division into tasks or shard runs."""

@@ -1,8 +1,9 @@
-"""A manifest too large for one run: cut into shard runs, each with its share of the lines.
+"""Shards: a manifest too large for one run is divided among several shard runs.
 
-The run that finds too much left to do (the coordinator) relays nothing. It leaves its ledger and `plan.json` below
-`runs/<its id>/shards/` in the destination. Each shard run relays the lines of that ledger whose key falls to it, so
-that lines which claim the same key meet in one shard. How their results become the coordinator's: `joining.py`.
+A run that has more entries left than one run may relay becomes a coordinator and relays nothing. It writes its ledger
+and `plan.json` into the destination (`layout.shards_prefix`). Each shard run relays the lines of that ledger that a
+hash of their key assigns to it, so that lines with the same key belong to the same shard. `results/shard_merge.py`
+merges the shards' results into the coordinator's.
 """
 
 import zlib
@@ -16,38 +17,42 @@ from pydantic import TypeAdapter, ValidationError
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Reason, Record
-from imgrelay_dagster.relay.records.layout import shards_ledger_key, shards_prefix
+from imgrelay_dagster.relay.records.layout import shard_plan_key, shards_ledger_key
 from imgrelay_dagster.relay.records.ledger import read_ledger
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.settings import Shard
-from imgrelay_dagster.relay.storage.stores import explain
+from imgrelay_dagster.relay.storage.error_text import explain
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """`plan.json`: the seconds that it took to plan the shards, and what is to say of each that has no results yet."""
+    """The content of `plan.json`.
+
+    `seconds` is the time that planning took. `shares` has a summary for each shard, which counts until the shard has
+    results of its own.
+    """
 
     seconds: float
     shares: list[Summary]
 
     @property
     def shards(self) -> int:
-        """How many shards the coordinator asks for."""
+        """Number of shards."""
         return len(self.shares)
 
 
-cut_json = TypeAdapter(ShardPlan)
+shard_plan_json = TypeAdapter(ShardPlan)
 
 
 def read_shard_plan(store: ObjectStore, dataset: str, coordinator: str) -> ShardPlan | None:
-    """What a run asks for; None when it was not cut into shards.
+    """A coordinator's shard plan; None for a run without shards.
 
     Raises:
         RelayError: the destination cannot be read.
     """
     try:
-        data = bytes(store.get(f"{shards_prefix(dataset, coordinator)}/plan.json").bytes())
-        return cut_json.validate_json(data)
+        data = bytes(store.get(shard_plan_key(dataset, coordinator)).bytes())
+        return shard_plan_json.validate_json(data)
     except (FileNotFoundError, ValidationError):
         return None
     except (BaseError, OSError) as error:
@@ -55,12 +60,12 @@ def read_shard_plan(store: ObjectStore, dataset: str, coordinator: str) -> Shard
 
 
 def shard_rows(store: ObjectStore, dataset: str, shard: Shard) -> Iterator[Row]:
-    """The manifest lines that fall to a shard, in order.
+    """The manifest lines of a shard, in order.
 
-    They are read from the coordinator's ledger and not from the manifest, which may have been rewritten meanwhile.
+    They are read from the coordinator's ledger, because the manifest may have changed since it was planned.
 
     Raises:
-        RelayError: the ledger is not there, or cannot be read.
+        RelayError: the ledger does not exist or cannot be read.
     """
     ledger = read_ledger(store, dataset, shard.coordinator, shards_ledger_key)
     if ledger is None:
@@ -75,12 +80,12 @@ def shard_rows(store: ObjectStore, dataset: str, shard: Shard) -> Iterator[Row]:
 
 
 def shard_number(record: Record, of: int) -> int:
-    """The shard that a line falls to: by its key, so that lines with the same key meet; without one, by its number."""
+    """The number (from 1) of a line's shard: by a hash of its key, or by its line number if it has no key."""
     return 1 + (record.line if record.key is None else zlib.crc32(record.key.encode(errors="surrogatepass"))) % of
 
 
 def _row(record: Record) -> Row:
-    """The manifest line that became this ledger record."""
+    """The manifest line from which this ledger record was made."""
     if record.reason is Reason.INVALID_ENTRY and record.key is None:
         return BadRow(record.line, record.url, record.detail or "")
     return ManifestRow(record.line, record.url, record.key, record.template)

@@ -1,1 +1,1 @@
-"""How far a run is: notes of the steps, and announcements made from them."""
+"""The progress of a run: the notes of its steps, and the announcements made from them."""

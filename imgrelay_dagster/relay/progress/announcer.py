@@ -1,7 +1,7 @@
-"""Saying how far a run has come: a sentence, and no more often than people want to read one.
+"""Announcing a run's progress in one sentence, in regular intervals.
 
-What is said on the run page is a row in Dagster's event log, so all steps of a run together say something every
-`ANNOUNCE_INTERVAL` seconds, whichever of them comes first.
+An announcement is a row in Dagster's event log. So all steps of a run together make one announcement every
+`ANNOUNCE_INTERVAL` seconds: the first step that checks in an interval makes it.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from imgrelay_dagster.relay import formatting
-from imgrelay_dagster.relay.concurrency.background import in_background
+from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.outcomes import Stage
@@ -21,64 +21,64 @@ ANNOUNCE_INTERVAL = 10.0
 
 
 class Announcer:
-    """Lets one of a run's steps speak in each interval.
+    """Makes the announcements of one step, coordinated with the run's other steps.
 
     Args:
-        began: when the run was planned, in seconds since the epoch; intervals are counted from there, and the first
-            passes in silence.
-        say: is given how far the run is when this step is the one to speak.
+        began: when the run was planned, in seconds since the epoch; None makes no announcements. Intervals are counted
+            from there, and the first one has no announcement.
+        announce: called with the run's progress when it is this step's turn.
         clock: the time, in seconds since the epoch.
-        tick: called several times a second while it is read how far the run is; what it raises ends that.
+        tick: called several times a second while the progress is read; an exception that it raises ends the reading.
     """
 
     def __init__(
         self,
         staging: Staging,
         began: float | None,
-        say: Callable[[RunProgress], None],
+        announce: Callable[[RunProgress], None],
         clock: Callable[[], float] = time.time,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._staging = staging
         self._began = began
-        self._say = say
+        self._announce = announce
         self._clock = clock
         self._tick = tick
-        self._last = 0
+        self._last_interval = 0
 
     def check(self) -> None:
-        """Speak if a new interval has begun and no other step has spoken in it; in silence while staging is away."""
+        """Announce if a new interval has started and no other step has announced in it; ignore errors of staging."""
         interval = self._interval()
-        if interval <= self._last:
+        if interval <= self._last_interval:
             return
-        self._last = interval
+        self._last_interval = interval
         if self._staging.claim(f"announced-{interval}"):
             with suppress(RelayError):
-                self._say(in_background(lambda _: read_progress(self._staging), self._tick))
+                self._announce(call_in_background(lambda _: read_progress(self._staging), self._tick))
 
     def _interval(self) -> int:
         return int((self._clock() - self._began) / ANNOUNCE_INTERVAL) if self._began is not None else 0
 
 
-def sentence(seen: RunProgress, now: float) -> str:
-    """How far the run is, in one line: `2,431 of 10,000 done, 57 failed (40 timeout ...), 84 images/s, ...`."""
-    return ", ".join([*headline(seen, now), stage_counts(seen)])
+def sentence(progress: RunProgress, now: float) -> str:
+    """The progress in one line: `2,431 of 10,000 done, 57 failed (40 timeout ...), 84 images/s, ...`."""
+    return ", ".join([*headline(progress, now), stage_counts(progress)])
 
 
-def headline(seen: RunProgress, now: float) -> list[str]:
-    """The same without the stages, in its parts; those that cannot be told yet are left out."""
-    parts = [f"{formatting.count(seen.ended)} of {formatting.count(seen.entries or 0)} done"]
-    if seen.failed:
-        parts.append(f"{formatting.count(seen.failed)} failed ({most_frequent(seen.reasons)})")
-    pace, left = seen.pace(now), seen.seconds_left(now)
-    if pace is not None:
-        parts.append(f"{formatting.significant(pace)} images/s")
+def headline(progress: RunProgress, now: float) -> list[str]:
+    """The parts of the sentence without the counts of the stages; parts that are not known yet are left out."""
+    parts = [f"{formatting.count(progress.ended)} of {formatting.count(progress.entries or 0)} done"]
+    if progress.failed:
+        parts.append(f"{formatting.count(progress.failed)} failed ({most_frequent(progress.reasons)})")
+    rate, left = progress.rate(now), progress.seconds_left(now)
+    if rate is not None:
+        parts.append(f"{formatting.significant(rate)} images/s")
     if left:
         parts.append(f"about {formatting.seconds(max(1, round(left)))} left")
     return parts
 
 
-def stage_counts(seen: RunProgress) -> str:
-    """How many entries each stage has passed on."""
-    downloaded, composed, uploaded = (formatting.count(seen.passed.get(stage, 0)) for stage in Stage)
+def stage_counts(progress: RunProgress) -> str:
+    """The number of entries that have passed each stage."""
+    downloaded, composed, uploaded = (formatting.count(progress.passed.get(stage, 0)) for stage in Stage)
     return f"{downloaded} downloaded, {composed} composed, {uploaded} uploaded"

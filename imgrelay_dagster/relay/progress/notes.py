@@ -1,7 +1,7 @@
-"""How far a run has come, in small notes that each step rewrites in staging about once a second.
+"""A run's progress: small notes in staging, which each step rewrites about once a second.
 
-Counters only: nothing here grows with the number of entries. The notes go when the run's scratch space goes.
-What people are shown of it is one set of figures, on the terminal and on the run page.
+Notes hold counters only, so their size does not grow with the number of entries. They are deleted with the run's
+scratch space. The terminal and the run page show the same figures, computed here.
 """
 
 import json
@@ -17,22 +17,26 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Stage
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 
-INTERVAL = 1.0
-"""Seconds between two notes of one step."""
+NOTE_INTERVAL = 1.0
+"""Seconds between two writes of one step's note."""
 
-FIRST_GUESS = 5.0
-"""Seconds after which it is said how long the rest will take: first connections are slow."""
+ESTIMATE_DELAY = 5.0
+"""Seconds after planning before the time left is estimated: the first connections are slow."""
 
 PLAN_NOTE = "plan"
-"""The note that says how much there is to do."""
+"""The name of the note that op `plan` writes."""
 
 
 @dataclass(slots=True)
 class StepCounts:
-    """One step's counts.
+    """The content of a note: one step's counts.
 
-    `stage` is None in the note that plan leaves: its `entries` are what is left to do, and `began` is when that was
-    known, in seconds since the epoch.
+    Attributes:
+        stage: None in the note of op `plan`.
+        entries: the step's entries; for op `plan`, the run's entries that are left to do.
+        passed: entries that have passed the stage.
+        reasons: failed entries by reason.
+        began: for op `plan`, when the run was planned, in seconds since the epoch.
     """
 
     stage: Stage | None
@@ -46,41 +50,51 @@ _note_json = TypeAdapter(StepCounts)
 
 
 class StepProgress:
-    """Counts one step's entries and leaves a note when it is due."""
+    """Counts one step's entries and writes its note.
 
-    def __init__(self, staging: Staging, name: str, note: StepCounts, clock: Callable[[], float] = time.monotonic):
+    Args:
+        name: the note's name, unique in the run.
+        counts: updated and written.
+        clock: a monotonic time in seconds.
+    """
+
+    def __init__(self, staging: Staging, name: str, counts: StepCounts, clock: Callable[[], float] = time.monotonic):
         self._staging = staging
         self._name = name
-        self._note = note
+        self._counts = counts
         self._clock = clock
-        self._due = 0.0
+        self._next_write = 0.0
 
     def count(self, record: Record) -> None:
-        """Take one entry that is through with this stage."""
+        """Count an entry that has passed this stage or failed in it."""
         if record.outcome is Outcome.FAILED:
             reason = record.reason.value if record.reason else ""
-            self._note.reasons[reason] = self._note.reasons.get(reason, 0) + 1
+            self._counts.reasons[reason] = self._counts.reasons.get(reason, 0) + 1
         else:
-            self._note.passed += 1
+            self._counts.passed += 1
 
     def write_if_due(self) -> None:
-        """Leave a note if the last one is older than `INTERVAL`."""
-        if self._clock() >= self._due:
+        """Write the note if the last write is more than `NOTE_INTERVAL` seconds ago."""
+        if self._clock() >= self._next_write:
             self.write()
 
     def write(self) -> None:
-        """Leave a note now. What keeps it from being kept, the images in the same place will meet too."""
+        """Write the note. Errors of staging are ignored: the images, in the same store, meet them too."""
         with suppress(RelayError):
-            # Not by pydantic, which would turn an interrupt that comes meanwhile into an error of its own.
-            self._staging.put_note(self._name, json.dumps(asdict(self._note)).encode())
-        self._due = self._clock() + INTERVAL
+            # Not by pydantic, which turns an interrupt that arrives while it serializes into an error of its own.
+            self._staging.put_note(self._name, json.dumps(asdict(self._counts)).encode())
+        self._next_write = self._clock() + NOTE_INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run has come: entries left to do at its start, and how many each stage has passed or failed.
+    """The progress of a run.
 
-    `entries` and `began` (seconds since the epoch) are None until it is planned.
+    Attributes:
+        entries: entries that were left to do when the run was planned; None until then.
+        passed: entries that have passed each stage.
+        reasons: failed entries by reason.
+        began: when the run was planned, in seconds since the epoch; None until then.
     """
 
     entries: int | None = None
@@ -90,40 +104,40 @@ class RunProgress:
 
     @property
     def failed(self) -> int:
-        """Entries that failed, in whatever stage."""
+        """Entries that failed, in any stage."""
         return sum(self.reasons.values())
 
     @property
     def ended(self) -> int:
-        """Entries that have their outcome."""
+        """Entries that are uploaded or failed."""
         return self.passed.get(Stage.UPLOAD, 0) + self.failed
 
     @property
     def work(self) -> float:
-        """Work done, in entries: a stage is a third of one, so that it grows before the first task is through."""
+        """Work done, in entries. Each stage counts a third, so that it grows before the first task has ended."""
         return min(self.entries or 0, sum(self.passed.values()) / len(Stage) + self.failed)
 
-    def pace(self, now: float) -> float | None:
-        """Entries a second since the run was planned; None while there is nothing to reckon it from."""
+    def rate(self, now: float) -> float | None:
+        """Entries per second since the run was planned; None until some work is done."""
         if self.began is None or not self.work or now <= self.began:
             return None
         return self.work / (now - self.began)
 
     def seconds_left(self, now: float) -> float | None:
-        """What the rest will take at this pace, in seconds; None in the first `FIRST_GUESS` seconds."""
-        pace = self.pace(now)
-        if pace is None or self.entries is None or self.began is None or now - self.began < FIRST_GUESS:
+        """Estimated seconds until the run ends, at the present rate; None in the first `ESTIMATE_DELAY` seconds."""
+        rate = self.rate(now)
+        if rate is None or self.entries is None or self.began is None or now - self.began < ESTIMATE_DELAY:
             return None
-        return (self.entries - self.work) / pace
+        return (self.entries - self.work) / rate
 
 
 def read_progress(staging: Staging) -> RunProgress:
-    """Add up the notes of a run; `entries` is None until it is planned."""
+    """The progress of a run, from the notes of its steps."""
     entries, began = None, None
     passed = dict.fromkeys(Stage, 0)
     reasons: Counter[str] = Counter()
-    for data in staging.notes():
-        note = _read(data)
+    for data in staging.read_notes():
+        note = _parse(data)
         if note is None:
             continue
         if note.stage is None:
@@ -135,16 +149,16 @@ def read_progress(staging: Staging) -> RunProgress:
 
 
 def planned_at(staging: Staging) -> float | None:
-    """When the run was planned, in seconds since the epoch; None before that, or while staging is away."""
+    """When the run was planned, in seconds since the epoch; None before that, or if staging fails."""
     data = None
     with suppress(RelayError):
-        data = staging.note(PLAN_NOTE)
-    note = None if data is None else _read(data)
+        data = staging.read_note(PLAN_NOTE)
+    note = None if data is None else _parse(data)
     return None if note is None else note.began
 
 
-def _read(data: bytes) -> StepCounts | None:
-    """A note, or None for what is none, such as the word that ends a run."""
+def _parse(data: bytes) -> StepCounts | None:
+    """A step's counts; None for a note of another kind, such as the one that ends a run's steps."""
     try:
         return _note_json.validate_json(data)
     except ValidationError:

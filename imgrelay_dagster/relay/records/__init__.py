@@ -1,1 +1,1 @@
-"""What a destination remembers: receipts, ledger, lock and summary, and the keys they lie under."""
+"""Records in a destination: receipts, ledger, dataset lock and summary, and the layout of their keys."""

@@ -1,8 +1,9 @@
 """One run at a time for each dataset.
 
-Two runs of one dataset at once would do the same work twice. The run that plans first holds a small object beside the
-receipts and renews it while its steps work; a later one refuses, unless the holder is over or has been silent for long.
-Nothing is harmed when two runs do slip past each other: receipts are never shared, and objects are stored whole.
+Two runs of one dataset at the same time would do the same work twice. The first run writes a lock, a small object
+beside the receipts, and refreshes it while its steps work. A later run fails, unless the lock's holder has ended or has
+not refreshed it for `SILENCE_LIMIT` seconds. If two runs work at the same time nevertheless, no data is damaged: they
+never write the same receipts, and objects are stored completely or not at all.
 """
 
 import time
@@ -17,21 +18,22 @@ from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.layout import lock_key
-from imgrelay_dagster.relay.storage.stores import delete_objects, explain, put_object
+from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 
 REFRESH_INTERVAL = 20.0
-"""Seconds between two renewals by one step."""
+"""Seconds between two refreshes by one step."""
 
 SILENCE_LIMIT = 300.0
-"""Seconds without a renewal after which the holder is taken for lost."""
+"""Seconds without a refresh after which the holder counts as lost."""
 
 TRIES = 5
-"""How often a lock is tried to be made: what must not be done twice, no client repeats by itself."""
+"""Tries to create a lock. The client never retries a conditional PUT by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Which run holds a dataset, and when it last said so (seconds since the epoch)."""
+    """The run that holds a dataset, and when it last refreshed the lock (`at`, seconds since the epoch)."""
 
     run_id: str
     at: float
@@ -41,7 +43,7 @@ _holder_json = TypeAdapter(LockHolder)
 
 
 def lock_holder(store: ObjectStore, dataset: str) -> LockHolder | None:
-    """Who holds the dataset, if anybody does."""
+    """The holder of the dataset's lock; None where there is no lock or it is not valid JSON."""
     try:
         return _holder_json.validate_json(bytes(store.get(lock_key(dataset)).bytes()))
     except (FileNotFoundError, ValidationError):
@@ -61,64 +63,69 @@ def acquire_lock(
     clock: Callable[[], float] = time.time,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Hold the dataset for this run.
+    """Acquire the dataset's lock for this run.
 
     Args:
-        is_over: whether a run is known to have ended.
+        is_over: whether the run with this id is known to have ended.
+        clock: the time, in seconds since the epoch.
+        pause: sleeps for this many seconds.
 
     Raises:
         DatasetHeld: another run holds it.
-        RelayError: the store cannot say.
+        RelayError: the store failed.
     """
     key = lock_key(dataset)
-    mine = _holder_json.dump_json(LockHolder(run_id, clock()))
+    lock = _holder_json.dump_json(LockHolder(run_id, clock()))
     try:
-        if _create(store, key, mine, pause):
+        if _create(store, key, lock, pause):
             return
-        held = lock_holder(store, dataset)
-        if held is not None and held.run_id != run_id:
-            silent = clock() - held.at
-            if silent < SILENCE_LIMIT and not is_over(held.run_id):
-                since = datetime.fromtimestamp(held.at, UTC).strftime("%H:%M:%S UTC")
+        holder = lock_holder(store, dataset)
+        if holder is not None and holder.run_id != run_id:
+            silence = clock() - holder.at
+            if silence < SILENCE_LIMIT and not is_over(holder.run_id):
+                since = datetime.fromtimestamp(holder.at, UTC).strftime("%H:%M:%S UTC")
                 raise DatasetHeld(
-                    f"dataset {dataset!r} is being relayed by run {held.run_id} (last heard of at {since}); wait for "
+                    f"dataset {dataset!r} is being relayed by run {holder.run_id} (last heard of at {since}); wait for "
                     "it to end or cancel it, or give this run a dataset of its own"
                 )
-        put_object(store, key, mine, "application/json")
+        put_object(store, key, lock, "application/json")
     except (BaseError, OSError) as error:
         raise RelayError(f"dataset {dataset!r} cannot be locked at {key!r}: {explain(error)}") from error
 
 
-def _create(store: ObjectStore, key: str, mine: bytes, pause: Callable[[float], None]) -> bool:
-    """Make the lock; False when there is one. It may be this run's, made by a request whose answer was lost."""
-    for left in reversed(range(TRIES)):
+def _create(store: ObjectStore, key: str, lock: bytes, pause: Callable[[float], None]) -> bool:
+    """Create the lock; False when there is one.
+
+    That one may be this run's own, created by a request whose response was lost.
+    """
+    for tries_left in reversed(range(TRIES)):
         try:
-            store.put(key, mine, mode="create", use_multipart=False)
+            store.put(key, lock, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
         except PermissionDeniedError:
             raise
         except BaseError:
-            if not left:
+            if not tries_left:
                 raise
-            pause(0.2 * 2 ** (TRIES - left))
+            pause(0.2 * 2 ** (TRIES - tries_left))
         else:
             return True
     raise AssertionError("the last try returns or raises")
 
 
 def refresh_lock(store: ObjectStore, dataset: str, run_id: str, clock: Callable[[], float] = time.time) -> None:
-    """Say that this run still holds the dataset, if it does. A store that is away is no trouble here."""
+    """Refresh the lock if this run holds it. Errors of the store are ignored."""
     with suppress(BaseError, OSError):
-        held = lock_holder(store, dataset)
-        if held is None or held.run_id != run_id:  # taken over after a long silence, or let go of
+        holder = lock_holder(store, dataset)
+        if holder is None or holder.run_id != run_id:  # released, or taken over by another run after a long silence
             return
         put_object(store, lock_key(dataset), _holder_json.dump_json(LockHolder(run_id, clock())), "application/json")
 
 
 def release_lock(store: ObjectStore, dataset: str, run_id: str) -> None:
-    """Let go of the dataset, if this run holds it."""
+    """Delete the lock if this run holds it. Errors of the store are ignored."""
     with suppress(BaseError, OSError):
-        held = lock_holder(store, dataset)
-        if held is not None and held.run_id == run_id:
+        holder = lock_holder(store, dataset)
+        if holder is not None and holder.run_id == run_id:
             delete_objects(store, [lock_key(dataset)])

@@ -1,8 +1,8 @@
-"""The ledger: the manifest as one run saw it, from which every line's outcome is told.
+"""The ledger: the manifest as one run read it, with the plan for each line.
 
-It holds the run's settings and a line for each manifest line, in order, with the outcome of what was decided at once:
-malformed lines, conflicts, entries that receipts say are done. It is kept beside the receipts until the results are
-written, so that a run that never reaches its report can still account for every line.
+It holds the run's settings and one line for each manifest line, in order. Lines that planning decides (malformed lines,
+conflicts, entries that an earlier run has finished) have their outcome. The ledger stays beside the receipts until the
+results are written, so that every line has a result even if the run never reaches its report.
 """
 
 import gzip
@@ -20,9 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.layout import ledger_key
-from imgrelay_dagster.relay.records.receipts import PIECE
+from imgrelay_dagster.relay.records.receipts import CHUNK_SIZE
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.stores import explain, is_missing_bucket
+from imgrelay_dagster.relay.storage.error_text import explain, is_missing_bucket
 
 if TYPE_CHECKING:
     from obstore import BytesStream
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One manifest line in the ledger. `same_as` is the earlier line that this one repeats."""
+    """One manifest line in the ledger. `same_as` is the number of the earlier line that this one repeats."""
 
     record: Record
     same_as: int | None = None
@@ -47,19 +47,19 @@ def read_ledger(
     key: Callable[[str, str], str] = ledger_key,
     tick: Callable[[], None] = lambda: None,
 ) -> "Ledger | None":
-    """A run's ledger, or None when the run has its results or ended before it was planned.
+    """A run's ledger; None when the run has its results already, or ended before it was planned.
 
     Args:
-        key: where it lies.
-        tick: called now and then while the ledger is gone through.
+        key: gives the ledger's key, from dataset and run id.
+        tick: called every 500 lines while the ledger is iterated; an exception that it raises ends the iteration.
 
     Raises:
-        BrokenLedger: it is not whole.
+        BrokenLedger: the ledger is not complete.
         RelayError: the destination cannot be read.
     """
     try:
-        packed = store.get(key(dataset, run_id)).stream(min_chunk_size=PIECE)
-        scratch = _on_disk(packed)
+        compressed = store.get(key(dataset, run_id)).stream(min_chunk_size=CHUNK_SIZE)
+        scratch = _spool(compressed)
     except (BaseError, OSError) as error:
         if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
             return None
@@ -67,11 +67,12 @@ def read_ledger(
     return Ledger(scratch, tick)
 
 
-def _on_disk(packed: "BytesStream") -> IO[bytes]:
+def _spool(stream: "BytesStream") -> IO[bytes]:
+    """The stream's bytes in a temporary file, which the caller closes."""
     scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
     try:
-        for piece in packed:
-            scratch.write(piece)
+        for chunk in stream:
+            scratch.write(chunk)
     except BaseException:
         scratch.close()
         raise
@@ -80,26 +81,30 @@ def _on_disk(packed: "BytesStream") -> IO[bytes]:
 
 
 class BrokenLedger(RelayError):
-    """The ledger is not whole: a machine lost its power while it was written."""
+    """The ledger is not complete, for example because of a loss of power while it was written."""
 
 
 class Ledger:
-    """A run's ledger, unpacked line by line from scratch disk. Read once, as a context manager.
+    """A run's ledger, decompressed line by line from a temporary file. A context manager; iterable once.
+
+    Args:
+        compressed: the ledger as gzip; closed on exit.
+        tick: called every 500 lines.
 
     Raises:
-        BrokenLedger: when it is opened, or at any line.
+        BrokenLedger: the ledger is not complete; raised when it is opened or iterated.
     """
 
-    def __init__(self, packed: IO[bytes], tick: Callable[[], None] = lambda: None) -> None:
-        self._packed = packed
+    def __init__(self, compressed: IO[bytes], tick: Callable[[], None] = lambda: None) -> None:
+        self._compressed = compressed
         self._tick = tick
-        self._lines = gzip.open(packed)  # noqa: SIM115 - closed on the way out
-        with _whole():
+        self._lines = gzip.open(compressed)  # noqa: SIM115 - closed by __exit__
+        with _broken_if_incomplete():
             self.settings = settings_json.validate_json(self._lines.readline())
 
     def __iter__(self) -> Iterator[Planned]:
-        """Every line, in manifest order."""
-        with _whole():
+        """All lines, in manifest order."""
+        with _broken_if_incomplete():
             for number, line in enumerate(self._lines):
                 if number % 500 == 0:
                     self._tick()
@@ -110,12 +115,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self._lines.close()
-        self._packed.close()
+        self._compressed.close()
 
 
 @contextmanager
-def _whole() -> Iterator[None]:
+def _broken_if_incomplete() -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, zlib.error, ValidationError) as error:
-        raise BrokenLedger(f"ledger is not whole: {type(error).__name__}") from error
+        raise BrokenLedger(f"the ledger is not complete: {type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""An index of receipts on disk, so that planning needs no memory for them."""
+"""An index of receipts on disk, so that planning a hundred thousand entries does not hold them in memory."""
 
 import sqlite3
 from pathlib import Path
@@ -10,7 +10,7 @@ from imgrelay_dagster.relay.records.receipts import record_json
 
 
 class ReceiptIndex:
-    """Receipts by key or by line, on scratch disk, so that a hundred thousand of them cost no memory."""
+    """Receipts by key or by line number, in a temporary SQLite database at `path`. A context manager."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -22,7 +22,7 @@ class ReceiptIndex:
         )
 
     def add(self, identity: str | int, record: Record) -> None:
-        """Keep a receipt under its key or line; the latest one stays."""
+        """Store a receipt under its key or line number, unless the one there is newer."""
         self._empty = False
         self._db.execute(
             "INSERT INTO receipt (id, at, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
@@ -31,30 +31,30 @@ class ReceiptIndex:
         )
 
     def claim(self, identity: str, record: Record) -> Record | None:
-        """Keep a record under its key if there is none; return the one that there is."""
+        """Store a record under its key if there is none, and return None; otherwise return the record that is there."""
         self._empty = False
         values = (identity, record_json.dump_json(record))
         claimed = self._db.execute("INSERT OR IGNORE INTO receipt (id, at, record) VALUES (?, 0, ?)", values)
         return None if claimed.rowcount else self.get(identity)
 
     def get(self, identity: str | int) -> Record | None:
-        """The latest receipt under this key or line."""
+        """The newest receipt under this key or line number, if there is one."""
         if self._empty:
             return None
         row = self._db.execute("SELECT record FROM receipt WHERE id = ?", (identity,)).fetchone()
         return None if row is None else record_json.validate_json(row[0])
 
     def mark_stored(self, key: str, size: int) -> None:
-        """Note that an object of `size` bytes was seen under this key."""
+        """Record that the destination has an object of `size` bytes under this key."""
         self._db.execute("UPDATE receipt SET stored = ? WHERE id = ?", (size, key))
 
     def stored_size(self, key: str) -> int | None:
-        """Bytes of the object seen under this key, or None where none was."""
+        """Size in bytes of the object that `mark_stored` recorded under this key, or None."""
         row = self._db.execute("SELECT stored FROM receipt WHERE id = ?", (key,)).fetchone()
         return None if row is None else row[0]
 
     def close(self) -> None:
-        """Drop the index and its file."""
+        """Close the index and delete its file."""
         self._db.close()
         self._path.unlink(missing_ok=True)
 

@@ -1,9 +1,9 @@
-"""Receipts: the records of entries that are done, in the destination, from which everything is told afterwards.
+"""Receipts: the records of finished entries, in the destination.
 
-A receipt is a record with its outcome, one JSON object a line. Each writer (one step of one run) puts its own
-objects, `_relay/<dataset>/receipts/<run_id>/<writer>-<n>.jsonl`, so that parallel writers never share one. They
-are put every few seconds: what a `kill -9` can lose is what was done since. Results, summaries and the next
-run's knowledge of what is left are all folded from these objects.
+A receipt is a record with its outcome, one JSON object a line. Each writer (one step of one run) writes its own
+objects (`layout.receipts_key`), so that parallel writers never write the same object. Receipts are written every few
+seconds: a `kill -9` can only lose those of the last seconds. Results and summaries are made from these objects, and
+the next run finds out from them what is left to do.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,76 +15,81 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.records.layout import MERGED
-from imgrelay_dagster.relay.storage.stores import delete_objects, put_object
+from imgrelay_dagster.relay.records.layout import RECEIPTS_SUFFIX, merged_receipts_key
+from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 RECEIPTS_TYPE = "application/x-ndjson"
+"""Content type of receipts and of the other JSON lines files."""
 
-PIECE = 1024 * 1024
-"""Bytes of receipts held in memory at once."""
-
+CHUNK_SIZE = 1024 * 1024
+"""Bytes of an object that are read at once."""
 
 record_json = TypeAdapter(Record)
-"""Records to and from JSON, fields in the order of `results.jsonl`."""
+"""Converts records to and from JSON, with the fields in the order of `results.jsonl`."""
 
 
 def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
-    """Every receipt below `prefix`, object by object, in no particular order; one may come twice.
+    """Every receipt below `prefix`, object by object, in no particular order. A receipt may be returned twice.
 
-    A line that cannot be read (cut off by a lost machine) is passed over: its entry counts as not done.
+    A line that cannot be parsed, such as one cut off by a loss of power, is skipped: its entry counts as not done.
     """
-    moved = set()
+    merged = set()
     for chunk in store.list(prefix):
         for meta in chunk:
-            if not meta["path"].endswith(".jsonl"):
+            if not meta["path"].endswith(RECEIPTS_SUFFIX):
                 continue
             try:
                 yield from _records(store, meta)
-            except FileNotFoundError:  # its run was completed since it was listed
-                moved.add(meta["path"].rpartition("/")[0])
-    for run in sorted(moved):
+            except FileNotFoundError:  # its run's receipts were merged after the listing
+                merged.add(meta["path"].rpartition("/")[0])
+    for run_prefix in sorted(merged):
         with suppress(FileNotFoundError):
-            yield from _records(store, store.head(f"{run}/{MERGED}"))
+            yield from _records(store, store.head(merged_receipts_key(run_prefix)))
 
 
 def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
     rest = b""
-    for piece in pieces(store, meta):
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from _sound(lines)
-    yield from _sound([rest])
+    for chunk in read_chunks(store, meta):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from _valid_records(lines)
+    yield from _valid_records([rest])
 
 
-def _sound(lines: Iterable[bytes]) -> Iterator[Record]:
+def _valid_records(lines: Iterable[bytes]) -> Iterator[Record]:
     for line in lines:
         with suppress(ValidationError):
             yield record_json.validate_json(line)
 
 
-def pieces(store: ObjectStore, meta: "ObjectMeta") -> Iterator[bytes]:
-    """An object in pieces: a run's merged receipts may weigh many megabytes."""
-    for start in range(0, meta["size"], PIECE):
-        yield bytes(store.get_range(meta["path"], start=start, end=min(start + PIECE, meta["size"])))
+def read_chunks(store: ObjectStore, meta: "ObjectMeta") -> Iterator[bytes]:
+    """An object's bytes, `CHUNK_SIZE` at a time. The merged receipts of a run may have many megabytes."""
+    for start in range(0, meta["size"], CHUNK_SIZE):
+        yield bytes(store.get_range(meta["path"], start=start, end=min(start + CHUNK_SIZE, meta["size"])))
 
 
 def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
-    """Put one run's receipts together in one object, so that the next run has little to fetch.
+    """Merge one run's receipts into one object, so that the next run sends few requests to read them.
 
-    Killed half-way it leaves receipts twice, which says nothing else.
+    If this is interrupted, some receipts are there twice, which does no harm.
+
+    Args:
+        prefix: the run's receipts (`layout.run_receipts_prefix`).
+        scratch: a folder for the merged file.
     """
-    found = [meta for chunk in store.list(prefix) for meta in chunk if meta["path"].endswith(".jsonl")]
+    merged_key = merged_receipts_key(prefix)
+    found = [meta for chunk in store.list(prefix) for meta in chunk if meta["path"].endswith(RECEIPTS_SUFFIX)]
     if len(found) < 2:
         return
     merged = scratch / "receipts.jsonl"
     with merged.open("wb") as lines:
         for meta in found:
-            piece = b""
-            for piece in pieces(store, meta):
-                lines.write(piece)
-            if not piece.endswith(b"\n"):  # cut off by a lost machine
+            chunk = b""
+            for chunk in read_chunks(store, meta):
+                lines.write(chunk)
+            if not chunk.endswith(b"\n"):  # cut off by a loss of power
                 lines.write(b"\n")
-    put_object(store, f"{prefix}/{MERGED}", merged, RECEIPTS_TYPE)
-    delete_objects(store, [meta["path"] for meta in found if meta["path"] != f"{prefix}/{MERGED}"])
+    put_object(store, merged_key, merged, RECEIPTS_TYPE)
+    delete_objects(store, [meta["path"] for meta in found if meta["path"] != merged_key])

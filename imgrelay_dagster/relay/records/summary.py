@@ -1,4 +1,4 @@
-"""`summary.json`: what became of a run, and where its results lie."""
+"""`summary.json`: the counts of a run."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,16 +9,21 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.layout import results_prefix
-from imgrelay_dagster.relay.storage.stores import explain, is_missing_bucket, put_object
+from imgrelay_dagster.relay.records.layout import summary_key
+from imgrelay_dagster.relay.storage.error_text import explain, is_missing_bucket
+from imgrelay_dagster.relay.storage.objects import put_object
+
+PARTIAL = "partial"
+"""Status of a coordinator while one of its shards has no results yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`summary.json`: what became of a run.
+    """The content of `summary.json`.
 
-    `status` is `success`, `failure` or `canceled`, or `partial` while a run's shards go on. `bytes_in` and `bytes_out`
-    are what this run downloaded and stored; `seconds` is its wall time and `images_per_second` what it uploaded in it.
+    `status` is `success`, `failure` or `canceled`, or `partial` while a coordinator waits for its shard runs.
+    `bytes_in` are the bytes that this run downloaded, `bytes_out` those that it stored. `seconds` is its wall time,
+    `images_per_second` the number of uploaded images divided by it.
     """
 
     run_id: str
@@ -44,8 +49,8 @@ class Summary:
 summary_json = TypeAdapter(Summary)
 
 
-def add_up(parts: Iterable[Summary], run_id: str, dataset: str, status: str, seconds: float) -> Summary:
-    """The summary of a run whose work other runs have done, after `seconds` of its own."""
+def sum_summaries(parts: Iterable[Summary], run_id: str, dataset: str, status: str, seconds: float) -> Summary:
+    """The summary of a coordinator: the sum of its shards' summaries, and `seconds` of its own wall time."""
     parts = list(parts)
     reasons = Counter[str]()
     for part in parts:
@@ -69,27 +74,23 @@ def add_up(parts: Iterable[Summary], run_id: str, dataset: str, status: str, sec
     )
 
 
-def store_summary(store: ObjectStore, summary: Summary) -> None:
-    """Put `summary.json` where the run's results lie."""
-    key = f"{results_prefix(summary.dataset, summary.run_id)}/summary.json"
-    put_object(store, key, summary_json.dump_json(summary, indent=2) + b"\n", "application/json")
+def write_summary(store: ObjectStore, summary: Summary) -> None:
+    """Write a run's `summary.json`."""
+    data = summary_json.dump_json(summary, indent=2) + b"\n"
+    put_object(store, summary_key(summary.dataset, summary.run_id), data, "application/json")
 
 
 def read_summary(store: ObjectStore, dataset: str, run_id: str) -> Summary | None:
-    """A run's summary, or None when none was written.
+    """A run's summary; None when there is none, or it is not valid JSON.
 
     Raises:
         RelayError: the destination cannot be read.
     """
     try:
-        return summary_json.validate_json(bytes(store.get(f"{results_prefix(dataset, run_id)}/summary.json").bytes()))
-    except ValidationError:  # a machine lost its power while it was written
+        return summary_json.validate_json(bytes(store.get(summary_key(dataset, run_id)).bytes()))
+    except ValidationError:  # cut off by a loss of power
         return None
     except (BaseError, OSError) as error:
         if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
             return None
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-
-
-PARTIAL = "partial"
-"""Status of a coordinator some of whose shards have no results yet."""

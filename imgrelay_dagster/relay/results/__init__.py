@@ -1,1 +1,1 @@
-"""Results of a run: folded from its records, written, merged from shards, and read again."""
+"""Results of a run: made from its records, merged from its shard runs, read again and checked."""

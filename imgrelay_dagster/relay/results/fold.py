@@ -1,7 +1,7 @@
-"""Folding a run's ledger and receipts into its results: every manifest line, exactly once, in order.
+"""Folding a run's ledger and receipts into its results: every manifest line exactly once, in order.
 
-Works the same for a run that ended as it should and for one that was cancelled or lost: what has no receipt is
-`not_attempted`. Memory does not grow with the number of entries.
+This works the same for a run that reached its report and for one that was canceled or lost: an entry without a receipt
+is `not_attempted`. Memory does not grow with the number of entries.
 """
 
 import tempfile
@@ -14,16 +14,15 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
-from imgrelay_dagster.relay.records.layout import ledger_key, results_prefix, run_receipts
+from imgrelay_dagster.relay.records.layout import ledger_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts
-from imgrelay_dagster.relay.records.summary import Summary, read_summary, summary_json
-from imgrelay_dagster.relay.results.shard_merge import add_part
+from imgrelay_dagster.relay.records.summary import Summary, read_summary
+from imgrelay_dagster.relay.results.shard_merge import add_shard_summary
 from imgrelay_dagster.relay.results.writer import RunTotals, upload_results, write_result_files
-from imgrelay_dagster.relay.storage.stores import delete_objects, explain
-
-__all__ = ["Summary", "read_summary", "results_prefix", "summary_json", "write_results"]
+from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.storage.objects import delete_objects
 
 
 def write_results(
@@ -35,15 +34,18 @@ def write_results(
     status: str | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Summary | None:
-    """Write `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`, drop the ledger, and return the summary.
+    """Write a run's `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`, and delete its ledger.
 
-    A shard's results are joined to those of its coordinator. A run that has its results already gets the summary of
-    them; one that was never planned has none, nor has one whose ledger did not survive the loss of its machine.
+    The results of a shard run are also merged into those of its coordinator.
 
     Args:
         seconds: wall time of the run so far.
-        status: how the run ended, where that is known; otherwise it follows from the outcomes.
-        tick: called now and then; what it raises ends the work, which may be done again.
+        status: how the run ended, if that is known; otherwise it follows from the outcomes.
+        tick: called every 500 lines; an exception that it raises ends the work, which can be done again.
+
+    Returns:
+        The summary; of the existing results if the run has them already. None for a run that was never planned or
+        whose ledger is not complete.
 
     Raises:
         RelayError: the destination cannot be read or written.
@@ -63,12 +65,12 @@ def _write(
     dataset = ledger.settings.dataset
     try:
         with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
-            told = _fold(store, ledger, Path(scratch), run_id)
+            totals = _write_files(store, ledger, Path(scratch), run_id)
             tick()
-            summary = upload_results(store, told, Path(scratch), seconds=seconds, status=status)
+            summary = upload_results(store, totals, Path(scratch), seconds=seconds, status=status)
             if ledger.settings.shard is not None:
-                add_part(store, dataset, ledger.settings.shard, summary)
-            merge_receipts(store, run_receipts(dataset, run_id), Path(scratch))
+                add_shard_summary(store, dataset, ledger.settings.shard, summary)
+            merge_receipts(store, run_receipts_prefix(dataset, run_id), Path(scratch))
         tick()
         delete_objects(store, [ledger_key(dataset, run_id)])
     except (BaseError, OSError) as error:
@@ -76,27 +78,27 @@ def _write(
     return summary
 
 
-def _fold(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str) -> RunTotals:
+def _write_files(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str) -> RunTotals:
     with ReceiptIndex(scratch / "receipts.db") as receipts:
-        for record in read_receipts(store, run_receipts(ledger.settings.dataset, run_id)):
+        for record in read_receipts(store, run_receipts_prefix(ledger.settings.dataset, run_id)):
             receipts.add(record.line, record)
-        return write_result_files(_settled(iter(ledger), receipts), ledger.settings, scratch, run_id)
+        return write_result_files(_fold(iter(ledger), receipts), ledger.settings, scratch, run_id)
 
 
-def _settled(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]:
-    """Each ledger line with its outcome."""
+def _fold(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]:
+    """The record of each ledger line, with its outcome."""
     for planned in ledger:
         record = planned.record
         if record.outcome is None and planned.same_as is not None:
-            yield _repeated(record, receipts.get(planned.same_as))
+            yield _repeat(record, receipts.get(planned.same_as))
         elif record.outcome is None:
             yield receipts.get(record.line) or replace(record, outcome=Outcome.NOT_ATTEMPTED)
         else:
             yield record
 
 
-def _repeated(record: Record, first: Record | None) -> Record:
-    """A line that repeats an earlier one: the same outcome, at no cost of its own."""
+def _repeat(record: Record, first: Record | None) -> Record:
+    """The record of a line that repeats an earlier one: its outcome, without requests, bytes or time of its own."""
     if first is None:
         return replace(record, outcome=Outcome.NOT_ATTEMPTED)
     return replace(first, line=record.line, attempts=0, bytes_in=None, seconds=Seconds())

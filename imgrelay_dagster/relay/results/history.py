@@ -1,4 +1,4 @@
-"""Reading back what runs have left in a destination: datasets, their runs, and each run's results."""
+"""Reading a destination: its datasets, their runs, and each run's results."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +11,14 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.records.layout import RESULTS, SUMMARY, relay_prefix, results_prefix
-from imgrelay_dagster.relay.records.receipts import pieces, record_json
-from imgrelay_dagster.relay.records.summary import read_summary
-from imgrelay_dagster.relay.storage.stores import explain
+from imgrelay_dagster.relay.records.layout import DATASETS_PREFIX, results_key, run_of_summary, runs_prefix
+from imgrelay_dagster.relay.records.receipts import read_chunks, record_json
+from imgrelay_dagster.relay.storage.error_text import explain
 
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that has its results, and when they were written."""
+    """A run that has its results, and the time when they were written."""
 
     run_id: str
     at: datetime
@@ -32,24 +31,24 @@ def dataset_names(store: ObjectStore) -> list[str]:
         RelayError: the destination cannot be read.
     """
     try:
-        found = store.list_with_delimiter("_relay/")["common_prefixes"]
+        found = store.list_with_delimiter(DATASETS_PREFIX)["common_prefixes"]
     except (BaseError, OSError) as error:
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
     return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
 
 
 def past_runs(store: ObjectStore, dataset: str) -> list[PastRun]:
-    """The runs of a dataset that have their results, the newest first.
+    """The runs of a dataset that have their results, newest first.
 
     Raises:
         RelayError: the destination cannot be read.
     """
     try:
         found = [
-            PastRun(meta["path"].split("/")[-2], meta["last_modified"])
-            for chunk in store.list(f"{relay_prefix(dataset)}/runs")
+            PastRun(run_id, meta["last_modified"])
+            for chunk in store.list(runs_prefix(dataset))
             for meta in chunk
-            if meta["path"].endswith(f"/{SUMMARY}")
+            if (run_id := run_of_summary(meta["path"])) is not None
         ]
     except (BaseError, OSError) as error:
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
@@ -57,15 +56,15 @@ def past_runs(store: ObjectStore, dataset: str) -> list[PastRun]:
 
 
 def result_lines(store: ObjectStore, dataset: str, run_id: str) -> Iterator[bytes]:
-    """The lines of a run's `results.jsonl`, in manifest order; none where the run has no results.
+    """The lines of a run's `results.jsonl`, in manifest order. A run without results gives no lines.
 
     Raises:
         RelayError: the destination cannot be read.
     """
     rest = b""
     try:
-        for piece in pieces(store, store.head(f"{results_prefix(dataset, run_id)}/{RESULTS}")):
-            *lines, rest = (rest + piece).split(b"\n")
+        for chunk in read_chunks(store, store.head(results_key(dataset, run_id))):
+            *lines, rest = (rest + chunk).split(b"\n")
             yield from lines
     except FileNotFoundError:
         return
@@ -76,18 +75,19 @@ def result_lines(store: ObjectStore, dataset: str, run_id: str) -> Iterator[byte
 
 
 def sample_stored(store: ObjectStore, dataset: str, run_id: str, size: int) -> list[Record]:
-    """Up to `size` of a run's records of images that are stored, picked at random, in manifest order.
+    """Up to `size` records of stored images of a run, chosen at random, in manifest order.
 
-    The same run gives the same sample. Raises RelayError as `result_lines` does.
+    The same run always gives the same sample.
+
+    Raises:
+        RelayError: the destination cannot be read.
     """
-    kept: Reservoir[bytes] = Reservoir(size, Random(run_id))
+    reservoir: Reservoir[bytes] = Reservoir(size, Random(run_id))
     for line in result_lines(store, dataset, run_id):
-        if any(outcome in line for outcome in _STORED):  # a hundred thousand lines are not parsed for two dozen
-            kept.add(line)
-    return sorted(map(record_json.validate_json, kept.kept), key=lambda record: record.line)
+        if any(outcome in line for outcome in _STORED):  # faster than parsing a hundred thousand lines
+            reservoir.add(line)
+    return sorted(map(record_json.validate_json, reservoir.items), key=lambda record: record.line)
 
 
 _STORED = (b'"outcome":"uploaded"', b'"outcome":"unchanged"')
-"""As a line has it; within a text the quotes would be escaped."""
-
-__all__ = ["PastRun", "dataset_names", "past_runs", "read_summary", "result_lines", "sample_stored"]
+"""How a line of `results.jsonl` spells these outcomes. In a JSON string the quotes would be escaped."""

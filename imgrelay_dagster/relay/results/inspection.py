@@ -1,6 +1,6 @@
-"""Looking into the destination after a run: does it hold what the results say, and how do the images look?
+"""Inspecting a sample of a run's stored images: whether they match the results, and how they look.
 
-A sample, within limits: nothing of a run depends on it.
+The result of a run does not depend on it.
 """
 
 import hashlib
@@ -14,86 +14,93 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 from PIL import Image
 
-from imgrelay_dagster.relay.concurrency.background import ahead
+from imgrelay_dagster.relay.concurrency.background import call_ahead
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.html_report.contact_sheet import AT_ONCE, LARGEST_OBJECT, data_uri, shrunk
+from imgrelay_dagster.relay.html_report.contact_sheet import CONCURRENCY, MAX_OBJECT_BYTES, data_uri, shrink
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.redact import printable
 from imgrelay_dagster.relay.results.history import sample_stored
-from imgrelay_dagster.relay.storage.stores import explain
+from imgrelay_dagster.relay.storage.error_text import explain
 
 SAMPLE = 24
-"""Stored images looked at."""
+"""Stored images that are inspected."""
 
-SECONDS = 10.0
-"""After so long no further image is read."""
+TIME_LIMIT = 10.0
+"""Seconds after which no further image is read."""
 
 COLUMNS, CELL = 8, (108, 81)
-"""Of the sheet: images in a row, and the largest width and height of each, in pixels."""
+"""Of the contact sheet: images in a row, and the maximum width and height of each, in pixels."""
 
-LARGEST_SHEET = 150_000
-"""Bytes of the sheet, as base64 has them."""
+MAX_SHEET_BYTES = 150_000
+"""Maximum size of the contact sheet's data URI."""
 
 
 @dataclass
 class Inspection:
-    """How many stored images were looked at, what was wrong with some, and how they look, made small."""
+    """The result of an inspection.
+
+    Attributes:
+        checked: number of images that were inspected.
+        mismatches: for each image that differs from the results, its key and the difference.
+        images: the other images, scaled down.
+    """
 
     checked: int = 0
-    wrong: list[str] = field(default_factory=list)
+    mismatches: list[str] = field(default_factory=list)
     images: list[Image.Image] = field(default_factory=list)
 
-    def sheet(self) -> str | None:
-        """The images as one small JPEG, embedded as a data URI; None where there are none."""
+    def contact_sheet_uri(self) -> str | None:
+        """The images as one small JPEG in a data URI; None if there are no images or the JPEG is too large."""
         if not self.images:
             return None
         sheet = _contact_sheet(self.images)
         uris = (data_uri(sheet, "jpeg", quality) for quality in (72, 50, 25))
-        return next((uri for uri in uris if len(uri) < LARGEST_SHEET), None)
+        return next((uri for uri in uris if len(uri) < MAX_SHEET_BYTES), None)
 
 
 def inspect_destination(
     store: ObjectStore, dataset: str, run_id: str, clock: Callable[[], float] = time.monotonic
 ) -> Inspection:
-    """Compare a sample of a run's stored images with its results: there, as large, the same bytes.
+    """Check for a sample of a run's stored images whether each exists with the recorded size and SHA-256 digest.
 
     Raises:
         RelayError: the results cannot be read.
     """
-    seen, until = Inspection(), clock() + SECONDS
+    inspection, until = Inspection(), clock() + TIME_LIMIT
     sample = sample_stored(store, dataset, run_id, SAMPLE)
-    for record, looking in zip(sample, ahead(sample, partial(_look_at, store), at_once=AT_ONCE), strict=True):
-        wrong, image = looking.wait()
-        seen.checked += 1
-        if wrong is not None:
-            seen.wrong.append(f"{printable(record.key or '')}: {wrong}")
+    calls = call_ahead(sample, partial(_inspect, store), concurrency=CONCURRENCY)
+    for record, call in zip(sample, calls, strict=True):
+        mismatch, image = call.wait()
+        inspection.checked += 1
+        if mismatch is not None:
+            inspection.mismatches.append(f"{printable(record.key or '')}: {mismatch}")
         elif image is not None:
-            seen.images.append(image)
+            inspection.images.append(image)
         if clock() > until:
             break
-    return seen
+    return inspection
 
 
-def _look_at(store: ObjectStore, record: Record) -> tuple[str | None, Image.Image | None]:
-    """What is wrong with a stored image, or how it looks, made small; neither for one too large to be read."""
+def _inspect(store: ObjectStore, record: Record) -> tuple[str | None, Image.Image | None]:
+    """How a stored image differs from its record, or the image scaled down; (None, None) if it is too large to read."""
     assert record.key is not None
-    wrong, image = None, None
+    mismatch, image = None, None
     try:
         found = store.get(record.key)
         size, data = found.meta["size"], b""
         if size != record.bytes_out:
-            wrong = f"{size:,} bytes, {record.bytes_out or 0:,} were stored"
-        elif size <= LARGEST_OBJECT:
+            mismatch = f"{size:,} bytes, {record.bytes_out or 0:,} were stored"
+        elif size <= MAX_OBJECT_BYTES:
             data = bytes(found.bytes())
-            wrong = None if hashlib.sha256(data).hexdigest() == record.sha256 else "not the bytes that were stored"
+            mismatch = None if hashlib.sha256(data).hexdigest() == record.sha256 else "not the bytes that were stored"
     except FileNotFoundError:
-        wrong = "gone"
+        mismatch = "gone"
     except (BaseError, OSError) as error:
-        wrong = f"cannot be read: {explain(error)}"
-    if wrong is None and data:
+        mismatch = f"cannot be read: {explain(error)}"
+    if mismatch is None and data:
         with suppress(EntryFailure):
-            image = shrunk(data, CELL)
-    return wrong, image
+            image = shrink(data, CELL)
+    return mismatch, image
 
 
 def _contact_sheet(images: Sequence[Image.Image]) -> Image.Image:

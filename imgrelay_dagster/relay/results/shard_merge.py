@@ -1,7 +1,7 @@
-"""The results of shard runs, told as those of the run that was cut into them.
+"""Merging the results of shard runs into the results of their coordinator.
 
-Each shard run leaves its summary beside the coordinator's `plan.json`. After each of them the coordinator's summary is
-added up anew; its other results are joined once, after the last one, for that takes as long as there are lines.
+Each shard run writes its summary beside the coordinator's `plan.json`. After each shard run, the coordinator's summary
+is added up again. Its other results are merged once, after the last shard run, because that reads every line.
 """
 
 import heapq
@@ -19,43 +19,59 @@ from pydantic import ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
-from imgrelay_dagster.relay.planning.shards import ShardPlan, cut_json, read_shard_plan, shard_number
-from imgrelay_dagster.relay.records.layout import results_prefix, shards_ledger_key, shards_prefix
+from imgrelay_dagster.relay.planning.shards import ShardPlan, read_shard_plan, shard_number, shard_plan_json
+from imgrelay_dagster.relay.records.layout import (
+    results_key,
+    shard_of_summary,
+    shard_plan_key,
+    shard_summary_key,
+    shards_ledger_key,
+    shards_prefix,
+)
 from imgrelay_dagster.relay.records.ledger import Ledger, Planned, read_ledger
-from imgrelay_dagster.relay.records.receipts import pieces, record_json
-from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, add_up, store_summary, summary_json
+from imgrelay_dagster.relay.records.receipts import read_chunks, record_json
+from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, sum_summaries, summary_json, write_summary
 from imgrelay_dagster.relay.results.writer import upload_results, write_result_files
 from imgrelay_dagster.relay.settings import Shard
-from imgrelay_dagster.relay.storage.stores import explain, put_object
+from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.storage.objects import put_object
 
 
 def write_shard_plan(store: ObjectStore, dataset: str, coordinator: str, *, shards: int, seconds: float) -> Summary:
-    """Ask for shards, once the coordinator's ledger is in its place; its results say what is decided already.
+    """Write a coordinator's first results and its shard plan, from which the shard runs are launched.
+
+    Args:
+        coordinator: the run's id; its ledger must be written already.
+        shards: number of shards.
+        seconds: wall time of the run so far.
+
+    Returns:
+        The coordinator's summary, with the outcomes that planning decided.
 
     Raises:
         RelayError: the destination cannot be written.
     """
-    shares = [Counter[str]() for _ in range(shards)]
+    outcomes = [Counter[str]() for _ in range(shards)]
     reasons = [Counter[str]() for _ in range(shards)]
 
-    def share(record: Record) -> None:
-        number = shard_number(record, shards) - 1
-        shares[number][record.outcome or ""] += 1
+    def count(record: Record) -> None:
+        index = shard_number(record, shards) - 1
+        outcomes[index][record.outcome or ""] += 1
         if record.outcome is Outcome.FAILED and record.reason is not None:
-            reasons[number][record.reason.value] += 1
+            reasons[index][record.reason.value] += 1
 
     try:
-        summary = _join(store, dataset, coordinator, {}, seconds=seconds, status=PARTIAL, seen=share)
+        summary = _write_results(store, dataset, coordinator, {}, seconds=seconds, status=PARTIAL, count=count)
     except (BaseError, OSError) as error:
         raise RelayError(f"results of run {coordinator} cannot be written: {explain(error)}") from error
     assert summary is not None
-    cut = ShardPlan(seconds, [_untouched(dataset, *counted) for counted in zip(shares, reasons, strict=True)])
-    _put(store, f"{shards_prefix(dataset, coordinator)}/plan.json", cut_json.dump_json(cut))
+    plan = ShardPlan(seconds, [_planned_summary(dataset, *counts) for counts in zip(outcomes, reasons, strict=True)])
+    _put_json(store, shard_plan_key(dataset, coordinator), shard_plan_json.dump_json(plan))
     return summary
 
 
-def _untouched(dataset: str, outcomes: Counter[str], reasons: Counter[str]) -> Summary:
-    """What there is to say of a shard before any run of it."""
+def _planned_summary(dataset: str, outcomes: Counter[str], reasons: Counter[str]) -> Summary:
+    """The summary of a shard before any run of it."""
     return Summary(
         run_id="",
         dataset=dataset,
@@ -73,152 +89,159 @@ def _untouched(dataset: str, outcomes: Counter[str], reasons: Counter[str]) -> S
     )
 
 
-def add_part(store: ObjectStore, dataset: str, shard: Shard, part: Summary) -> Summary | None:
-    """Let a run's results stand for its shard, in place of another run's, and tell of them in the coordinator's.
+def add_shard_summary(store: ObjectStore, dataset: str, shard: Shard, summary: Summary) -> Summary | None:
+    """Make a run's results those of its shard, and merge them into the coordinator's.
 
-    A run that left more undone than the other never takes its place: one that was lost may get its results only after
-    the run that was started in its place has ended.
+    They replace the results of another run of the same shard, unless that run left fewer entries unattempted: a lost
+    run may get its results only after the run that replaced it has ended.
 
     Returns:
-        The coordinator's summary; None when its records are gone.
+        The coordinator's summary; None if its records were deleted.
 
     Raises:
         RelayError: the destination cannot be read or written.
     """
-    key = f"{shards_prefix(dataset, shard.coordinator)}/{shard.number}.json"
-    other = _parts(store, dataset, shard.coordinator).get(shard.number)
-    if other is None or part.not_attempted <= other.not_attempted:
-        _put(store, key, summary_json.dump_json(part))
-    return join(store, dataset, shard.coordinator)
+    other = _shard_summaries(store, dataset, shard.coordinator).get(shard.number)
+    if other is None or summary.not_attempted <= other.not_attempted:
+        key = shard_summary_key(dataset, shard.coordinator, shard.number)
+        _put_json(store, key, summary_json.dump_json(summary))
+    return merge_shards(store, dataset, shard.coordinator)
 
 
-def add_missing_part(
+def add_unplanned_shard(
     store: ObjectStore, dataset: str, shard: Shard, *, run_id: str, status: str, seconds: float
 ) -> Summary | None:
-    """The same for a run that ended before it was planned: nothing of its shard was attempted.
+    """Do the same for a run that ended before it was planned: none of its shard's entries was attempted.
 
     Raises:
         RelayError: the destination cannot be read or written.
     """
-    cut = read_shard_plan(store, dataset, shard.coordinator)
-    if cut is None or not 1 <= shard.number <= cut.shards:
+    plan = read_shard_plan(store, dataset, shard.coordinator)
+    if plan is None or not 1 <= shard.number <= plan.shards:
         return None
-    untouched = replace(cut.shares[shard.number - 1], run_id=run_id, status=status, seconds=round(seconds, 3))
-    return add_part(store, dataset, shard, untouched)
+    planned = plan.shares[shard.number - 1]
+    summary = replace(planned, run_id=run_id, status=status, seconds=round(seconds, 3))
+    return add_shard_summary(store, dataset, shard, summary)
 
 
-def join(store: ObjectStore, dataset: str, coordinator: str) -> Summary | None:
-    """Tell in a coordinator's results what its shards have come to. Doing it again changes nothing.
+def merge_shards(store: ObjectStore, dataset: str, coordinator: str) -> Summary | None:
+    """Write a coordinator's results from those of its shards. Idempotent.
 
-    Until there is something to say of every shard, only the summary is written anew. A shard that ended meanwhile may
-    have written its own version in between: whoever writes last looks once more, so that none is left out.
+    Until every shard has results, only the summary is written. Another shard run that ends at the same time may write
+    it in between, from fewer shards. So this reads the shards' summaries again after it has written.
 
     Returns:
-        The coordinator's summary; None when its records are gone.
+        The coordinator's summary; None if its records were deleted.
 
     Raises:
         RelayError: the destination cannot be read or written.
     """
-    cut = read_shard_plan(store, dataset, coordinator)
-    if cut is None:
+    plan = read_shard_plan(store, dataset, coordinator)
+    if plan is None:
         return None
     try:
-        parts = _parts(store, dataset, coordinator)
+        summaries = _shard_summaries(store, dataset, coordinator)
         while True:
-            summary = _told(store, dataset, coordinator, cut, parts)
-            known, parts = parts, _parts(store, dataset, coordinator)
-            if parts == known:
+            summary = _merge(store, dataset, coordinator, plan, summaries)
+            merged, summaries = summaries, _shard_summaries(store, dataset, coordinator)
+            if summaries == merged:
                 return summary
     except (BaseError, OSError) as error:
-        raise RelayError(f"results of run {coordinator} cannot be joined: {explain(error)}") from error
+        raise RelayError(f"results of run {coordinator} cannot be merged: {explain(error)}") from error
 
 
-def _told(
-    store: ObjectStore, dataset: str, coordinator: str, cut: ShardPlan, parts: dict[int, Summary]
+def _merge(
+    store: ObjectStore, dataset: str, coordinator: str, plan: ShardPlan, summaries: dict[int, Summary]
 ) -> Summary | None:
-    shares = [parts.get(number, share) for number, share in enumerate(cut.shares, 1)]
-    together = add_up(shares, coordinator, dataset, PARTIAL, cut.seconds)
-    if len(parts) < cut.shards:
-        store_summary(store, together)
-        return together
-    canceled = together.not_attempted and "canceled" in {part.status for part in parts.values()}
+    shares = [summaries.get(number, planned) for number, planned in enumerate(plan.shares, 1)]
+    total = sum_summaries(shares, coordinator, dataset, PARTIAL, plan.seconds)
+    if len(summaries) < plan.shards:
+        write_summary(store, total)
+        return total
+    canceled = total.not_attempted and "canceled" in {summary.status for summary in summaries.values()}
     status = "canceled" if canceled else None
-    return _join(store, dataset, coordinator, parts, seconds=together.seconds, status=status)
+    return _write_results(store, dataset, coordinator, summaries, seconds=total.seconds, status=status)
 
 
-def _join(
+def _write_results(
     store: ObjectStore,
     dataset: str,
     coordinator: str,
-    parts: dict[int, Summary],
+    summaries: dict[int, Summary],
     *,
     seconds: float,
     status: str | None,
-    seen: Callable[[Record], None] = lambda _: None,
+    count: Callable[[Record], None] = lambda _: None,
 ) -> Summary | None:
-    """Write all of a coordinator's results, each of its ledger's lines as the shards that have results tell of it."""
+    """Write all results of a coordinator: for each line of its ledger, the record of the shard's results.
+
+    Args:
+        summaries: summaries of the shards that have results.
+        count: called with each record.
+
+    Returns:
+        The coordinator's summary; None if its ledger was deleted.
+    """
     ledger = read_ledger(store, dataset, coordinator, shards_ledger_key)
     if ledger is None:
         return None
-    with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as name, ExitStack() as opened:
+    with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as name, ExitStack() as exits:
         scratch = Path(name)
-        found = (
-            _fetched(store, f"{results_prefix(dataset, part.run_id)}/results.jsonl", scratch) for part in parts.values()
-        )
-        files = [opened.enter_context(file) for file in found if file is not None]
+        keys = [results_key(dataset, summary.run_id) for summary in summaries.values()]
+        found = (_download(store, key, scratch / f"shard-{index}.jsonl") for index, key in enumerate(keys))
+        files = [exits.enter_context(file) for file in found if file is not None]
 
         def records() -> Iterator[Record]:
-            for record in _joined(ledger, files):
-                seen(record)
+            for record in _merged_records(ledger, files):
+                count(record)
                 yield record
 
-        told = write_result_files(records(), ledger.settings, scratch, coordinator)
-        return upload_results(store, told, scratch, seconds=seconds, status=status)
+        totals = write_result_files(records(), ledger.settings, scratch, coordinator)
+        return upload_results(store, totals, scratch, seconds=seconds, status=status)
 
 
-def _joined(ledger: Ledger, results: list[IO[bytes]]) -> Iterator[Record]:
-    """Each line of the coordinator's ledger with what its shard tells of it, if it tells something already."""
-    told = heapq.merge(*(map(record_json.validate_json, lines) for lines in results), key=lambda record: record.line)
-    following = next(told, None)
+def _merged_records(ledger: Ledger, results: list[IO[bytes]]) -> Iterator[Record]:
+    """For each line of the coordinator's ledger, the record in its shard's results, or else the planned one."""
+    merged = heapq.merge(*(map(record_json.validate_json, lines) for lines in results), key=lambda record: record.line)
+    following = next(merged, None)
     for planned in ledger:
         while following is not None and following.line < planned.record.line:
-            following = next(told, None)
+            following = next(merged, None)
         if following is not None and following.line == planned.record.line:
             yield replace(following, template=planned.record.template)
         else:
-            yield _untold(planned)
+            yield _unmerged_record(planned)
 
 
-def _untold(planned: Planned) -> Record:
+def _unmerged_record(planned: Planned) -> Record:
     record = planned.record
     return record if record.outcome is not None else replace(record, outcome=Outcome.NOT_ATTEMPTED)
 
 
-def _parts(store: ObjectStore, dataset: str, coordinator: str) -> dict[int, Summary]:
+def _shard_summaries(store: ObjectStore, dataset: str, coordinator: str) -> dict[int, Summary]:
+    """The summaries of the shards that have results, by the shard's number."""
     found = {}
-    prefix = shards_prefix(dataset, coordinator)
-    for chunk in store.list(prefix):
+    for chunk in store.list(shards_prefix(dataset, coordinator)):
         for meta in chunk:
-            name = meta["path"].rpartition("/")[2].removesuffix(".json")
-            if name.isdecimal():
-                with suppress(ValidationError):  # a machine lost its power while it was written
-                    found[int(name)] = summary_json.validate_json(bytes(store.get(meta["path"]).bytes()))
+            number = shard_of_summary(meta["path"])
+            if number is not None:
+                with suppress(ValidationError):  # cut off by a loss of power
+                    found[number] = summary_json.validate_json(bytes(store.get(meta["path"]).bytes()))
     return found
 
 
-def _fetched(store: ObjectStore, key: str, scratch: Path) -> IO[bytes] | None:
-    """An object on scratch disk: it is fetched at once, however slowly it is read then. None when it was deleted."""
-    path = scratch / key.replace("/", "_")
+def _download(store: ObjectStore, key: str, path: Path) -> IO[bytes] | None:
+    """Download an object to `path` completely and open the file; None if the object was deleted."""
     try:
         with path.open("wb") as file:
-            for piece in pieces(store, store.head(key)):
-                file.write(piece)
+            for chunk in read_chunks(store, store.head(key)):
+                file.write(chunk)
     except FileNotFoundError:
         return None
     return path.open("rb")
 
 
-def _put(store: ObjectStore, key: str, data: bytes) -> None:
+def _put_json(store: ObjectStore, key: str, data: bytes) -> None:
     try:
         put_object(store, key, data, "application/json")
     except (BaseError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A run's results: ended records in, `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html` out.
+"""Writing a run's results from its records: `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`.
 
 Memory does not grow with the number of records.
 """
@@ -12,34 +12,35 @@ from typing import IO
 
 from obstore.store import ObjectStore
 
-from imgrelay_dagster.relay.html_report.render import write_page
+from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
 from imgrelay_dagster.relay.outcomes import Outcome, Record
-from imgrelay_dagster.relay.records.layout import results_prefix
+from imgrelay_dagster.relay.records.layout import FAILED_FILE, RESULTS_FILE, failed_key, results_key
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
-from imgrelay_dagster.relay.records.summary import Summary, store_summary
+from imgrelay_dagster.relay.records.summary import Summary, write_summary
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.stores import put_object
+from imgrelay_dagster.relay.storage.objects import put_object
 
 NOT_IN_RESULTS = {"template", "at"}
+"""Fields of a record that `results.jsonl` leaves out."""
 
 
 @dataclass(slots=True)
 class RunTotals:
-    """What there is to say of a run's records once all were told, beside the files in the scratch folder."""
+    """The counts and statistics of a run's records."""
 
     run_id: str
     settings: Settings
-    gathered: RunStatistics
+    statistics: RunStatistics
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     bytes_in: int = 0
     bytes_out: int = 0
 
-    def count(self, record: Record) -> None:
-        """Take one ended record."""
+    def add(self, record: Record) -> None:
+        """Add the record of a finished entry."""
         assert record.outcome is not None
-        self.gathered.add(record)
+        self.statistics.add(record)
         self.outcomes[record.outcome] += 1
         self.bytes_in += record.bytes_in or 0
         if record.outcome is Outcome.UPLOADED and record.attempts:
@@ -48,14 +49,19 @@ class RunTotals:
             self.reasons[record.reason.value] += 1
 
     def status(self) -> str:
-        """`success`, or `failure` when something was not attempted or more than the tolerated share failed."""
-        # Divided and not multiplied out: 57 of 10,000 is 0.57 % to the last bit, while 10,000 * 0.57 is below 5,700.
+        """`failure` if an entry was not attempted or more than the tolerated percentage failed, otherwise `success`."""
+        # A division, because 100 * 57 / 10,000 is exactly 0.57 in binary floats, while 10,000 * 0.57 is below 5,700.
         failed_percentage = 100 * self.outcomes[Outcome.FAILED] / max(1, self.outcomes.total())
         tolerated = self.settings.tolerated_failure_percentage
         return "failure" if self.outcomes[Outcome.NOT_ATTEMPTED] or failed_percentage > tolerated else "success"
 
     def summary(self, seconds: float, status: str | None) -> Summary:
-        """The counts, after `seconds` of wall time; the status follows from them unless it is known."""
+        """The summary of the run.
+
+        Args:
+            seconds: wall time of the run.
+            status: how the run ended; None derives it from the counts.
+        """
         uploaded = self.outcomes[Outcome.UPLOADED]
         return Summary(
             run_id=self.run_id,
@@ -75,32 +81,35 @@ class RunTotals:
 
 
 def write_result_files(records: Iterable[Record], settings: Settings, scratch: Path, run_id: str) -> RunTotals:
-    """Write `results.jsonl` and `failed.jsonl` into the scratch folder, and count."""
-    told = RunTotals(run_id, settings, RunStatistics(run_id))
-    with (scratch / "results.jsonl").open("wb") as results, (scratch / "failed.jsonl").open("wb") as failed:
+    """Write `results.jsonl` and `failed.jsonl` into the folder `scratch`; return the totals of the records."""
+    totals = RunTotals(run_id, settings, RunStatistics(run_id))
+    with (scratch / RESULTS_FILE).open("wb") as results, (scratch / FAILED_FILE).open("wb") as failed:
         for record in records:
-            told.count(record)
+            totals.add(record)
             if record.outcome is Outcome.FAILED and record.reason is not None:
                 _write_failed(failed, record, settings)
             results.write(record_json.dump_json(record, exclude=NOT_IN_RESULTS) + b"\n")
-    return told
+    return totals
 
 
 def upload_results(
-    store: ObjectStore, told: RunTotals, scratch: Path, *, seconds: float, status: str | None = None
+    store: ObjectStore, totals: RunTotals, scratch: Path, *, seconds: float, status: str | None = None
 ) -> Summary:
-    """Put what was told into the destination; the summary comes last of what others wait for."""
-    summary = told.summary(seconds, status)
-    prefix = results_prefix(summary.dataset, summary.run_id)
-    for name in ("results.jsonl", "failed.jsonl"):
-        put_object(store, f"{prefix}/{name}", scratch / name, RECEIPTS_TYPE)
-    store_summary(store, summary)
-    write_page(store, summary, told.settings, told.gathered)
+    """Upload what `write_result_files` wrote, then `summary.json` and `report.html`; return the summary.
+
+    The summary is written after the files, because a run with a summary counts as having all its results.
+    """
+    summary = totals.summary(seconds, status)
+    dataset, run_id = summary.dataset, summary.run_id
+    put_object(store, results_key(dataset, run_id), scratch / RESULTS_FILE, RECEIPTS_TYPE)
+    put_object(store, failed_key(dataset, run_id), scratch / FAILED_FILE, RECEIPTS_TYPE)
+    write_summary(store, summary)
+    write_html_report(store, summary, totals.settings, totals.statistics)
     return summary
 
 
 def _write_failed(failed: IO[bytes], record: Record, settings: Settings) -> None:
-    """One line of `failed.jsonl`: a manifest row that gives this entry the same key and template again."""
+    """Write a line of `failed.jsonl`: a manifest row from which the entry gets the same key and template again."""
     row: dict[str, object] = {"url": record.url}
     if record.key is not None and record.key != settings.default_key(record.url):
         row["key"] = record.key

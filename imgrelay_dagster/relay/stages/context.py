@@ -12,10 +12,16 @@ from imgrelay_dagster.relay.staging.scratch_space import Staging
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage works with: the run's settings and scratch space, its receipts and progress, when to stop.
+    """What a stage works with.
 
-    `settled` are the lines that an earlier, killed attempt at the same step has receipts for.
-    `tick` is called several times a second while the stage works; what it raises ends the stage.
+    Attributes:
+        settings: the run's settings.
+        staging: the run's scratch space.
+        receipts: takes the records of entries that end in this stage.
+        progress: counts the entries for the run's progress.
+        stop: set when the stage must end early.
+        settled: lines that have receipts already, from an earlier attempt at this step that was killed.
+        tick: called several times a second while the stage works; an exception that it raises ends the stage.
     """
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""Stage `download`: every body of a task into staging."""
+"""Stage `download`: fetch the body of every entry of a task into staging."""
 
 import time
 from dataclasses import replace
@@ -14,35 +14,39 @@ from imgrelay_dagster.relay.staging.packs import PackWriter
 from imgrelay_dagster.relay.staging.tasks import Task
 
 DEFERRED_THREADS = 64
-"""Downloads at once of what was set aside: they mostly wait."""
+"""Concurrent downloads of deferred entries, which mostly wait for slow servers."""
 
 
-def download_task(task: Task, bench: StageContext, downloader: Downloader, *, last_chance: bool = False) -> Task:
-    """Fetch every entry's body into staging.
+def download_task(task: Task, context: StageContext, downloader: Downloader, *, last_chance: bool = False) -> Task:
+    """Fetch every entry's body into staging; return the task with the entries that are left.
 
-    What takes far longer than the task's other downloads is set aside in `late`, except at the `last_chance`.
-    That comes when no other step downloads any more, so it asks as much of a host as all of them did together.
+    A download that takes far longer than the task's others is deferred (`Task.deferred`).
+
+    Args:
+        last_chance: the task has the deferred entries; give them their full time limits. No other step downloads any
+            more, so each host gets as many connections as all steps together gave it before.
     """
-    patience, limits, due = None if last_chance else AdaptiveTimeout(), bench.settings.limits, task.due
+    limits, retry_at = context.settings.limits, task.retry_at
+    timeout = None if last_chance else AdaptiveTimeout()
 
     def fetch(record: Record, client: Downloader) -> Record:
-        sink = partial(packing.body, record.line)
-        wait = due.get(record.line, 0.0) - time.time()
+        sink = partial(writer.open_entry, record.line)
+        wait = retry_at.get(record.line, 0.0) - time.time()
         try:
-            fetched = client.fetch(record.url, sink, patience=patience, made=record.attempts, wait=wait)
-        except (EntryFailure, Deferred) as end:
-            if patience is not None and (isinstance(end, Deferred) or end.reason is Reason.TIMEOUT):
-                patience.hung()
+            fetched = client.fetch(record.url, sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait)
+        except (EntryFailure, Deferred) as error:
+            if timeout is not None and (isinstance(error, Deferred) or error.reason is Reason.TIMEOUT):
+                timeout.record_timeout()
             raise
-        if patience is not None:
-            patience.took(fetched.seconds)
+        if timeout is not None:
+            timeout.record_duration(fetched.seconds)
         return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)
 
-    with PackWriter(bench.staging, task.name, Stage.DOWNLOAD, bench.tick) as packing:
+    with PackWriter(context.staging, task.name, Stage.DOWNLOAD, context.tick) as writer:
         if last_chance:
-            per_host = min(DEFERRED_THREADS, limits.per_host * bench.settings.max_concurrent)
-            with downloader.widened(threads=DEFERRED_THREADS, per_host=per_host) as wide:
-                task = run_entries(task, bench, Stage.DOWNLOAD, partial(fetch, client=wide), DEFERRED_THREADS)
+            per_host = min(DEFERRED_THREADS, limits.per_host * context.settings.max_concurrent)
+            with downloader.with_capacity(threads=DEFERRED_THREADS, per_host=per_host) as larger:
+                task = run_entries(task, context, Stage.DOWNLOAD, partial(fetch, client=larger), DEFERRED_THREADS)
         else:
-            task = run_entries(task, bench, Stage.DOWNLOAD, partial(fetch, client=downloader), limits.threads)
-    return replace(task, places=packing.places)
+            task = run_entries(task, context, Stage.DOWNLOAD, partial(fetch, client=downloader), limits.threads)
+    return replace(task, locations=writer.locations)

@@ -1,6 +1,7 @@
-"""The three stages of a task: download, compose, upload. Each takes a task and hands the next one what is left of it.
+"""Running one stage over the entries of a task.
 
-An entry that ends in a stage, well or badly, gets its receipt there and does not travel on.
+Each stage takes a task and returns it with the entries that are left for the next stage. An entry that ends in a stage,
+uploaded or failed, gets its receipt there.
 """
 
 import time
@@ -13,24 +14,34 @@ from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.staging.tasks import Task
-from imgrelay_dagster.relay.storage.stores import explain
+from imgrelay_dagster.relay.storage.error_text import explain
 
 
 def run_entries(
     task: Task,
-    bench: StageContext,
+    context: StageContext,
     stage: Stage,
     work: Callable[[Record], Record],
     threads: int,
     *,
     leave: float = JOIN_LIMIT,
 ) -> Task:
-    """Work through a task's records, write receipts of those that end here, return the task with the rest."""
-    aside: dict[int, Record] = {}
-    due: dict[int, float] = {}
+    """Call `work` on each of the task's records; return the task with the records that are left.
 
-    def timed(record: Record) -> tuple[Record, bytes]:
-        began = time.monotonic()
+    Args:
+        work: returns the record as it leaves the stage. May raise `EntryFailure` or `Deferred`.
+        threads: threads that call `work`.
+        leave: seconds that running calls of `work` have to end when the stage ends early.
+
+    Raises:
+        RelayError: an error that concerns the whole run.
+        Stopped: the stage was stopped.
+    """
+    deferred: dict[int, Record] = {}
+    retry_at: dict[int, float] = {}
+
+    def run_entry(record: Record) -> tuple[Record, bytes]:
+        started = time.monotonic()
         try:
             record = work(record)
         except EntryFailure as failure:
@@ -39,12 +50,12 @@ def run_entries(
                 attempts=failure.attempts or record.attempts,
                 http_status=failure.http_status or record.http_status,
             )
-        except Deferred as late:
-            aside[record.line] = replace(record, attempts=late.attempts)
-            if late.wait:
-                due[record.line] = time.time() + late.wait
-        spent = time.monotonic() - began
-        return _with_receipt(replace(record, seconds=replace(record.seconds, **{stage.value: round(spent, 4)})))
+        except Deferred as deferral:
+            deferred[record.line] = replace(record, attempts=deferral.attempts)
+            if deferral.wait:
+                retry_at[record.line] = time.time() + deferral.wait
+        duration = round(time.monotonic() - started, 4)
+        return _with_receipt(replace(record, seconds=replace(record.seconds, **{stage.value: duration})))
 
     def crashed(record: Record, error: BaseException) -> tuple[Record, bytes]:
         detail = f"{type(error).__name__} in {stage.value}: {explain(error)}"
@@ -53,40 +64,44 @@ def run_entries(
     def done(ended: tuple[Record, bytes]) -> None:
         record, receipt = ended
         if record.outcome is not None:
-            bench.receipts.add(record, receipt)
-        if record.line not in aside:
-            bench.progress.count(record)
+            context.receipts.add(record, receipt)
+        if record.line not in deferred:
+            context.progress.count(record)
 
     def tick() -> None:
-        bench.receipts.flush_if_due()
-        bench.progress.write_if_due()
-        bench.tick()
+        context.receipts.flush_if_due()
+        context.progress.write_if_due()
+        context.tick()
 
     ended = work_through(
-        [record for record in task.records if record.line not in bench.settled],
-        timed,
+        [record for record in task.records if record.line not in context.settled],
+        run_entry,
         threads=threads,
-        stop=bench.stop,
+        stop=context.stop,
         crashed=crashed,
         done=done,
         tick=tick,
         leave=leave,
     )
-    bench.progress.write()
-    going_on = [record for record, _ in ended if record.outcome is None and record.line not in aside]
-    going_on.sort(key=lambda record: record.line)
-    late = (*task.late, *(aside[line] for line in sorted(aside)))
-    return replace(task, records=tuple(going_on), late=late, due={**task.due, **due})
+    context.progress.write()
+    remaining = [record for record, _ in ended if record.outcome is None and record.line not in deferred]
+    remaining.sort(key=lambda record: record.line)
+    return replace(
+        task,
+        records=tuple(remaining),
+        deferred=(*task.deferred, *(deferred[line] for line in sorted(deferred))),
+        retry_at={**task.retry_at, **retry_at},
+    )
 
 
 def _failed(record: Record, reason: Reason, detail: str) -> Record:
-    """The record of an entry that ends here. It describes no stored object, though one may have been composed."""
+    """The record of an entry that failed, without the fields of a stored object, which compose may have set."""
     bare = replace(record, bytes_out=None, width=None, height=None, sha256=None)
     return replace(bare, outcome=Outcome.FAILED, reason=reason, detail=detail)
 
 
 def _with_receipt(record: Record) -> tuple[Record, bytes]:
-    """The record, dated if the entry ends here, and its receipt."""
+    """The record and its receipt; for an entry that ends here with the time, for any other with an empty receipt."""
     if record.outcome is None:
         return record, b""
     dated = replace(record, at=time.time())

@@ -1,1 +1,1 @@
-"""Scratch space between the stages: packs of bytes, and the tasks that travel."""
+"""Staging: the scratch space between the stages of a run, and the tasks whose bytes it holds."""

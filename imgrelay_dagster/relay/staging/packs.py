@@ -1,9 +1,9 @@
-"""Packs: what a step leaves in staging for the next one, many entries to an object.
+"""Packs: objects in staging that hold the bytes of many entries each.
 
-An object of its own for each entry would cost more than laying the template over a small picture does: on a disk a file
-to make and to remove, on S3 two requests. So a step's threads fill one pack after the other, and `Place` says where an
-entry's bytes lie. A pack is put whole, by one call, when it is full or the step is through: a step that is broken off
-leaves no half of one, and one that is tried again makes packs of its own.
+An object for each entry would cost more than laying the template over a small image: on a disk a file to create and to
+delete, on S3 two requests. So the threads of a step fill one pack after the other, and a `PackLocation` says where an
+entry's bytes are. A pack is written by one request, when it is full or the step ends. A step that is interrupted leaves
+no incomplete pack, and a step that is retried writes packs of its own.
 """
 
 import threading
@@ -15,87 +15,88 @@ from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from imgrelay_dagster.relay.concurrency.background import in_background
+from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.staging.scratch_space import PackLocation, Staging
+from imgrelay_dagster.relay.staging.pack_location import PackLocation
+from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.staging.tasks import Task
 
-FULL = 2 * 1024 * 1024
-"""Bytes at which a pack is put. A step holds one in memory while it fills, those being put, and `HELD` of its input."""
+PACK_SIZE = 2 * 1024 * 1024
+"""Bytes at which a pack is full. A step's memory holds the pack it fills, those being written, and `CACHED_PACKS`."""
 
-AT_ONCE = 2
-"""Packs being put at a time. When staging is too slow for that, a step's threads wait."""
+PARALLEL_WRITES = 2
+"""Full packs being written at the same time. If staging is slower than that, the step's threads wait."""
 
-ALONE = 1024 * 1024
-"""Bytes beyond which an entry gets an object of its own, and until which its body is gathered in memory."""
+MAX_PACKED_ENTRY = 1024 * 1024
+"""Bytes of the largest entry that goes into a pack. A larger one is written to an object of its own as it arrives."""
 
-HELD = 2
-"""Packs that a reading step keeps: its threads are at the end of one when the first of them begins the next."""
+CACHED_PACKS = 2
+"""Packs that a reading step holds: its last threads still read one when the first ones start the next."""
 
 
 class PackWriter:
-    """What one step makes of a task's entries; a context manager that all threads of the step share.
+    """Writes what one step makes of a task's entries. A context manager that all threads of the step share.
 
     Args:
-        tick: called now and then while the last pack is put; what it raises ends the wait.
+        tick: called several times a second while the last pack is written; an exception that it raises ends the wait.
 
     Attributes:
-        places: by line, where to find what was added, in the order of the packs. To be read afterwards.
+        locations: where each entry is, by line, in the order of the packs. Complete after the context has ended.
 
     Raises:
         RelayError: from any call, when the store fails.
     """
 
     def __init__(self, staging: Staging, task: str, stage: Stage, tick: Callable[[], None] = lambda: None) -> None:
-        self.places: dict[int, PackLocation] = {}
+        self.locations: dict[int, PackLocation] = {}
         self._staging = staging
         self._task, self._stage, self._tick = task, stage, tick
         self._lock = threading.Lock()
-        self._puts = threading.Semaphore(AT_ONCE)
-        self._begin()
+        self._writes = threading.Semaphore(PARALLEL_WRITES)
+        self._start_pack()
 
-    def _begin(self) -> None:
+    def _start_pack(self) -> None:
         self._key, self._pack = self._new_key(), bytearray()
 
     def _new_key(self) -> str:
         return self._staging.key(self._task, self._stage, uuid.uuid4().hex)
 
     def add(self, line: int, data: bytes) -> None:
-        """Keep an entry's bytes."""
-        if len(data) > ALONE:
+        """Add an entry's bytes."""
+        if len(data) > MAX_PACKED_ENTRY:
             key = self._new_key()
             self._staging.put(key, data)
-            self._note(line, PackLocation(key, 0, len(data), alone=True))
+            self._set_location(line, PackLocation(key, 0, len(data), whole_object=True))
             return
         full: tuple[str, bytearray] | None = None
         with self._lock:
-            self.places[line] = PackLocation(self._key, len(self._pack), len(data))
+            self.locations[line] = PackLocation(self._key, len(self._pack), len(data))
             self._pack += data
-            if len(self._pack) >= FULL:
-                self._puts.acquire()
+            if len(self._pack) >= PACK_SIZE:
+                self._writes.acquire()
                 full = self._key, self._pack
-                self._begin()
+                self._start_pack()
         if full is not None:
             try:
                 self._staging.put(*full)
             finally:
-                self._puts.release()
+                self._writes.release()
 
     @contextmanager
-    def body(self, line: int) -> Iterator["EntryBuffer"]:
-        """A stream for an entry's bytes, as they come in. Leaving by an exception drops what was written."""
+    def open_entry(self, line: int) -> Iterator["EntryBuffer"]:
+        """Open a stream for an entry's bytes as they arrive. An exception in the context discards what was written."""
         key = self._new_key()
-        with ExitStack() as writing:
-            body = EntryBuffer(lambda: writing.enter_context(self._staging.writer(key)))
-            yield body
-        if body.is_alone:
-            self._note(line, PackLocation(key, 0, body.size, alone=True))
+        with ExitStack() as exits:
+            buffer = EntryBuffer(lambda: exits.enter_context(self._staging.open_writer(key)))
+            yield buffer
+        if buffer.has_own_object:
+            self._set_location(line, PackLocation(key, 0, buffer.size, whole_object=True))
         else:
-            self.add(line, b"".join(body.pieces))
+            self.add(line, b"".join(buffer.chunks))
 
-    def _note(self, line: int, place: PackLocation) -> None:
+    def _set_location(self, line: int, location: PackLocation) -> None:
         with self._lock:
-            self.places[line] = place
+            self.locations[line] = location
 
     def __enter__(self) -> Self:
         return self
@@ -104,66 +105,70 @@ class PackWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None and self._pack:
-            in_background(lambda _: self._staging.put(self._key, self._pack), self._tick)
+            call_in_background(lambda _: self._staging.put(self._key, self._pack), self._tick)
 
 
 class EntryBuffer:
-    """One entry's bytes, as they come in.
+    """A stream for one entry's bytes: held in memory up to `MAX_PACKED_ENTRY`, then written to an object of its own.
 
     Args:
-        alone: opens an object of their own.
+        open_object: opens that object.
+
+    Attributes:
+        size: bytes written so far.
+        chunks: the bytes in memory; empty once the entry has its own object.
     """
 
-    def __init__(self, alone: Callable[[], BinaryIO]) -> None:
+    def __init__(self, open_object: Callable[[], BinaryIO]) -> None:
         self.size = 0
-        self.pieces: list[bytes] = []
-        self._alone = alone
-        self._own: BinaryIO | None = None
+        self.chunks: list[bytes] = []
+        self._open_object = open_object
+        self._object: BinaryIO | None = None
 
     @property
-    def is_alone(self) -> bool:
-        """Whether they went into an object of their own; `pieces` is empty then."""
-        return self._own is not None
+    def has_own_object(self) -> bool:
+        """Whether the entry was too large for a pack."""
+        return self._object is not None
 
     def write(self, data: bytes, /) -> None:
-        """Take some more."""
+        """Append bytes."""
         self.size += len(data)
-        self.pieces.append(data)
-        if self._own is None and self.size > ALONE:
-            self._own = self._alone()
-        if self._own is not None:
-            for piece in self.pieces:
-                self._own.write(piece)
-            self.pieces.clear()
+        self.chunks.append(data)
+        if self._object is None and self.size > MAX_PACKED_ENTRY:
+            self._object = self._open_object()
+        if self._object is not None:
+            for chunk in self.chunks:
+                self._object.write(chunk)
+            self.chunks.clear()
 
 
 class PackReader:
-    """Reads what the last step left of a task's entries, for all threads of a step: a pack at a time."""
+    """Reads what the last step wrote for a task's entries, a pack at a time. All threads of a step share it."""
 
     def __init__(self, staging: Staging, task: Task) -> None:
         self._staging = staging
-        self._task, self._places = task, task.places
-        self._held: OrderedDict[str, memoryview] = OrderedDict()
+        self._task, self._locations = task, task.locations
+        self._cache: OrderedDict[str, memoryview] = OrderedDict()
         self._lock = threading.Lock()
 
-    def in_order(self) -> Task:
-        """The task with its records in the order in which their bytes lie, so that no pack is read twice."""
-        order = {line: number for number, line in enumerate(self._places)}
+    def task_in_pack_order(self) -> Task:
+        """The task with its records in the order of their bytes in the packs, so that no pack is read twice."""
+        order = {line: number for number, line in enumerate(self._locations)}
         return replace(self._task, records=tuple(sorted(self._task.records, key=lambda record: order[record.line])))
 
     def read(self, line: int) -> bytes:
         """An entry's bytes.
 
         Raises:
-            RelayError: the store fails.
+            RelayError: the store failed.
         """
-        place = self._places[line]
-        if place.alone:
-            return bytes(self._staging.get(place.key))
+        location = self._locations[line]
+        if location.whole_object:
+            return bytes(self._staging.get(location.key))
         with self._lock:
-            pack = self._held.get(place.key)
+            pack = self._cache.get(location.key)
             if pack is None:
-                pack = self._held[place.key] = self._staging.get(place.key)
-                while len(self._held) > HELD:
-                    self._held.popitem(last=False)
-        return bytes(pack[place.start : place.start + place.size])
+                pack = self._cache[location.key] = self._staging.get(location.key)
+                while len(self._cache) > CACHED_PACKS:
+                    self._cache.popitem(last=False)
+        return bytes(pack[location.start : location.start + location.size])

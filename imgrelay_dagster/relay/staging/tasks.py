@@ -1,4 +1,4 @@
-"""Cutting the entries that are left into tasks, the unit of dynamic fan-out."""
+"""Tasks: the entries that are left, divided into the units of Dagster's dynamic fan-out."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,54 +8,66 @@ from math import ceil
 from urllib.parse import urlsplit
 
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.staging.scratch_space import PackLocation
+from imgrelay_dagster.relay.staging.pack_location import PackLocation
 
 PER_URL_LIMIT = 25
-"""Up to so many entries each gets a chain of steps of its own. Three steps cost about 0.6 s on two cores."""
+"""Up to this number of entries, each entry is a task of its own. Its three steps cost about 0.6 s on two cores."""
 
 SMALLEST_TASK = 25
+"""Entries of the smallest task in a larger run."""
+
 LARGEST_TASK = 1_000
-"""Entries. A task is what a killed step does again, and what lies in staging at once for each running step."""
+"""Entries of the largest task: what a killed step does again, and what each running step may have in staging."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Entries that travel together.
+    """Entries that pass through the stages together.
 
-    `name` is the mapping key: unique in the run, `[A-Za-z0-9_]+`. `late` are entries whose download was set aside
-    until the others are done; `due` says, by line, from when on its server may be asked again, where that is later, in
-    seconds since the epoch. `places` says, by line, where in staging the last stage left an entry's bytes.
+    Attributes:
+        name: Dagster's mapping key: unique in the run, `[A-Za-z0-9_]+`.
+        records: the entries that are left for the next stage.
+        deferred: entries whose download is deferred until all tasks are done.
+        retry_at: by line, the earliest time to ask a deferred entry's server again, in seconds since the epoch. Only
+            for servers that asked for a pause.
+        locations: by line, where the last stage wrote an entry's bytes in staging.
     """
 
     name: str
     records: tuple[Record, ...]
-    late: tuple[Record, ...] = ()
-    due: Mapping[int, float] = field(default_factory=dict)
-    places: Mapping[int, PackLocation] = field(default_factory=dict)
+    deferred: tuple[Record, ...] = ()
+    retry_at: Mapping[int, float] = field(default_factory=dict)
+    locations: Mapping[int, PackLocation] = field(default_factory=dict)
 
 
-def entries_per_task(entries: int, *, wanted: int | None, max_concurrent: int) -> int:
-    """How many entries go into a task.
+def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int) -> int:
+    """The number of entries in each task.
 
-    Few entries: one each, so that every URL is a row of its own on the run page. Beyond `PER_URL_LIMIT`: as
-    few tasks as keep `max_concurrent` steps busy to the end, each as many times, within the bounds above.
+    Up to `PER_URL_LIMIT` entries, each is a task, so that every URL has a row of its own on the run page. For more,
+    there are as few tasks as possible, in a multiple of `max_concurrent`, so that all steps end at about the same time;
+    each within the bounds above.
+
+    Args:
+        entries: entries of the run.
+        requested: the number that the run config asks for, if it does.
+        max_concurrent: steps that run at the same time.
     """
-    if wanted is not None:
-        return wanted
+    if requested is not None:
+        return requested
     if entries <= PER_URL_LIMIT:
         return 1
     rounds = ceil(entries / (LARGEST_TASK * max_concurrent))
     return max(SMALLEST_TASK, ceil(entries / (rounds * max_concurrent)))
 
 
-def cut(records: Iterable[Record], size: int) -> Iterator[Task]:
-    """Cut records into tasks of `size` entries, in order; the last one may be smaller."""
+def split_into_tasks(records: Iterable[Record], size: int) -> Iterator[Task]:
+    """Split records into tasks of `size` entries, in order; the last one may be smaller."""
     remaining = iter(records)
     while batch := tuple(islice(remaining, size)):
-        yield Task(_name(batch, size), batch)
+        yield Task(_task_name(batch, size), batch)
 
 
-def _name(batch: tuple[Record, ...], size: int) -> str:
+def _task_name(batch: tuple[Record, ...], size: int) -> str:
     first, last = batch[0], batch[-1]
     if size > 1:
         return f"lines_{first.line}_to_{last.line}"

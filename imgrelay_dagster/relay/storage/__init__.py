@@ -1,1 +1,1 @@
-"""Opening stores, listing them, and putting their errors into words."""
+"""Stores: addresses, opening, reading and writing objects, and plain texts for their errors."""

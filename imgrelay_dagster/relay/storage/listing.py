@@ -1,6 +1,6 @@
-"""How large the objects of a destination are, whatever the names of what others have put there.
+"""Sizes of the objects in a destination, including objects of others whose keys obstore rejects.
 
-Obstore gives up on a whole listing when one name in it has a control character, an empty part or is no UTF-8.
+obstore aborts a whole listing when one key in it has a control character or an empty segment, or is not UTF-8.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 
 
-class Listed(NamedTuple):
-    """An object in S3, by its path below the address that was listed; its size in bytes."""
+class ListedObject(NamedTuple):
+    """An object of an S3 listing. `path` is its key below the listed address, `size` is in bytes."""
 
     path: str
     size: int
@@ -23,14 +23,16 @@ class Listed(NamedTuple):
     modified: datetime
 
 
-def sizes(store: ObjectStore, list_any: Callable[[], Iterator[Listed]] | None) -> Iterator[tuple[str, int]]:
-    """Each object's key and size in bytes, in no particular order; one may come twice.
+def object_sizes(
+    store: ObjectStore, list_any: Callable[[], Iterator[ListedObject]] | None
+) -> Iterator[tuple[str, int]]:
+    """Each object's key and size in bytes, in no particular order. An object may be returned twice.
 
     Args:
-        list_any: lists the store whatever the names; None where nothing else can.
+        list_any: lists the store by another client, which accepts any key; None where there is no other client.
 
     Raises:
-        RelayError: there is such a name, and nothing else lists the store.
+        RelayError: obstore rejects a key, and `list_any` is None.
     """
     try:
         for chunk in store.list():
@@ -39,15 +41,15 @@ def sizes(store: ObjectStore, list_any: Callable[[], Iterator[Listed]] | None) -
     except InvalidPathError as error:
         if list_any is None:
             raise RelayError(
-                "the destination cannot be listed, for a key in it has a control character or an empty part; remove "
-                "that object, or leave out verify"
+                "the destination cannot be listed because a key in it has a control character or an empty segment; "
+                "remove that object, or leave out verify"
             ) from error
         for item in list_any():
             yield item.path, item.size
 
 
-def size_in(folder: Path, key: str) -> int | None:
-    """Bytes of the file under this key, or None where there is none."""
+def file_size(folder: Path, key: str) -> int | None:
+    """Size in bytes of the file under `key`; None where there is no file."""
     try:
         return (folder / key).stat().st_size
     except OSError:

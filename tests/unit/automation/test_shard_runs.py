@@ -1,4 +1,4 @@
-"""Which shard runs are asked for, in which order, round by round."""
+"""Which shard runs the sensor requests, in which order, tick by tick."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster.automation import shard_runs
-from imgrelay_dagster.automation.shard_runs import REQUESTS, shard_requests
+from imgrelay_dagster.automation.shard_runs import MAX_REQUESTS_PER_TICK, shard_requests
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.resources import StoresResource
@@ -27,18 +27,19 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The coordinators whose records were read, all of which ask for three shards."""
-    found: list[str] = []
+    """The ids of the coordinators whose plan was read. Each of them needs three shard runs."""
+    run_ids: list[str] = []
 
     def shards(run: dg.DagsterRun, _stores: StoresResource) -> int:
-        found.append(run.run_id)
+        run_ids.append(run.run_id)
         return SHARDS
 
-    monkeypatch.setattr(shard_runs, "_shards", shards)
-    return found
+    monkeypatch.setattr(shard_runs, "_planned_shards", shards)
+    return run_ids
 
 
-def coordinator(instance: dg.DagsterInstance) -> str:
+def create_coordinator(instance: dg.DagsterInstance) -> str:
+    """Create a run that succeeded as a coordinator; returns its id."""
     tags = {KIND_TAG: COORDINATOR, DATASET_TAG: "birds", DESTINATION_TAG: "s3://bucket/here"}
     run = instance.create_run_for_job(relay_job(), run_config={"manifest": "birds.txt"}, tags=tags)
     for kind in (DagsterEventType.RUN_START, DagsterEventType.RUN_SUCCESS):
@@ -46,56 +47,58 @@ def coordinator(instance: dg.DagsterInstance) -> str:
     return run.run_id
 
 
-def rounds(instance: dg.DagsterInstance, number: int) -> list[str | None]:
-    """The keys of the runs that so many rounds ask for."""
+def requested_keys(instance: dg.DagsterInstance, ticks: int) -> list[str | None]:
+    """The run keys that the sensor requests in this number of ticks."""
     cursor, keys = None, []
-    for _ in range(number):
+    for _ in range(ticks):
         requests, cursor, _ = shard_requests(instance, STORES, cursor)
-        assert len(requests) <= REQUESTS
+        assert len(requests) <= MAX_REQUESTS_PER_TICK
         keys += [request.run_key for request in requests]
     return keys
 
 
-def test_however_many_wait_each_gets_its_shards_the_oldest_first(instance: dg.DagsterInstance, read: list[str]) -> None:
-    made = [coordinator(instance) for _ in range(60)]
-    asked = rounds(instance, 12)
-    assert asked == [f"{run_id}/{number}" for run_id in made for number in range(1, SHARDS + 1)]
-    assert sorted(read) == sorted(made), "each one's records are read once"
+def test_every_coordinator_gets_its_shards_oldest_first(instance: dg.DagsterInstance, read: list[str]) -> None:
+    run_ids = [create_coordinator(instance) for _ in range(60)]
+    keys = requested_keys(instance, 12)
+    assert keys == [f"{run_id}/{number}" for run_id in run_ids for number in range(1, SHARDS + 1)]
+    assert sorted(read) == sorted(run_ids), "the plan of each is read once"
 
 
-def test_one_whose_records_are_away_is_passed_over_and_told_of(
+def test_a_coordinator_whose_plan_cannot_be_read_is_skipped_and_reported(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = coordinator(instance), coordinator(instance)
+    first, second = create_coordinator(instance), create_coordinator(instance)
 
     def shards(run: dg.DagsterRun, _stores: StoresResource) -> int:
         if run.run_id == first:
-            raise RelayError("the destination is away")
+            raise RelayError("the destination is unreachable")
         return 1
 
-    monkeypatch.setattr(shard_runs, "_shards", shards)
-    requests, cursor, troubles = shard_requests(instance, STORES, None)
+    monkeypatch.setattr(shard_runs, "_planned_shards", shards)
+    requests, cursor, errors = shard_requests(instance, STORES, None)
     assert [request.run_key for request in requests] == [f"{second}/1"]
-    assert troubles == [f"run {first}: the destination is away"]
+    assert errors == [f"run {first}: the destination is unreachable"]
     assert json.loads(cursor) == {first: [0, None], second: [1, 1]}
 
 
 @pytest.mark.usefixtures("read")
-def test_one_that_was_made_and_not_launched_is_asked_for_again(
+def test_a_shard_run_that_was_not_launched_is_requested_again(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coordinator(instance)
+    create_coordinator(instance)
     requests, cursor, _ = shard_requests(instance, STORES, None)
-    left = requests[1]
-    instance.create_run_for_job(relay_job(), run_config={"manifest": "birds.txt"}, tags=left.tags)
+    unlaunched = requests[1]
+    instance.create_run_for_job(relay_job(), run_config={"manifest": "birds.txt"}, tags=unlaunched.tags)
     assert shard_requests(instance, STORES, cursor)[0] == []
-    monkeypatch.setattr(shard_runs, "LAUNCHED", -60.0)
-    assert [request.run_key for request in shard_requests(instance, STORES, cursor)[0]] == [left.run_key]
+    monkeypatch.setattr(shard_runs, "LAUNCH_GRACE", -60.0)
+    assert [request.run_key for request in shard_requests(instance, STORES, cursor)[0]] == [unlaunched.run_key]
 
 
 @pytest.mark.usefixtures("read")
-def test_shards_go_where_their_coordinator_went(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    coordinator(instance)
+def test_shard_runs_use_the_destination_of_their_coordinator(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_coordinator(instance)
     monkeypatch.setenv("IMGRELAY_DESTINATION", "s3://bucket/elsewhere")
     for request in shard_requests(instance, STORES, None)[0]:
         assert request.run_config["destination"] == "s3://bucket/here"

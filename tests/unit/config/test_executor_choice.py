@@ -36,12 +36,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("IMGRELAY_EXECUTOR", "ray", r"IMGRELAY_EXECUTOR 'ray' is unknown; there are multiprocess, celery, k8s"),
+        ("IMGRELAY_EXECUTOR", "ray", r"IMGRELAY_EXECUTOR 'ray' is not one of multiprocess, celery, k8s"),
         ("IMGRELAY_CELERY_BROKER", "", r"IMGRELAY_CELERY_BROKER is not set; give .* redis://host:6379/0"),
         ("IMGRELAY_CELERY_BROKER", "sqs://me:hidden@host", r"BROKER 'sqs://host' is neither a Redis .* nor a RabbitMQ"),
         ("IMGRELAY_STAGING", "scratch", r"staging 'scratch' is a folder of one host.*set IMGRELAY_STAGING"),
-        ("IMGRELAY_CELERY_LOST_AFTER", "soon", r"IMGRELAY_CELERY_LOST_AFTER 'soon' is no number of seconds from 2"),
-        ("IMGRELAY_CELERY_LOST_AFTER", "1", r"IMGRELAY_CELERY_LOST_AFTER '1' is no number of seconds from 2"),
+        ("IMGRELAY_CELERY_LOST_AFTER", "soon", r"IMGRELAY_CELERY_LOST_AFTER 'soon' is not a number of seconds from 2"),
+        ("IMGRELAY_CELERY_LOST_AFTER", "1", r"IMGRELAY_CELERY_LOST_AFTER '1' is not a number of seconds from 2"),
     ],
 )
 def test_an_executor_that_cannot_work_is_refused(
@@ -71,7 +71,7 @@ def test_steps_at_once_follow_the_environment(environment: pytest.MonkeyPatch) -
     assert RelayConfig.checked({"urls": [URL]}).max_concurrent == 96
     assert RelayConfig.checked({"urls": [URL], "max_concurrent": 3}).max_concurrent == 3
     environment.setenv("IMGRELAY_MAX_CONCURRENT", "many")
-    with pytest.raises(RelayError, match="IMGRELAY_MAX_CONCURRENT 'many' is no number from 1 to 512"):
+    with pytest.raises(RelayError, match="IMGRELAY_MAX_CONCURRENT 'many' is not a whole number from 1 to 512"):
         RelayConfig.checked({"urls": [URL]})
 
 

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,8 @@ from dagster._core.executor import child_process_executor
 from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY, execute_child_process_command
 
 from imgrelay_dagster.dagster_patches import event_polling
-from imgrelay_dagster.dagster_patches.event_polling import Listener, listen_to_all
+from imgrelay_dagster.dagster_patches.event_polling import EVENT_POLLING, StepPoller, poll_all_steps
+from imgrelay_dagster.dagster_patches.guard import install
 
 context: Any = multiprocessing.get_context("fork")
 
@@ -59,13 +60,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("patient")
 def test_silent_steps_do_not_keep_another_waiting():
     words = [f"word {number}" for number in range(20)]
-    silent, talker, listener = [Step() for _ in range(5)], Step(*words), Listener()
+    silent, talker, poller = [Step() for _ in range(5)], Step(*words), StepPoller()
 
     def listen() -> list[str]:
         heard: list[str] = []
         while len(heard) < len(words):
             for step in (*silent[:3], talker, *silent[3:]):
-                event = listener.next_event(step.process, step.queue)
+                event = poller.next_event(step.process, step.queue)
                 if event is not None:
                     heard.append(event)
                     talker.go.release()
@@ -82,24 +83,24 @@ def test_silent_steps_do_not_keep_another_waiting():
 @pytest.mark.usefixtures("patient")
 def test_a_step_that_is_being_started_is_not_waited_for_by_the_others():
     """Dagster asks it for nothing yet, and starts it in the same rounds in which it asks the others."""
-    silent, listener = Step(), Listener()
+    silent, poller = Step(), StepPoller()
     try:
-        assert within(lambda: [listener.next_event(silent.process, silent.queue) for _ in range(3)]) == [None] * 3
+        assert within(lambda: [poller.next_event(silent.process, silent.queue) for _ in range(3)]) == [None] * 3
     finally:
         silent.end()
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_step_that_has_ended_is_not_waited_for():
-    ended, talker, listener = Step(), Step("word"), Listener()
+    ended, talker, poller = Step(), Step("word"), StepPoller()
     ended.end()
     try:
-        assert within(lambda: listener.next_event(ended.process, ended.queue)) == PROCESS_DEAD_AND_QUEUE_EMPTY
+        assert within(lambda: poller.next_event(ended.process, ended.queue)) == PROCESS_DEAD_AND_QUEUE_EMPTY
         ended.queue.close()
         talker.go.release()
 
         def listen() -> str:
-            while (word := listener.next_event(talker.process, talker.queue)) is None:
+            while (word := poller.next_event(talker.process, talker.queue)) is None:
                 pass
             return word
 
@@ -110,11 +111,11 @@ def test_a_step_that_has_ended_is_not_waited_for():
 
 @pytest.mark.usefixtures("patient")
 def test_the_end_of_a_step_ends_the_wait():
-    silent, killed, listener = Step(), Step(), Listener()
+    silent, killed, poller = Step(), Step(), StepPoller()
 
     def listen() -> bool:
-        while listener.next_event(killed.process, killed.queue) != PROCESS_DEAD_AND_QUEUE_EMPTY:
-            assert listener.next_event(silent.process, silent.queue) is None
+        while poller.next_event(killed.process, killed.queue) != PROCESS_DEAD_AND_QUEUE_EMPTY:
+            assert poller.next_event(silent.process, silent.queue) is None
         return True
 
     later = threading.Timer(0.5, killed.end)
@@ -127,23 +128,64 @@ def test_the_end_of_a_step_ends_the_wait():
 
 
 def test_what_a_killed_step_told_before_is_heard():
-    step, listener = Step("one", "two"), Listener()
+    step, poller = Step("one", "two"), StepPoller()
     for _ in range(2):
         step.go.release()
     while step.go.get_value() or not step.queue._reader.poll(1):
         pass
     step.end()
     heard = []
-    while (event := listener.next_event(step.process, step.queue)) != PROCESS_DEAD_AND_QUEUE_EMPTY:
+    while (event := poller.next_event(step.process, step.queue)) != PROCESS_DEAD_AND_QUEUE_EMPTY:
         heard += [event] if event else []
     assert heard[:1] == ["one"]
 
 
-def test_dagster_listens_that_way():
-    from imgrelay_dagster.execution import executors  # noqa: F401 - which changes it
-
+def dagsters_poll() -> Any:
+    """The function that Dagster's executors call, as they look it up."""
     assert "_poll_for_event" in execute_child_process_command.__code__.co_names
-    poll: Any = child_process_executor._poll_for_event
-    assert isinstance(poll.__self__, Listener)
-    listen_to_all()
-    assert child_process_executor._poll_for_event is not poll
+    return child_process_executor._poll_for_event
+
+
+def test_only_runs_of_ours_are_polled_together(monkeypatch: pytest.MonkeyPatch):
+    """Also where both kinds of runs take turns in one thread, and where other threads run meanwhile."""
+    assert install(EVENT_POLLING)
+    asked: list[str] = []
+    monkeypatch.setattr(StepPoller, "next_event", lambda *_: asked.append("together"))
+    silent = Step()
+
+    def poll() -> None:
+        assert dagsters_poll()(silent.process, silent.queue) is None
+
+    def run() -> Iterator[int]:
+        for number in range(3):
+            poll()
+            yield number
+
+    try:
+        poll()
+        assert asked == []
+        for _ in poll_all_steps(run()):
+            poll()
+            within(lambda: [poll()])
+        assert asked == ["together"] * 3
+        poll()
+        assert asked == ["together"] * 3
+    finally:
+        silent.end()
+
+
+def test_a_run_that_is_broken_off_is_closed():
+    """So that Dagster's executor gives back what it holds."""
+    closed: list[str] = []
+
+    def run() -> Iterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append("closed")
+
+    events = poll_all_steps(run())
+    assert next(events) == 1
+    events.close()  # type: ignore[attr-defined]  # a generator
+    assert closed == ["closed"]

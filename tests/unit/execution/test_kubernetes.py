@@ -1,7 +1,6 @@
-"""deploy/kubernetes: the values are such as Dagster takes, and what runs are made of is valid Kubernetes.
+"""deploy/kubernetes/values.yaml: Dagster accepts the values, and the jobs and pods of runs are valid for Kubernetes.
 
-What the chart makes of the values is in tests/support/chart.py; runs by it are in
-tests/deploy/test_kubernetes_run.py.
+tests/support/chart.py renders the values as the chart does. tests/deploy/test_kubernetes_run.py executes runs.
 """
 
 import re
@@ -26,7 +25,7 @@ def check(kind: str, body: dict[str, Any]) -> None:
 
 
 def inherited() -> K8sContainerContext:
-    """What runs and steps have of the launcher, and of the code location."""
+    """Return the settings that runs and steps inherit from the launcher and the code location."""
     launcher = instance(values())["run_launcher"]["config"]
     own = {name: launcher[name] for name in ("security_context", "run_k8s_config")}
     return K8sContainerContext.create_from_config({"k8s": own}).merge(
@@ -81,7 +80,7 @@ def check_locked_down(pod: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("role", ["dagsterDaemon", "dagsterWebserver", "imgrelay"])
-def test_what_the_chart_puts_into_its_pods_is_valid(role: str) -> None:
+def test_the_pods_of_the_chart_are_valid(role: str) -> None:
     given = location(values()) if role == "imgrelay" else values()[role]
     container = {
         "name": "dagster",
@@ -98,7 +97,7 @@ def test_what_the_chart_puts_into_its_pods_is_valid(role: str) -> None:
     assert given["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_the_values_name_what_the_project_has_and_hold_no_secret() -> None:
+def test_the_values_refer_to_this_project_and_hold_no_secret() -> None:
     assert "postgresqlPassword" not in values()["postgresql"]
     assert not [
         variable for variable in location(values())["env"] if re.search("KEY|SECRET|PASSWORD", variable["name"])
@@ -108,7 +107,7 @@ def test_the_values_name_what_the_project_has_and_hold_no_secret() -> None:
     assert {variable["name"]: variable["value"] for variable in location(values())["env"]}["IMGRELAY_EXECUTOR"] == "k8s"
 
 
-def test_the_webserver_listens_where_its_user_may_and_its_probe_asks() -> None:
+def test_the_webserver_listens_on_an_unprivileged_port_that_its_probe_uses() -> None:
     port = values()["dagsterWebserver"]["service"]["port"]
     assert port >= 1024
     assert values()["dagsterWebserver"]["readinessProbe"]["httpGet"]["port"] == port

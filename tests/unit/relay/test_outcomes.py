@@ -1,4 +1,4 @@
-"""What counts as permanent: the entries that no later run asks for again."""
+"""Which failures are permanent, so that later runs do not retry them; and pickling of records."""
 
 import pickle
 
@@ -15,7 +15,7 @@ from imgrelay_dagster.relay.outcomes import (
     Seconds,
     is_permanent,
 )
-from imgrelay_dagster.relay.staging.scratch_space import PackLocation
+from imgrelay_dagster.relay.staging.pack_location import PackLocation
 from imgrelay_dagster.relay.staging.tasks import Task
 
 
@@ -24,17 +24,17 @@ def failed(reason: Reason, http_status: int | None = None) -> Record:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 499])
-def test_what_the_server_will_not_give_is_not_asked_for_again(status: int):
+def test_client_errors_are_permanent(status: int):
     assert is_permanent(failed(Reason.HTTP_STATUS, status))
 
 
 @pytest.mark.parametrize("status", [None, 206, 304, 399, 408, 425, 429, 500, 502, 503, 599])
-def test_what_the_server_cannot_give_just_now_is_asked_for_again(status: int | None):
+def test_other_statuses_are_not_permanent(status: int | None):
     assert not is_permanent(failed(Reason.HTTP_STATUS, status))
 
 
 @pytest.mark.parametrize("reason", [*Reason])
-def test_other_failures_are_judged_by_their_reason_whatever_the_status(reason: Reason):
+def test_other_failures_are_permanent_by_their_reason_whatever_the_status(reason: Reason):
     permanent = {
         *("too_large", "too_many_redirects", "unsupported_format", "too_many_pixels", "corrupt_image"),
         "compose_error",
@@ -44,11 +44,11 @@ def test_other_failures_are_judged_by_their_reason_whatever_the_status(reason: R
         assert is_permanent(failed(reason)) is (reason in PERMANENT_REASONS)
 
 
-def test_the_client_errors_worth_another_request_are_these_three():
+def test_the_transient_client_errors_are_408_425_and_429():
     assert {int(status) for status in TRANSIENT_STATUSES} == {408, 425, 429}
 
 
-def test_an_entry_without_failure_is_not_permanent():
+def test_an_uploaded_entry_is_not_permanent():
     assert not is_permanent(Record(1, "http://h/a.jpg", outcome=Outcome.UPLOADED))
 
 
@@ -58,6 +58,6 @@ texts, numbers = st.text(max_size=20), st.none() | st.integers(0, 2**53)
 @given(
     st.builds(Record), st.builds(Seconds), st.builds(PackLocation, texts, st.integers(0), st.integers(0), st.booleans())
 )
-def test_what_is_handed_from_step_to_step_arrives_whole(record: Record, seconds: Seconds, place: PackLocation):
-    task = Task("task", (record,), late=(Record(3, "u", seconds=seconds),), places={record.line: place})
+def test_pickling_preserves_a_task_and_its_records(record: Record, seconds: Seconds, place: PackLocation):
+    task = Task("task", (record,), deferred=(Record(3, "u", seconds=seconds),), locations={record.line: place})
     assert pickle.loads(pickle.dumps(task, protocol=4)) == task

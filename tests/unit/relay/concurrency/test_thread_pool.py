@@ -1,4 +1,4 @@
-"""The pool of threads for one stage."""
+"""The thread pool of one stage."""
 
 import random
 import signal
@@ -11,7 +11,7 @@ from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.errors import RelayError, Stopped
 
 
-def relayed(work, items, **options):
+def run_pool(work, items, **options):
     settings = {"threads": 4, "stop": threading.Event(), "crashed": lambda item, error: (item, error)}
     return work_through(items, work, **{**settings, **options})
 
@@ -21,27 +21,27 @@ def test_results_keep_the_order_of_the_items():
         time.sleep(0.02 if number % 3 == 0 else 0)
         return number * 2
 
-    assert relayed(work, list(range(50)), threads=8) == [number * 2 for number in range(50)]
+    assert run_pool(work, list(range(50)), threads=8) == [number * 2 for number in range(50)]
 
 
 def test_no_items_give_no_results():
-    assert relayed(lambda item: item, []) == []
+    assert run_pool(lambda item: item, []) == []
 
 
-def test_threads_are_bounded():
-    running, most, lock = 0, 0, threading.Lock()
+def test_the_number_of_threads_is_bounded():
+    running, peak, lock = 0, 0, threading.Lock()
 
     def work(_: int) -> None:
-        nonlocal running, most
+        nonlocal running, peak
         with lock:
             running += 1
-            most = max(most, running)
+            peak = max(peak, running)
         time.sleep(0.005)
         with lock:
             running -= 1
 
-    relayed(work, list(range(60)), threads=3)
-    assert most == 3
+    run_pool(work, list(range(60)), threads=3)
+    assert peak == 3
 
 
 def test_an_exception_ends_its_item_only():
@@ -50,7 +50,7 @@ def test_an_exception_ends_its_item_only():
             raise MemoryError("this one is too large")
         return number
 
-    results = relayed(work, list(range(6)))
+    results = run_pool(work, list(range(6)))
     assert [result for result in results if isinstance(result, int)] == [0, 1, 2, 4, 5]
     item, error = results[3]
     assert item == 3
@@ -58,7 +58,7 @@ def test_an_exception_ends_its_item_only():
 
 
 def test_a_panic_in_a_library_ends_its_item_only():
-    """Rust's panics come as an exception that is no `Exception`. Nobody would ever fetch the item's result."""
+    """A panic in Rust raises a BaseException that is not an Exception. Without a result the pool would never end."""
 
     class PanicException(BaseException):
         pass
@@ -68,17 +68,17 @@ def test_a_panic_in_a_library_ends_its_item_only():
             raise PanicException("index out of bounds")
         return item
 
-    first, (item, error), *others = relayed(work, [1, 2, 3, 4], threads=1)
+    first, (item, error), *others = run_pool(work, [1, 2, 3, 4], threads=1)
     assert (first, item, type(error), others) == (1, 2, PanicException, [3, 4])
 
 
-def test_every_result_is_reported_as_it_comes():
+def test_every_result_is_passed_to_done():
     done: list[int] = []
-    relayed(lambda item: item, list(range(30)), done=done.append)
+    run_pool(lambda item: item, list(range(30)), done=done.append)
     assert sorted(done) == list(range(30))
 
 
-def test_trouble_of_the_whole_run_stops_the_pool():
+def test_an_error_of_the_whole_run_stops_the_pool():
     started: list[int] = []
     stop = threading.Event()
 
@@ -89,12 +89,12 @@ def test_trouble_of_the_whole_run_stops_the_pool():
         time.sleep(0.01)
 
     with pytest.raises(RelayError, match="disk full"):
-        relayed(work, list(range(10_000)), stop=stop)
+        run_pool(work, list(range(10_000)), stop=stop)
     assert stop.is_set()
     assert len(started) < 1_000
 
 
-def test_an_interrupt_of_the_main_thread_is_passed_on_and_the_threads_leave():
+def test_an_interrupt_of_the_main_thread_is_raised_and_the_threads_end():
     stop = threading.Event()
     before = threading.active_count()
 
@@ -105,15 +105,15 @@ def test_an_interrupt_of_the_main_thread_is_passed_on_and_the_threads_leave():
     def tick() -> None:
         raise KeyboardInterrupt
 
-    began = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        relayed(work, list(range(100)), threads=16, stop=stop, tick=tick)
-    assert time.monotonic() - began < 5
+        run_pool(work, list(range(100)), threads=16, stop=stop, tick=tick)
+    assert time.monotonic() - started < 5
     assert threading.active_count() == before
 
 
-def test_what_is_finished_when_an_interrupt_comes_is_reported_too():
-    """It is stored by then; without a record of it, a cancelled run's results would not tell the truth."""
+def test_results_finished_before_an_interrupt_are_passed_to_done():
+    """Their images are already stored; without their records, the results of a cancelled run would be wrong."""
     finished: list[int] = []
     done: list[int] = []
 
@@ -127,30 +127,30 @@ def test_what_is_finished_when_an_interrupt_comes_is_reported_too():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        relayed(work, list(range(20)), done=lambda number: done.append(number) if done else interrupted(number))
+        run_pool(work, list(range(20)), done=lambda number: done.append(number) if done else interrupted(number))
     assert len(finished) >= 4
     assert sorted(set(done)) == sorted(finished)
 
 
-def test_threads_that_do_not_listen_are_left_behind_as_daemons():
+def test_threads_that_do_not_react_to_stop_remain_as_daemons():
     release = threading.Event()
 
     def tick() -> None:
         raise KeyboardInterrupt
 
-    began = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        relayed(lambda _: release.wait(60), [1], tick=tick)
-    waited = time.monotonic() - began
-    left = [thread for thread in threading.enumerate() if thread.name.startswith("relay-")]
+        run_pool(lambda _: release.wait(60), [1], tick=tick)
+    waited = time.monotonic() - started
+    remaining = [thread for thread in threading.enumerate() if thread.name.startswith("relay-")]
     assert waited < 10
-    assert all(thread.daemon for thread in left)
+    assert all(thread.daemon for thread in remaining)
     release.set()
-    for thread in left:
+    for thread in remaining:
         thread.join(5)
 
 
-def test_a_stop_from_elsewhere_ends_the_wait():
+def test_a_stop_set_by_another_thread_ends_the_pool():
     stop = threading.Event()
 
     def work(_: int) -> None:
@@ -158,12 +158,12 @@ def test_a_stop_from_elsewhere_ends_the_wait():
         raise Stopped
 
     with pytest.raises(Stopped):
-        relayed(work, list(range(10)), stop=stop)
+        run_pool(work, list(range(10)), stop=stop)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_at_any_moment_loses_nothing_that_is_finished():
-    """An interrupt may come between any two instructions of the main thread, also while it takes up a result."""
+def test_an_interrupt_at_any_moment_loses_no_finished_result():
+    """An interrupt can occur between any two instructions of the main thread, even while it receives a result."""
     chance = random.Random(5)
 
     def interrupt(*_: object) -> None:
@@ -183,12 +183,12 @@ def test_an_interrupt_at_any_moment_loses_nothing_that_is_finished():
             try:
                 try:
                     signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.004))
-                    relayed(work, list(range(2_000)), threads=8, done=done.append)
+                    run_pool(work, list(range(2_000)), threads=8, done=done.append)
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            except RuntimeError:  # inside a Condition, CPython 3.11 makes that of it
+            except RuntimeError:  # CPython 3.11 turns an interrupt inside a Condition into this
                 interrupted += 1
             assert set(finished) <= set(done)
     finally:

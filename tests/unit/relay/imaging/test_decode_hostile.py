@@ -1,4 +1,4 @@
-"""Decoding what was made to hurt: bombs, cut-off files and flipped bits."""
+"""Decoding malicious and damaged files: bombs, truncated files and flipped bits."""
 
 import io
 import random
@@ -18,7 +18,7 @@ from tests.support import picture_files as files
 
 LIMIT = 50_000_000
 
-CHILD = """
+PROGRAM = """
 import sys
 from imgrelay_dagster.relay.imaging.decode import open_source
 from imgrelay_dagster.relay.errors import EntryFailure
@@ -35,7 +35,7 @@ try:
 except EntryFailure as failure:
     print(failure.reason.value, peak() - before)
 """
-"""Opens standard input and prints what came of it and by how many kB the peak of its memory grew."""
+"""Decodes standard input; prints the outcome and the growth of peak memory in kB."""
 
 
 def deflated_zeros(megabytes: int) -> bytes:
@@ -114,12 +114,12 @@ BOMBS = {
 }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory from /proc")
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_refused_without_memory_or_words(name: str) -> None:
+def test_bomb_is_refused_with_little_memory_and_no_output(name: str) -> None:
     data, reason = BOMBS[name]
     assert len(data) < 1_000_000
-    child = subprocess.run([sys.executable, "-c", CHILD], input=data, capture_output=True, timeout=60, check=True)
+    child = subprocess.run([sys.executable, "-c", PROGRAM], input=data, capture_output=True, timeout=60, check=True)
     outcome, growth = child.stdout.split()
     assert outcome.decode() == reason
     assert int(growth) < 24_000, "kB"
@@ -127,7 +127,7 @@ def test_a_bomb_is_refused_without_memory_or_words(name: str) -> None:
 
 
 def samples() -> dict[str, bytes]:
-    """A file of every format, with as many of its features as Pillow can write."""
+    """Return a file of every format, with as many of its features as Pillow can write."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010E] = "a description"
@@ -152,11 +152,11 @@ SAMPLES = samples()
 
 
 def outcome(data: bytes) -> str:
-    """`picture`, or the reason; any other exception is a failure of the test."""
+    """Decode; return `picture` or the reason of the failure. Any other exception fails the test."""
     try:
         image = open_source(data, 1_000_000)
     except EntryFailure as failure:
-        return failure.reason if 10 < len(failure.detail) < 250 else f"no sentence: {failure.detail}"
+        return failure.reason if 10 < len(failure.detail) < 250 else f"detail too short or too long: {failure.detail}"
     assert image.mode in ("RGB", "RGBA")
     assert len(image.tobytes()) == image.width * image.height * len(image.mode)
     return "picture"
@@ -165,25 +165,25 @@ def outcome(data: bytes) -> str:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SAMPLES)
 def test_flipped_bits_give_a_picture_or_corrupt_image(name: str) -> None:
-    chance = random.Random(name)
-    seen: Counter[str] = Counter()
+    rng = random.Random(name)
+    outcomes: Counter[str] = Counter()
     for _ in range(150):
         data = bytearray(SAMPLES[name])
-        # Half of the flips hit the first 600 bytes, where the structure is; the signature stays whole.
-        for _ in range(chance.choice((1, 1, 2, 8))):
-            at = chance.randrange(16, 600 if chance.random() < 0.5 else len(data))
-            data[min(at, len(data) - 1)] ^= 1 << chance.randrange(8)
-        seen[outcome(bytes(data))] += 1
-    assert set(seen) <= {"picture", Reason.CORRUPT_IMAGE, Reason.TOO_MANY_PIXELS}
-    assert seen[Reason.CORRUPT_IMAGE] > 0
-    assert seen["picture"] > 0
+        # Half of the flips are in the first 600 bytes, which hold the structure; the signature is not changed.
+        for _ in range(rng.choice((1, 1, 2, 8))):
+            at = rng.randrange(16, 600 if rng.random() < 0.5 else len(data))
+            data[min(at, len(data) - 1)] ^= 1 << rng.randrange(8)
+        outcomes[outcome(bytes(data))] += 1
+    assert set(outcomes) <= {"picture", Reason.CORRUPT_IMAGE, Reason.TOO_MANY_PIXELS}
+    assert outcomes[Reason.CORRUPT_IMAGE] > 0
+    assert outcomes["picture"] > 0
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_file_cut_off_in_its_first_half_is_corrupt(name: str) -> None:
+def test_file_truncated_in_its_first_half_is_corrupt(name: str) -> None:
     data = SAMPLES[name]
-    # The second half of an animation may hold nothing of the first frame.
+    # The second half of an animation may hold no part of the first frame.
     end = data.find(b"ANMF", data.find(b"ANMF") + 4) if "animation" in name else len(data)
     lengths = range(13, end // 2, max(1, end // 80))
     assert {outcome(data[:length]) for length in lengths} == {Reason.CORRUPT_IMAGE}
@@ -191,13 +191,13 @@ def test_a_file_cut_off_in_its_first_half_is_corrupt(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_file_cut_off_near_its_end_is_a_picture_or_corrupt(name: str) -> None:
+def test_file_truncated_near_its_end_is_a_picture_or_corrupt(name: str) -> None:
     data = SAMPLES[name]
     results = {outcome(data[:-length]) for length in range(1, 60)}
     assert results <= {"picture", Reason.CORRUPT_IMAGE}
 
 
-def test_a_header_that_contradicts_the_picture_is_corrupt() -> None:
+def test_header_that_contradicts_the_image_is_corrupt() -> None:
     data = files.encoded(Image.new("RGB", (64, 48)), "JPEG")
     at = data.index(b"\xff\xc0")
     frame = bytearray(data[at : at + 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]])
@@ -207,7 +207,7 @@ def test_a_header_that_contradicts_the_picture_is_corrupt() -> None:
     assert caught.value.reason == Reason.CORRUPT_IMAGE
 
 
-def test_an_interrupt_while_decoding_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_while_decoding_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     class InterruptedFile(io.BytesIO):
         def read(self, _size: int | None = -1) -> bytes:
             raise KeyboardInterrupt

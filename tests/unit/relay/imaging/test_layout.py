@@ -1,4 +1,4 @@
-"""Geometry: where the image and the template lie on the canvas."""
+"""Geometry: where the image and the template are placed on the canvas."""
 
 import math
 
@@ -14,10 +14,10 @@ from imgrelay_dagster.relay.imaging.layout import (
     Mode,
     Placement,
     Size,
-    drawn_size,
     place_image,
     place_template,
-    stretched,
+    scaled_size,
+    stretch,
 )
 
 sizes = st.tuples(st.integers(1, 65_535), st.integers(1, 65_535))
@@ -25,7 +25,7 @@ shares = st.floats(0, 1)
 
 
 def inside(placement: Placement, canvas: Size, picture: Size) -> bool:
-    """Whether a placement stays on the canvas and shows no more than the picture has."""
+    """Whether a placement stays on the canvas, and its part within the picture."""
     left, top, right, bottom = placement.part
     return (
         min(placement.offset) >= 0
@@ -37,12 +37,12 @@ def inside(placement: Placement, canvas: Size, picture: Size) -> bool:
 
 
 @given(sizes, sizes, st.sampled_from(Fit))
-def test_an_image_stays_on_its_canvas_under_every_fit(canvas: Size, image: Size, fit: Fit) -> None:
+def test_image_stays_on_its_canvas_with_every_fit(canvas: Size, image: Size, fit: Fit) -> None:
     assert inside(place_image(canvas, image, fit), canvas, image)
 
 
 @given(sizes, sizes, st.sampled_from(Anchor), st.floats(0.0001, 1), shares)
-def test_a_watermark_is_always_on_the_canvas(
+def test_watermark_is_always_on_the_canvas(
     canvas: Size, template: Size, anchor: Anchor, scale: float, margin: float
 ) -> None:
     layout = Layout(mode=Mode.WATERMARK, anchor=anchor, scale=scale, margin=margin)
@@ -52,7 +52,7 @@ def test_a_watermark_is_always_on_the_canvas(
 
 
 @given(sizes, sizes)
-def test_cover_fills_the_canvas_and_keeps_the_proportions(canvas: Size, image: Size) -> None:
+def test_cover_fills_the_canvas_and_keeps_the_aspect_ratio(canvas: Size, image: Size) -> None:
     placement = place_image(canvas, image, Fit.COVER)
     left, top, right, bottom = placement.part
     assert (placement.offset, placement.size) == ((0, 0), canvas)
@@ -68,15 +68,15 @@ def test_contain_shows_the_whole_image_and_touches_two_edges(canvas: Size, image
     scale = min(canvas[0] / image[0], canvas[1] / image[1])
     assert placement.size[0] == canvas[0] or placement.size[1] == canvas[1]
     assert all(abs(size - side * scale) <= 1 for size, side in zip(placement.size, image, strict=True))
-    rests = [c - s for c, s in zip(canvas, placement.size, strict=True)]
-    assert placement.offset == (rests[0] // 2, rests[1] // 2)
+    gaps = [c - s for c, s in zip(canvas, placement.size, strict=True)]
+    assert placement.offset == (gaps[0] // 2, gaps[1] // 2)
 
 
 @given(sizes, sizes, st.sampled_from(Fit))
-def test_drawn_size_scales_the_whole_image_as_the_part_is_scaled(canvas: Size, image: Size, fit: Fit) -> None:
+def test_scaled_size_has_the_scale_of_the_visible_part(canvas: Size, image: Size, fit: Fit) -> None:
     placement = place_image(canvas, image, fit)
     left, _, right, _ = placement.part
-    width, height = drawn_size(placement, image)
+    width, height = scaled_size(placement, image)
     assert width >= placement.size[0]
     assert height >= placement.size[1]
     assert width / image[0] == pytest.approx(placement.size[0] / (right - left), abs=1.01 / image[0])
@@ -90,17 +90,17 @@ def test_drawn_size_scales_the_whole_image_as_the_part_is_scaled(canvas: Size, i
         (Fit.STRETCH, Placement((0, 0), (100, 100), (0, 0, 200, 100))),
     ],
 )
-def test_a_wide_image_on_a_square_canvas(fit: Fit, expected: Placement) -> None:
+def test_wide_image_on_a_square_canvas(fit: Fit, expected: Placement) -> None:
     assert place_image((100, 100), (200, 100), fit) == expected
 
 
 @pytest.mark.parametrize("fit", [Fit.COVER, Fit.CONTAIN])
-def test_a_small_image_is_enlarged_to_the_canvas(fit: Fit) -> None:
+def test_small_image_is_enlarged_to_the_canvas(fit: Fit) -> None:
     assert place_image((100, 60), (10, 6), fit).size == (100, 60)
 
 
-def test_a_frame_is_stretched_over_the_whole_canvas() -> None:
-    assert place_template((300, 200), (50, 70), Layout()) == stretched((300, 200), (50, 70))
+def test_frame_is_stretched_over_the_whole_canvas() -> None:
+    assert place_template((300, 200), (50, 70), Layout()) == stretch((300, 200), (50, 70))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_frame_is_stretched_over_the_whole_canvas() -> None:
         (Anchor.SOUTH_EAST, (730, 480)),
     ],
 )
-def test_a_watermark_keeps_to_its_anchor(anchor: Anchor, offset: tuple[int, int]) -> None:
+def test_watermark_is_placed_at_its_anchor(anchor: Anchor, offset: tuple[int, int]) -> None:
     placement = place_template((1000, 600), (500, 200), Layout(Mode.WATERMARK, anchor=anchor))
     assert placement == Placement(offset, (250, 100), (0, 0, 500, 200))
 
@@ -130,7 +130,7 @@ def test_a_watermark_keeps_to_its_anchor(anchor: Anchor, offset: tuple[int, int]
         (Anchor.SOUTH, (0, 600, 100, 800)),
     ],
 )
-def test_a_watermark_longer_than_the_image_is_clipped_away_from_its_anchor(
+def test_watermark_longer_than_the_image_is_cropped_away_from_its_anchor(
     anchor: Anchor, part: tuple[float, ...]
 ) -> None:
     placement = place_template((200, 100), (100, 800), Layout(Mode.WATERMARK, anchor=anchor))
@@ -138,18 +138,18 @@ def test_a_watermark_longer_than_the_image_is_clipped_away_from_its_anchor(
     assert placement.part == part
 
 
-def test_a_margin_without_room_gives_way() -> None:
+def test_margin_is_reduced_when_there_is_no_space() -> None:
     layout = Layout(Mode.WATERMARK, anchor=Anchor.SOUTH_EAST, scale=0.25, margin=1)
     assert place_template((1000, 300), (500, 200), layout).offset == (0, 0)
 
 
 @pytest.mark.parametrize("field", ["scale", "margin", "opacity"])
 @pytest.mark.parametrize("value", [-0.01, 1.01, math.nan, math.inf])
-def test_a_share_out_of_bounds_is_refused_by_name(field: str, value: float) -> None:
+def test_number_out_of_range_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(RelayError, match=f"layout {field} {value}"):
         Layout(**{field: value})
 
 
-def test_a_watermark_of_no_width_is_refused() -> None:
+def test_zero_scale_is_refused() -> None:
     with pytest.raises(RelayError, match="layout scale 0"):
         Layout(scale=0)

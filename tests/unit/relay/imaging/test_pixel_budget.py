@@ -1,4 +1,4 @@
-"""The pixel budget: never more pixels at once, nobody passed by, nobody stuck."""
+"""The pixel budget: the limit holds, threads are served in order, and no thread is stuck."""
 
 import threading
 import time
@@ -12,18 +12,18 @@ from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
 def wait_until(condition: object, seconds: float = 5) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.001)
 
 
 def test_threads_together_never_hold_more_than_the_limit() -> None:
     budget = PixelBudget(100)
-    seen: list[int] = []
+    held: list[int] = []
 
     def work(pixels: int) -> None:
         for _ in range(20):
             with budget.hold(pixels):
-                seen.append(budget.held)
+                held.append(budget.held)
                 time.sleep(0.0002)
 
     threads = [threading.Thread(target=work, args=(pixels,)) for pixels in (10, 30, 60, 90, 100, 50, 20, 70)]
@@ -31,8 +31,8 @@ def test_threads_together_never_hold_more_than_the_limit() -> None:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert len(seen) == 160
-    assert max(seen) <= 100
+    assert len(held) == 160
+    assert max(held) <= 100
     assert budget.held == 0
 
 
@@ -42,7 +42,7 @@ def test_two_images_that_fit_are_held_together() -> None:
         assert budget.held == 100
 
 
-def test_an_image_larger_than_the_budget_passes_alone() -> None:
+def test_image_larger_than_the_budget_is_held_alone() -> None:
     budget = PixelBudget(100)
     passed = threading.Event()
 
@@ -60,7 +60,7 @@ def test_an_image_larger_than_the_budget_passes_alone() -> None:
     assert budget.held == 0
 
 
-def test_a_large_image_is_not_passed_by_by_small_ones() -> None:
+def test_small_images_do_not_overtake_a_large_one() -> None:
     budget = PixelBudget(100)
     order: list[str] = []
 
@@ -81,26 +81,26 @@ def test_a_large_image_is_not_passed_by_by_small_ones() -> None:
     assert order == ["large", "small"]
 
 
-def test_a_waiting_thread_stops_when_told_and_leaves_the_queue() -> None:
+def test_waiting_thread_stops_on_its_stop_event_and_leaves_the_queue() -> None:
     budget = PixelBudget(100)
     stop = threading.Event()
     with budget.hold(100):
         threading.Timer(0.05, stop.set).start()
-        began = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(Stopped), budget.hold(1, stop):
-            pytest.fail("held although there was no room")
-        assert time.monotonic() - began < 1
+            pytest.fail("acquired although the budget was exhausted")
+        assert time.monotonic() - started < 1
     with budget.hold(100):
         assert budget.held == 100
 
 
-def test_an_exception_gives_the_pixels_back() -> None:
+def test_exception_releases_the_pixels() -> None:
     budget = PixelBudget(100)
     with pytest.raises(KeyError), budget.hold(70):
         raise KeyError("x")
     assert budget.held == 0
 
 
-def test_a_budget_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 lets nothing pass"):
+def test_budget_below_one_pixel_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1, not 0"):
         PixelBudget(0)

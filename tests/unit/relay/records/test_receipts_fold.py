@@ -13,10 +13,12 @@ from obstore.store import MemoryStore
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.planning.planner import Plan, plan_run
-from imgrelay_dagster.relay.records.layout import run_receipts
+from imgrelay_dagster.relay.planning.plan import Plan
+from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipts import merge_receipts, record_json
-from imgrelay_dagster.relay.results.fold import Summary, write_results
+from imgrelay_dagster.relay.records.summary import Summary
+from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 
 SETTINGS = Settings(dataset="birds", destination="memory")
@@ -83,7 +85,7 @@ def test_every_line_has_the_latest_outcome_that_survived_and_the_next_run_does_t
             known = replace(part, ends=[end for end in part.ends if end[0] in due])
             lines = [record_json.dump_json(ended(due[line], outcome, at)) for line, outcome, at in known.ends]
             data = b"".join(line + b"\n" for line in lines)
-            store.put(f"{run_receipts('birds', 'run1')}/w-{number}.jsonl", data[: known.size(data)])
+            store.put(f"{run_receipts_prefix('birds', 'run1')}/w-{number}.jsonl", data[: known.size(data)])
             for line, outcome, at in known.whole(data):
                 if line not in survived or at > survived[line][0]:
                     survived[line] = (at, outcome)
@@ -93,7 +95,7 @@ def test_every_line_has_the_latest_outcome_that_survived_and_the_next_run_does_t
             if len({end[1] for part in written for end in part.ends if end[0] == line and end[2] == at}) > 1
         }
         if merged:
-            merge_receipts(store, run_receipts("birds", "run1"), folder)
+            merge_receipts(store, run_receipts_prefix("birds", "run1"), folder)
         summary, rows = fold(store)
 
         assert [row["line"] for row in rows] == list(range(1, LINES + 1))

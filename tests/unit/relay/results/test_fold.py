@@ -11,9 +11,10 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds
 from imgrelay_dagster.relay.planning.planner import plan_run
-from imgrelay_dagster.relay.records.layout import run_receipts
+from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.results.fold import Summary, read_summary, write_results
+from imgrelay_dagster.relay.records.summary import Summary, read_summary
+from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 
 SETTINGS = Settings(dataset="birds", destination="memory", tolerated_failure_percentage=25)
@@ -47,7 +48,7 @@ def run(store: MemoryStore, scratch: Path, rows: list[Row], ends: dict[int, dict
         templates=TemplateFolder.shipped(),
         scratch=scratch,
     )
-    with ReceiptWriter(store, run_receipts("birds", "run1"), "upload-x") as writer:
+    with ReceiptWriter(store, run_receipts_prefix("birds", "run1"), "upload-x") as writer:
         for record in (record for task in plan.tasks() for record in task.records):
             if record.line in ends:
                 writer.add(replace(record, **ends[record.line]))
@@ -200,7 +201,7 @@ def test_folding_twenty_thousand_lines_keeps_few_of_them_in_memory(store: Memory
         templates=TemplateFolder.shipped(),
         scratch=tmp_path,
     )
-    with ReceiptWriter(store, run_receipts("birds", "run1"), "upload-x") as writer:
+    with ReceiptWriter(store, run_receipts_prefix("birds", "run1"), "upload-x") as writer:
         for task in plan.tasks():
             for record in task.records:
                 writer.add(replace(record, **UPLOADED))

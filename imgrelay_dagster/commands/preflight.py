@@ -1,0 +1,59 @@
+"""Checks before a run is launched: the run config, the template, the manifest and, with Celery, the broker."""
+
+from typing import Any
+
+from imgrelay_dagster.config.executor_choice import CELERY, executor_name
+from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.manifest.reader import read_manifest
+from imgrelay_dagster.relay.manifest.sources import open_local
+from imgrelay_dagster.relay.storage.addresses import is_remote
+from imgrelay_dagster.resources import HttpResource, TemplatesResource, build_resources
+
+
+def check_run_config(config: dict[str, Any]) -> RelayConfig:
+    """Validate a run config and the inputs that it names.
+
+    This also loads the template, so that step processes forked from this one have it already.
+
+    Raises:
+        RelayError: the config or one of its inputs cannot be used.
+    """
+    # Always a single run, whatever the number of entries: shard runs need the Dagster daemon, which may not be running.
+    checked = RelayConfig.checked({**config, "max_entries_per_run": None})
+    _check_inputs(checked, config)
+    return checked
+
+
+def _check_inputs(config: RelayConfig, given: dict[str, Any]) -> None:
+    """Find wrong names before a run is created. The run itself checks what the files contain.
+
+    Args:
+        config: the validated config, with absolute paths.
+        given: the config as the user wrote it, for the messages.
+
+    Raises:
+        RelayError: the template or a local manifest does not exist or cannot be read, an allowed host is invalid, or
+            the broker does not answer.
+    """
+    if executor_name() == CELERY:
+        from imgrelay_dagster.execution.celery.executor import check_broker  # noqa: PLC0415 - an optional extra
+
+        check_broker()
+    resources = build_resources()
+    templates, http = resources["templates"], resources["http"]
+    assert isinstance(templates, TemplatesResource)
+    assert isinstance(http, HttpResource)
+    templates.open().load(config.template)
+    http.guard()
+    if config.manifest is None or is_remote(config.manifest):
+        return
+    try:
+        with open_local(config.manifest) as file:
+            read_manifest(file, config.manifest)
+    except FileNotFoundError as error:
+        raise RelayError(
+            f"manifest {given['manifest']!r} does not exist; its full path is {config.manifest}"
+        ) from error
+    except OSError as error:
+        raise RelayError(f"manifest {given['manifest']!r} cannot be read: {error.strerror}") from error

@@ -1,0 +1,140 @@
+"""Planning one entry: whether it has to be relayed, and its outcome if not."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.keys import check_key
+from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
+from imgrelay_dagster.relay.records.ledger import Planned
+from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.urls import check_url
+
+MAX_CACHED_FOLDERS = 1_000
+"""Claimed folders held in memory. The others are looked up in the index again."""
+
+
+class EntryPlanner:
+    """Plans the lines of one manifest, in order.
+
+    Args:
+        receipts: receipts of earlier runs, by key.
+        claims: an empty index, to hold the first line of each key.
+        stored_size: size in bytes of the object under a key; None where there is no object.
+        in_folder: the destination is a local folder, where one key cannot be both a file and a folder.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        templates: TemplateFolder,
+        receipts: ReceiptIndex,
+        claims: ReceiptIndex,
+        stored_size: Callable[[str], int | None],
+        *,
+        in_folder: bool,
+    ) -> None:
+        self._settings = settings
+        self._fingerprint = settings.fingerprint_function()
+        self._templates = templates
+        self._receipts = receipts
+        self._claims = claims
+        self._stored_size = stored_size
+        self._in_folder = in_folder
+        self._claimed_folders: set[str] = set()  # a cache of some of those in the index
+
+    def plan(self, row: ManifestRow | BadRow) -> Planned:
+        """Return the ledger line of one manifest line."""
+        if isinstance(row, BadRow):
+            return Planned(_failed(Record(row.line, row.text), Reason.INVALID_ENTRY, row.error))
+        record = Record(row.line, row.url, template=row.template or self._settings.template)
+        try:
+            record = self._identify(record, row)
+        except EntryFailure as failure:
+            return Planned(_failed(replace(record, key=row.key), failure.reason, failure.detail))
+        assert record.key is not None
+        obstacle = self._path_conflict(record.key, record) if self._in_folder else None
+        if obstacle is not None:
+            detail = f"line {obstacle.line} claims the key {obstacle.key!r}: a key cannot be both a file and a folder"
+            return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
+        first = self._claims.claim(record.key, record)
+        if first is not None and (first.url, first.fingerprint) != (record.url, record.fingerprint):
+            detail = f"line {first.line} already claims the key {record.key!r}"
+            return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
+        decided = self._outcome_of_receipt(record)
+        if decided is not None:
+            return Planned(decided)
+        return Planned(record, same_as=first.line if first else None)
+
+    def _identify(self, record: Record, row: ManifestRow) -> Record:
+        """The record with its key and fingerprint.
+
+        Raises:
+            EntryFailure: URL, key or template is not valid.
+        """
+        check_url(row.url)
+        if row.key is not None:
+            check_key(row.key)
+        try:
+            digest = self._templates.load(record.template or "").digest
+        except RelayError as error:
+            raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
+        return replace(
+            record,
+            key=row.key or self._settings.default_key(row.url),
+            fingerprint=self._fingerprint(url=row.url, template_digest=digest),
+        )
+
+    def _path_conflict(self, key: str, record: Record) -> Record | None:
+        """An earlier line whose file is a parent folder of `key`, or that needs a folder where `key` is a file.
+
+        Without a conflict, claims the parent folders of `key` for this record.
+        """
+        found = self._claims.get(f"{key}/")
+        parent = key.rpartition("/")[0]
+        if found is not None or not parent or parent in self._claimed_folders:
+            return found
+        parents = [key[:at] for at, character in enumerate(key) if character == "/"]
+        found = next(filter(None, map(self._claims.get, parents)), None)
+        if found is None:
+            for parent in parents:
+                self._claims.claim(f"{parent}/", record)
+            if len(self._claimed_folders) == MAX_CACHED_FOLDERS:
+                self._claimed_folders.clear()
+            self._claimed_folders.add(parents[-1])
+        return found
+
+    def _outcome_of_receipt(self, record: Record) -> Record | None:
+        """The record with the outcome that an earlier run's receipt gives it; None when it has to be relayed."""
+        assert record.key is not None
+        receipt = None if self._settings.refresh else self._receipts.get(record.key)
+        if receipt is None or receipt.fingerprint != record.fingerprint:
+            return None
+        if receipt.outcome is Outcome.UPLOADED:
+            if self._settings.verify and self._stored_size(record.key) != receipt.bytes_out:
+                return None
+            return replace(
+                record,
+                outcome=Outcome.UNCHANGED,
+                bytes_out=receipt.bytes_out,
+                width=receipt.width,
+                height=receipt.height,
+                sha256=receipt.sha256,
+            )
+        if is_permanent(receipt) and not self._settings.retry_permanent:
+            return replace(
+                record,
+                outcome=Outcome.FAILED,
+                reason=receipt.reason,
+                detail=receipt.detail,
+                http_status=receipt.http_status,
+            )
+        return None
+
+
+def _failed(record: Record, reason: Reason, detail: str) -> Record:
+    return replace(record, outcome=Outcome.FAILED, reason=reason, detail=detail, at=time.time())

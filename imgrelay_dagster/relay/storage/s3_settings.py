@@ -1,0 +1,54 @@
+"""How to reach S3: endpoint, region and credentials, as obstore's client takes them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.redact import redact
+from imgrelay_dagster.relay.urls import check_url
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """How to reach S3. Fields that are None use the client's defaults and the `AWS_*` environment variables."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    credential_provider: Callable[[], Any] | None = None
+    unsigned: bool = False
+
+    def config(self) -> dict[str, Any]:
+        """The settings under obstore's names, without the credential provider."""
+        named = {
+            "endpoint": self.endpoint_url,
+            "region": self.region or "us-east-1",
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            "session_token": self.session_token,
+            "skip_signature": self.unsigned or None,
+            "checksum_algorithm": "SHA256",  # the server rejects a body that was damaged on its way
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Reject an endpoint URL that makes obstore's client panic, or whose credentials it would print in every error.
+
+    Raises:
+        RelayError: the URL is not valid, or has more than scheme, host, port and path.
+    """
+    try:
+        check_url(endpoint)
+    except EntryFailure as failure:
+        raise RelayError(f"AWS_ENDPOINT_URL_S3 {redact(endpoint)!r} cannot be used: {failure.detail}") from None
+    parts = urlsplit(endpoint)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise RelayError(
+            f"AWS_ENDPOINT_URL_S3 {redact(endpoint)!r} holds more than scheme, host, port and path; credentials "
+            "belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )

@@ -1,0 +1,33 @@
+"""`report.html` of a real run, opened in a real browser."""
+
+from pathlib import Path
+
+from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.relay.records.layout import REPORT_FILE
+from tests.integration.test_cli import Command
+from tests.support.browser import chromium, watched
+from tests.support.running import run_folder
+from tests.support.stored import write_manifest
+
+
+def test_report_of_a_real_run_opens_in_a_browser(imgrelay: Command, origin: Origin, tmp_path: Path):
+    """At phone and desktop width, light and dark: the page makes no request and writes nothing to the console."""
+    urls = [origin.url(name) for name in ("jpeg/dawn.jpg", "webp/coast.webp", "bad/gone.jpg", "bad/pixel-bomb.png")]
+    manifest = write_manifest(tmp_path, [*urls, "no url <script>alert(1)</script>"])
+    ran = imgrelay(
+        "run", "--manifest", manifest, "--tolerated-failure-percentage", "70", "--destination", tmp_path / "out"
+    )
+    assert ran.code == 0, ran.err
+    report = run_folder(tmp_path / "out") / REPORT_FILE
+    with chromium() as browser:
+        for width, dark in ((390, False), (1280, True)):
+            with watched(browser, width, dark=dark) as seen:
+                seen.page.goto(report.as_uri())
+                assert seen.said == []
+                assert [url for url in seen.asked_for if not url.startswith("data:")] == [report.as_uri()]
+                images = seen.page.locator(".sheet img")
+                assert images.count() == 2
+                assert images.evaluate_all("images => images.every(image => image.naturalWidth > 100)")
+                assert seen.page.evaluate("document.documentElement.scrollWidth") == width
+                assert seen.page.locator(".reason").count() == 3
+                assert "2 of 5 images are stored, 3 failed." in seen.page.inner_text("body")

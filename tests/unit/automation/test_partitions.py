@@ -1,0 +1,81 @@
+"""The daily partitions: the addresses of a day's manifest, and the days that are due."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from imgrelay_dagster.automation.late_manifests import late_days
+from imgrelay_dagster.automation.partitions import (
+    days_back,
+    describe_locations,
+    drop_day,
+    drop_time,
+    due_days,
+    find_day_manifest,
+    first_day,
+    manifest_addresses,
+)
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
+from imgrelay_dagster.resources import StoresResource
+from tests.support.day_manifests import DAY, NOW, write_manifest
+
+pytestmark = pytest.mark.usefixtures("manifests")
+
+
+def test_a_pattern_without_a_suffix_matches_every_kind_of_manifest(manifests: Path, stores: StoresResource):
+    assert find_day_manifest(DAY, partial(stores.open, policy=INTERACTIVE)) is None
+    for suffix in (".txt", ".csv.gz", ".ndjson"):
+        path = write_manifest(manifests, DAY + suffix)
+        found = find_day_manifest(DAY, partial(stores.open, policy=INTERACTIVE))
+        assert found is not None
+        assert (found.address, found.size) == (str(path), 15)
+        path.unlink()
+    assert describe_locations(DAY).startswith(f"{manifests}/{DAY} with .txt, .txt.gz, .csv")
+
+
+def test_two_manifests_of_one_day_are_refused(manifests: Path, stores: StoresResource):
+    write_manifest(manifests, f"{DAY}.txt")
+    write_manifest(manifests, f"{DAY}.csv")
+    with pytest.raises(RelayError, match=rf"day {DAY} has more than one manifest: .*{DAY}.txt and .*{DAY}.csv; leave"):
+        find_day_manifest(DAY, partial(stores.open, policy=INTERACTIVE))
+
+
+def test_the_pattern_may_name_folders_and_the_suffix(manifests: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_MANIFEST_PATTERN", "{day:%Y/%m/%d}/images.csv.gz")
+    assert manifest_addresses(DAY) == [f"{manifests}/2026/11/23/images.csv.gz"]
+    assert describe_locations(DAY) == f"{manifests}/2026/11/23/images.csv.gz"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MANIFEST_PATTERN", "images.csv", "'images.csv' is the same for every day; write a name with {day} in it"),
+        ("MANIFEST_PATTERN", "{date}.csv", "'{date}.csv' cannot be read: 'date'; write a name with {day} in it"),
+        ("MANIFEST_PATTERN", "{day", "cannot be read"),
+        ("MANIFEST_PATTERN", "../{day}.csv", "lies outside what runs may use"),
+        ("FIRST_DAY", "1.1.2026", "IMGRELAY_FIRST_DAY '1.1.2026' is not a date such as 2026-01-01"),
+        ("DROP_AT", "6", "IMGRELAY_DROP_AT '6' is not a time of day such as 06:00"),
+        ("DROP_DAY", "tomorrow", "IMGRELAY_DROP_DAY 'tomorrow' is not one of yesterday, today"),
+        ("LATE_DAYS", "0", "IMGRELAY_LATE_DAYS '0' is not a whole number from 1 to 366"),
+    ],
+)
+def test_invalid_settings_are_named(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(f"IMGRELAY_{name}", value)
+    with pytest.raises(RelayError) as refused:
+        manifest_addresses(DAY), first_day(), drop_time(), days_back(), late_days()
+    assert message in str(refused.value)
+
+
+def test_a_day_is_due_after_the_schedules_tick(monkeypatch: pytest.MonkeyPatch):
+    assert drop_day(NOW) == "2026-11-23"
+    assert due_days(NOW.replace(hour=5), 2) == ["2026-11-22", "2026-11-21"]
+    assert due_days(NOW.replace(hour=6), 2) == ["2026-11-23", "2026-11-22"]
+    monkeypatch.setenv("IMGRELAY_DROP_DAY", "today")
+    monkeypatch.setenv("IMGRELAY_DROP_AT", "18:30")
+    assert drop_day(NOW) == "2026-11-24"
+    assert due_days(NOW, 2) == ["2026-11-23", "2026-11-22"]
+    assert due_days(NOW.replace(hour=19), 1) == ["2026-11-24"]
+    monkeypatch.setenv("IMGRELAY_FIRST_DAY", "2026-11-22")
+    assert due_days(NOW, 31) == ["2026-11-23", "2026-11-22"]

@@ -1,0 +1,48 @@
+"""Detecting the format of a body."""
+
+import pytest
+from PIL import Image
+
+from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.imaging.decode import open_source
+from imgrelay_dagster.relay.outcomes import Reason
+from tests.support import picture_files as files
+
+LIMIT = 1_000_000
+
+
+def refusal(data: bytes, max_pixels: int = LIMIT) -> EntryFailure:
+    with pytest.raises(EntryFailure) as caught:
+        open_source(data, max_pixels)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"<!DOCTYPE html><html>404</html>", "HTML page"),
+        (b"\n <HTML><body>", "HTML page"),
+        (b"<?xml version='1.0'?><svg/>", "SVG"),
+        (b"BM" + bytes(100), "bytes 42 4d 00"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "bytes 00 00 00 18"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0mp42isom", "bytes 00 00 00 18"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "bytes 52 49 46 46"),
+        (b"%PDF-1.7", "bytes 25 50 44 46"),
+        (b"x", "bytes 78"),
+    ],
+)
+def test_unsupported_format_is_refused_with_a_description(body: bytes, detail: str) -> None:
+    failure = refusal(body)
+    assert failure.reason == Reason.UNSUPPORTED_FORMAT
+    assert detail in failure.detail
+    assert "JPEG, PNG, WebP, GIF, AVIF" in failure.detail
+
+
+@pytest.mark.parametrize("file_format", ["BMP", "TIFF", "ICO", "JPEG2000", "PPM", "TGA"])
+def test_other_formats_that_pillow_reads_are_refused(file_format: str) -> None:
+    data = files.encoded(Image.new("RGB", (32, 32)), file_format)
+    assert refusal(data).reason == Reason.UNSUPPORTED_FORMAT
+
+
+def test_empty_body_has_its_own_reason() -> None:
+    assert refusal(b"").reason == Reason.EMPTY_BODY

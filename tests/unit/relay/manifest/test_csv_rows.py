@@ -1,0 +1,133 @@
+"""Rows of CSV manifests."""
+
+import csv
+import io
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgrelay_dagster.relay.manifest.lines import MAX_LINE
+from imgrelay_dagster.relay.manifest.rows import ManifestRow
+from tests.support.manifests import bad, error_of, read
+
+
+def test_columns_are_found_by_name() -> None:
+    text = 'note, URL ,Key,TEMPLATE,note\nx,http://h/1, a/1.jpg ,f.png,y\n,"http://h/a,b",,\n,http://h/3\n'
+    assert read(text, "m.csv") == [
+        ManifestRow(2, "http://h/1", "a/1.jpg", "f.png"),
+        ManifestRow(3, "http://h/a,b"),
+        ManifestRow(4, "http://h/3"),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_rows_are_numbered_by_the_line_they_start_on(end: str) -> None:
+    lines = [
+        "url,note",
+        'http://h/2,"one',
+        "two",
+        "",
+        'four ""quoted"", with comma"',
+        "",
+        "http://h/7,",
+        '"http://h/8",x',
+    ]
+    assert read(end.join(lines), "m.csv") == [
+        ManifestRow(2, "http://h/2"),
+        ManifestRow(7, "http://h/7"),
+        ManifestRow(8, "http://h/8"),
+    ]
+
+
+def test_header_may_span_lines_and_follow_blank_lines() -> None:
+    assert read('\n,,\n"a\nb",url\nx,http://h/5', "m.csv") == [ManifestRow(5, "http://h/5")]
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("http://h/a,b,c", "3 values for 2 columns"),
+        (",k.jpg", "url is missing"),
+        ('"  ",k.jpg', "url is missing"),
+        ('"http://h/a"b,k', "broken CSV"),
+        ("http://h/\x00,k", "U+0000"),
+        ("http://h/a,k\x1b", "key holds"),
+    ],
+)
+def test_malformed_row_becomes_a_bad_row(line: str, error: str) -> None:
+    before, row, after = read(f"url,key\nhttp://h/2,\n{line}\nhttp://h/4,\n", "m.csv")
+    assert (before, after) == (ManifestRow(2, "http://h/2"), ManifestRow(4, "http://h/4"))
+    assert bad(row).line == 3
+    assert error in bad(row).error
+
+
+def test_stray_quote_costs_only_its_own_line() -> None:
+    """A quote that is never closed must not swallow the rest of the manifest."""
+    lines = ["url", '"http://h/2', *(f"http://h/{n}" for n in range(3, 1000))]
+    first, *rest = read("\n".join(lines), "m.csv")
+    assert bad(first).line == 2
+    assert "quote" in bad(first).error
+    assert rest == [ManifestRow(n, f"http://h/{n}") for n in range(3, 1000)]
+
+
+@pytest.mark.parametrize("after", ['"http://h/4",k', 'http://h/4,"k"', '"http://h/4","k"', "http://h/4,k"])
+def test_stray_quote_before_other_quotes(after: str) -> None:
+    first, *rest = read(f'url,key\n"http://h/2,k\nhttp://h/3,k\n{after}\n', "m.csv")
+    assert bad(first).line == 2
+    assert rest == [ManifestRow(3, "http://h/3", "k"), ManifestRow(4, "http://h/4", "k")]
+
+
+def test_stray_quotes_on_every_line_take_linear_time() -> None:
+    text = "url,x\n" + 'a","\n' * 2_000
+    started = time.monotonic()
+    rows = read(text, "m.csv")
+    assert [bad(row).line for row in rows] == list(range(2, 2_002))
+    assert time.monotonic() - started < 5
+
+
+def test_line_break_in_a_url_is_a_bad_row() -> None:
+    first, *rest = read('url,key\n"http://h/\n2",k\nhttp://h/4,k', "m.csv")
+    assert (bad(first).line, "line break" in bad(first).error) == (2, True)
+    assert rest[-1] == ManifestRow(4, "http://h/4", "k")
+
+
+@pytest.mark.parametrize("lines", [3, 150])
+def test_rows_over_the_limits_are_bad_rows(lines: int) -> None:
+    note = "\n".join(["n" * 30_000] * lines) if lines < 100 else "\n" * lines
+    first, *_, last = read(f'url,note\nhttp://h/2,"{note}"\nhttp://h/3,', "m.csv")
+    assert bad(first).line == 2
+    assert "not closed within 100 lines or 65,536 bytes" in bad(first).error
+    assert last == ManifestRow(note.count("\n") + 3, "http://h/3")
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        ("link,key", "no column 'url'; its first row is 'link', 'key', but"),
+        ("url;key", "'url;key'"),
+        ("https://user:secret@h/a.jpg?secret", "its first row looks like data"),
+        ("url,URL", "2 columns 'url'"),
+        ("url,key, Key ", "2 columns 'key'"),
+        ('url,"key', "broken header"),
+        ("url," + "x" * MAX_LINE, "broken header"),
+    ],
+)
+def test_csv_without_a_usable_header_is_refused(header: str, error: str) -> None:
+    message = error_of(f"{header}\nhttp://h/1,a", "m.csv")
+    assert error in message
+    assert "secret" not in message
+
+
+fields = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
+
+
+@given(st.lists(st.tuples(fields, fields, st.text(alphabet='a",\r\n ', max_size=12))))
+def test_output_of_the_csv_module_is_read_back(table: list[tuple[str, str, str]]) -> None:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerows([("url", "key", "note"), *table])
+    rows = read(out.getvalue(), "m.csv")
+    assert [(row.url, row.key) for row in rows if isinstance(row, ManifestRow)] == [row[:2] for row in table]
+    assert len(rows) == len(table)
