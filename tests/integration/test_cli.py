@@ -65,7 +65,10 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
         ([URL, "--template", "nosuch.png"], "template 'nosuch.png' not found"),
         ([URL, "--template", "no/such.png"], "template 'such.png' in"),
         ([URL, "--template", "x" * 300], "not found"),
-        ([URL, "--template", "~nosuchuser/x.png"], "'~nosuchuser/x.png' is no path that can be used"),
+        (
+            [URL, "--template", "~nosuchuser/x.png"],
+            "'~nosuchuser/x.png' is no path that can be used: the home folder of this user is unknown",
+        ),
         ([URL, "--destination", "~nosuchuser/x"], "'~nosuchuser/x' is no path that can be used"),
         (["--manifest", "~nosuchuser/x.txt"], "'~nosuchuser/x.txt' is no path that can be used"),
         (["--manifest", "x" * 300 + ".txt"], "does not exist"),
@@ -101,9 +104,9 @@ def test_wrong_usage_is_refused_in_words(call: Called, arguments: list[str], mes
         ("urls: [http://h/a]\noutput: {background: blueish}", "'blueish' is not a colour"),
         ("urls: [http://h/a]\ntemplate: [x]", "template: ['x'] is refused"),
         (b"urls: [http://h/\xff]", "cannot be read"),
-        ('urls: [http://h/a]\ntemplate: "x/a\\0b"', "is no path that can be used: embedded null byte"),
-        ('urls: [http://h/a]\ndestination: "a\\0b"', "is no path that can be used: embedded null byte"),
-        ('manifest: "a\\0b.txt"', "is no path that can be used: embedded null byte"),
+        ('urls: [http://h/a]\ntemplate: "x/a\\0b"', "is no path that can be used: it contains a null byte"),
+        ('urls: [http://h/a]\ndestination: "a\\0b"', "is no path that can be used: it contains a null byte"),
+        ('manifest: "a\\0b.txt"', "is no path that can be used: it contains a null byte"),
     ],
 )
 def test_a_wrong_config_file_is_refused_in_words(call: Called, tmp_path: Path, text: str | bytes, message: str):
@@ -131,7 +134,7 @@ def test_a_manifest_whose_name_is_no_utf8_is_refused_in_words(call: Called):
     Path("birds\udcff.txt").write_text(URL)
     code, _, err = call("--manifest", "birds\udcff.txt")
     assert code == 2
-    assert "'birds\\udcff.txt' is no path that can be used" in err
+    assert "'birds\\udcff.txt' is no path that can be used: it is not valid UTF-8" in err
 
 
 def test_a_path_that_leads_to_itself_is_refused_in_words(call: Called):
@@ -139,7 +142,7 @@ def test_a_path_that_leads_to_itself_is_refused_in_words(call: Called):
     for arguments in ((URL, "--destination", "loop/x"), (URL, "--template", "loop/x"), ("--manifest", "loop/x.txt")):
         code, out, err = call(*arguments)
         assert (code, out) == (2, "")
-        assert "is no path that can be used: Symlink loop from" in err
+        assert "is no path that can be used: a symbolic link in it leads back to itself" in err
 
 
 def test_a_pipe_is_refused_as_a_manifest_and_not_waited_for(call: Called, tmp_path: Path):

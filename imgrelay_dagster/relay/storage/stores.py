@@ -4,6 +4,7 @@ One obstore interface serves destination, staging and receipts. This module only
 every wait, and puts what goes wrong into words; it holds no store of its own.
 """
 
+import errno
 import functools
 import os
 import re
@@ -107,10 +108,40 @@ def absolute(address: str) -> str:
         scheme, place = address.split("://", 1)
         return f"{scheme}://{place.rstrip('/')}"
     try:
-        address.encode()
-        return str(Path(address.removeprefix("file://")).expanduser().resolve())
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RelayError(f"{address!r} is no path that can be used: {str(error).rstrip('.')}") from error
+        return _resolved(address.removeprefix("file://"))
+    except OSError as error:
+        raise RelayError(f"{address!r} is no path that can be used: {error.strerror}") from error
+    except ValueError as error:
+        raise RelayError(f"{address!r} is no path that can be used: {error}") from error
+
+
+def _resolved(path: str) -> str:
+    """The absolute path without symbolic links.
+
+    Python reports what makes a path unusable in other words, or not at all, from version to version. So it is found and
+    named here.
+
+    Raises:
+        ValueError: it cannot be a path; says why.
+        OSError: the current folder is gone.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not valid UTF-8") from None
+    if "\0" in path:
+        raise ValueError("it contains a null byte")
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("the home folder of this user is unknown") from None
+    resolved = os.path.realpath(expanded)
+    try:
+        os.stat(resolved)  # noqa: PTH116 - from Python 3.13 on nothing else finds a loop
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError("a symbolic link in it leads back to itself") from None
+    return resolved
 
 
 @functools.lru_cache(maxsize=64)
