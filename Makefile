@@ -1,5 +1,7 @@
 # make demo     install, relay the demo pictures into the folder out (S3=1: into an S3 server started for it)
 # make test     install, run the tests
+# make test-python  the tests on another interpreter (PYTHON=python3.14), in a virtual environment of its own;
+#               tools/python_chroot.sh gets the interpreters of other Debian suites
 # make stress   tests of a quarter of an hour at 10,000 entries (FIGURES=folder keeps what they measure)
 # make check    linters, types, the engine's independence, known vulnerabilities, insecure patterns
 # make fuzz     damage pictures, manifests and URLs for SECONDS=60, and see that each ends in a result or a reason
@@ -13,15 +15,16 @@
 # make pictures make the pictures of README and docs again (wants playwright, Chromium and tmux)
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
-.PHONY: install demo dev test stress check lock clean pictures fuzz mutants bench worker capacity
+.PHONY: install demo dev test test-python stress check lock clean pictures fuzz mutants bench worker capacity
 
-install: .venv/installed
+install: $(VENV)/installed
 
-.venv/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imgrelay needs Python 3.11 or later")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
@@ -42,6 +45,9 @@ capacity: install
 
 test: install
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-python:
+	$(MAKE) test VENV=.venv-$$($(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
 # What measures has the machine to itself; of the rest, which waits a lot, two files go on at a time.
 STRESS := $(if $(FIGURES),IMGRELAY_FIGURES=$(FIGURES)) $(BIN)/pytest --timeout=1200 -rP --durations=0 --durations-min=5
@@ -81,4 +87,4 @@ pictures: install
 	$(BIN)/python docs/make_pictures.py
 
 clean:
-	rm -rf .venv out storage history schedules staging .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants
+	rm -rf .venv .venv-* out storage history schedules staging .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants
