@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar, cast
 
-from imgrelay_dagster.relay.concurrency.signals import ignore_interrupts
+from imgrelay_dagster.relay.concurrency.signals import defer_interrupts
 from imgrelay_dagster.relay.errors import RelayError, Stopped
 
 T = TypeVar("T")
@@ -23,6 +23,8 @@ TICK = 0.25
 
 JOIN_LIMIT = 1.5
 """Seconds to wait for the threads once they have been told to stop."""
+
+THREADS_GONE = "the stage's threads are gone; is there enough memory?"
 
 
 def work_through(
@@ -49,12 +51,12 @@ def work_through(
     Raises:
         RelayError: `work` met trouble that concerns the whole run.
         Stopped: `stop` was set from elsewhere before every item had its result.
-        BaseException: whatever interrupts the calling thread; the threads are stopped first.
+        BaseException: whatever interrupts the calling thread, within `TICK` seconds; the threads are stopped first.
     """
     waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
     for numbered in enumerate(items):
         waiting.put(numbered)
-    # What has ended stays in the list: taken out of a queue it would be lost to an interrupt on its way to `done`.
+    # What has ended stays in the list: taken out of a queue it would be lost to what `done` raises.
     ended: list[tuple[int, R | None, RelayError | None]] = []
     bell: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -84,31 +86,31 @@ def work_through(
         for number in range(min(threads, len(items)))
     ]
     told = 0
-    try:
-        for thread in crew:
-            thread.start()
-        last_tick = time.monotonic()
-        while told < len(items):
-            with suppress(queue.Empty):
-                bell.get(timeout=TICK)
-            if told < len(ended):
-                _, result, trouble = ended[told]
-                if trouble is not None:
-                    raise trouble
-                done(cast(R, result))
-                told += 1
-            elif not any(thread.is_alive() for thread in crew) and told == len(ended):
-                raise Stopped if stop.is_set() else RelayError("the stage's threads are gone; is there enough memory?")
-            if time.monotonic() - last_tick >= TICK:
-                tick()
-                last_tick = time.monotonic()
-        results = {index: cast(R, result) for index, result, _ in ended}
-        return [results[index] for index in range(len(items))]
-    finally:
-        if told < len(items):
-            # A cancel may come twice. The second one must not cut this off: what a thread has just stored would be
-            # stored and recorded nowhere.
-            with ignore_interrupts():
+    with defer_interrupts() as handle_interrupts:
+        try:
+            for thread in crew:
+                thread.start()
+            last_tick = time.monotonic()
+            while told < len(items):
+                with suppress(queue.Empty):
+                    bell.get(timeout=TICK)
+                handle_interrupts()
+                if told < len(ended):
+                    _, result, trouble = ended[told]
+                    if trouble is not None:
+                        raise trouble
+                    done(cast(R, result))
+                    told += 1
+                elif not any(thread.is_alive() for thread in crew) and told == len(ended):
+                    raise Stopped if stop.is_set() else RelayError(THREADS_GONE)
+                if time.monotonic() - last_tick >= TICK:
+                    tick()
+                    last_tick = time.monotonic()
+            results = {index: cast(R, result) for index, result, _ in ended}
+            return [results[index] for index in range(len(items))]
+        finally:
+            if told < len(items):
+                # What a thread has just stored must not be stored and recorded nowhere.
                 stop.set()
                 _let_leave(crew, leave)
                 for _, result, trouble in ended[told:]:

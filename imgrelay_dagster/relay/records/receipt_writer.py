@@ -123,7 +123,7 @@ class ReceiptWriter:
                 self.flush()
             except RelayError:
                 raise
-            except BaseException:  # interrupted: inside a Condition, CPython 3.11 makes a RuntimeError of it
+            except BaseException:  # interrupted: inside a Condition, CPython makes a RuntimeError of it
                 self._put_last()
                 raise
         else:

@@ -188,7 +188,7 @@ def test_an_interrupt_at_any_moment_loses_nothing_that_is_finished():
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            except RuntimeError:  # inside a Condition, CPython 3.11 makes that of it
+            except RuntimeError:  # inside a Condition, CPython makes that of it
                 interrupted += 1
             assert set(finished) <= set(done)
     finally:

@@ -144,7 +144,7 @@ def test_an_interrupt_at_any_moment_loses_no_receipt():
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            except RuntimeError:  # inside a Condition, CPython 3.11 makes that of it
+            except RuntimeError:  # inside a Condition, CPython makes that of it
                 interrupted += 1
             assert {found.line for found in read_receipts(store, PREFIX)} >= set(added)
     finally:
