@@ -25,10 +25,10 @@ die() {
     exit 2
 }
 
-# The mirror in this machine's apt configuration: the first URI of a Debian archive in either format.
+# The mirror in this machine's apt configuration: the first Debian archive, in either format.
 host_mirror() {
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-        sed -nE 's/^(deb|deb-src) (\[[^]]*\] )?//; s/^URIs: *//; s|^(https?://[^ ]*/debian)/?( .*)?$|\1|p' | head -n 1
+    find /etc/apt -name '*.list' -o -name '*.sources' | xargs cat |
+        sed -nE 's/^deb (\[[^]]*\] )?//; s/^URIs: *//; s|^(https?://[^ ]*/debian)/?( .*)?$|\1|p' | sed -n 1p
 }
 
 # Copies a file or folder of this machine to the same place in the chroot, if this machine has it.
@@ -51,17 +51,11 @@ make_chroot() {
 
 # What the network needs here, it needs there: names, proxies, certificates, indexes.
 copy_configuration() {
-    for path in /etc/hosts /etc/resolv.conf /etc/apt/apt.conf /etc/pip.conf /etc/xdg/pip \
-        /usr/local/share/ca-certificates
+    for path in /etc/hosts /etc/resolv.conf /etc/pip.conf /etc/xdg/pip /usr/local/share/ca-certificates
     do
         copy "$path"
     done
-    for path in /etc/apt/apt.conf.d/*
-    do
-        case $path in
-            *proxy* | *[Cc]heck* | *99*) copy "$path" ;;
-        esac
-    done
+    apt-config dump | grep '^Acquire::' | grep --invert-match ::IndexTargets >"$folder/etc/apt/apt.conf.d/90acquire"
 }
 
 install_packages() {
@@ -94,12 +88,20 @@ then
     [ "$(id -u)" = 0 ] || die "a chroot can be made by root only"
     folder=$(realpath -m "$2")
     [ "$folder" != / ] || die "the chroot cannot be /"
-    exec unshare --mount --propagation private --pid --fork --kill-child "$0" --inside "$1" "$folder" "${@:3}"
+    # unshare itself ignores the signals that would end it.
+    unshare --mount --propagation private --pid --fork --kill-child "$0" --inside "$1" "$folder" "${@:3}" <&0 &
+    namespace=$!
+    trap 'kill -KILL "$namespace"' HUP INT TERM
+    wait "$namespace"
+    exit
 fi
 
 suite=$2 folder=$3
 shift 3
 checkout=$(realpath "$(dirname "$0")/..")
+mkdir -p "$folder"
+exec {lock}>"$folder.lock"
+flock --nonblock "$lock" || die "$folder is in use by another call"
 [ -e "$folder/etc/debootstrapped" ] || make_chroot
 mount --rbind /dev "$folder/dev" # with /dev/shm and /dev/pts
 mount --rbind /sys "$folder/sys"
@@ -114,4 +116,4 @@ copy /etc/ssl/certs/ca-certificates.crt
 copy_checkout
 [ $# -gt 0 ] || set -- make test-python PYTHON=python3
 in_chroot python3 --version
-in_chroot sh -c 'cd /src/imgrelay && exec "$@"' sh "$@"
+in_chroot sh -c 'cd /src/imgrelay && exec "$@"' sh "$@" {lock}>&-
