@@ -2,7 +2,8 @@
 # make dev          start the Dagster UI and the demo's image server, with its manifest ready to launch
 # make test         install, run the whole test suite
 # make test-fast    only the tests that need no server
-# make test-python  run the tests on another Python version (PYTHON=python3.14)
+# make test-python  run the tests on another Python version (PYTHON=python3.14), in an environment of its own;
+#                   tools/python_chroot.sh gets the interpreters of other Debian suites
 # make stress       tests with 10,000 entries, about 15 minutes (FIGURES=folder keeps the measurements)
 # make fuzz         damage pictures, manifests and URLs for SECONDS=60; each must end in a result or a reason
 # make check        linters, types, import layers, known vulnerabilities, insecure patterns
@@ -16,15 +17,16 @@
 # make clean        delete the environment, and the files that runs and tools left here
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
-.PHONY: install demo dev test stress check lock clean pictures fuzz mutants bench worker capacity
+.PHONY: install demo dev test test-python stress check lock clean pictures fuzz mutants bench worker capacity
 
-install: .venv/installed
+install: $(VENV)/installed
 
-.venv/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imgrelay needs Python 3.11 or later")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
@@ -45,6 +47,9 @@ capacity: install
 
 test: install
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-python:
+	$(MAKE) test VENV=.venv-$$($(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
 # The tests that measure time run alone. The rest mostly waits, so two files run at once.
 STRESS := $(if $(FIGURES),IMGRELAY_FIGURES=$(FIGURES)) $(BIN)/pytest --timeout=1200 -rP --durations=0 --durations-min=5
@@ -84,4 +89,4 @@ pictures: install
 	$(BIN)/python docs/make_pictures.py
 
 clean:
-	rm -rf .venv out storage history schedules staging .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants
+	rm -rf .venv .venv-* out storage history schedules staging .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker, util
@@ -40,9 +41,14 @@ def step_server(still: AbstractContextManager[object]) -> Iterator[None]:
 
 @contextmanager
 def _by_fork() -> Iterator[None]:
-    """Have multiprocessing fork what it would start."""
+    """Have multiprocessing fork the next process that it would start."""
     spawn = util.spawnv_passfds
-    util.spawnv_passfds = cast(Any, _fork)
+
+    def fork(_program: str, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
+        util.spawnv_passfds = spawn  # here, and in all that is forked from here
+        return _fork(arguments, descriptors)
+
+    util.spawnv_passfds = cast(Any, fork)
     try:
         yield
     finally:
@@ -59,17 +65,29 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _fork(_program: str, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
-    """Fork, in place of executing Python with these arguments, of which the last is the server's code."""
+def _fork(arguments: Sequence[str], descriptors: Sequence[int]) -> int:
+    """Fork, in place of executing Python with these arguments."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()  # what is buffered would be written by both processes
     with _held_back():
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 and later warn of a fork beside threads. Ours is safe for them: see `step_server`.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if pid == 0:
-            _serve(arguments[-1], descriptors)
+            _serve(arguments, descriptors)
     return pid
 
 
-def _serve(code: str, descriptors: Sequence[int]) -> NoReturn:
-    """Be the server, with nothing of the command but its modules."""
+def _serve(arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
+    """Be the server, with nothing of the command but its modules.
+
+    Args:
+        arguments: those of the Python that multiprocessing would start: its options, `-c`, the server's code, and, from
+            Python 3.14 on, what the code finds in `sys.argv`.
+        descriptors: open files that the code uses.
+    """
     try:
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
@@ -78,8 +96,13 @@ def _serve(code: str, descriptors: Sequence[int]) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         server: Any = forkserver._forkserver
         server._lock = threading.Lock()  # held by the call that brought us here
-        tracker: Any = resource_tracker.getfd()
-        _close_all_but(0, 1, 2, tracker, *descriptors)
+        # A new Python has no tracker, and from 3.14 on no fork has. Each step is given the command's.
+        tracker: Any = resource_tracker._resource_tracker
+        tracker._fd = tracker._pid = None
+        _close_all_but(0, 1, 2, *descriptors)
+        option = arguments.index("-c")
+        sys.argv = list(arguments[option:])
+        code = sys.argv.pop(1)
         # multiprocessing's own code, which it would have another Python execute
         exec(code, {})  # nosec B102
     finally:

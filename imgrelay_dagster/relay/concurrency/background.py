@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Generic, TypeVar, cast
 
+from imgrelay_dagster.relay.concurrency.signals import defer_interrupts
 from imgrelay_dagster.relay.errors import Stopped
 
 S = TypeVar("S")
@@ -28,7 +29,8 @@ class BackgroundCall(Generic[T]):
         self._finished = threading.Event()
         self._result: T | None = None
         self._error: BaseException | None = None
-        threading.Thread(target=self._run, name="background", daemon=True).start()
+        with defer_interrupts():  # one within `start` could keep every later thread from running
+            threading.Thread(target=self._run, name="background", daemon=True).start()
 
     @property
     def finished(self) -> bool:

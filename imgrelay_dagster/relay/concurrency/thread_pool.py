@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar, cast
 
-from imgrelay_dagster.relay.concurrency.signals import ignore_interrupts
+from imgrelay_dagster.relay.concurrency.signals import defer_interrupts
 from imgrelay_dagster.relay.errors import RelayError, Stopped
 
 T = TypeVar("T")
@@ -23,6 +23,8 @@ TICK = 0.25
 
 JOIN_LIMIT = 1.5
 """Seconds to wait for the threads after `stop` is set."""
+
+THREADS_GONE = "the stage's threads are gone; is there enough memory?"
 
 
 def work_through(
@@ -52,7 +54,7 @@ def work_through(
     Raises:
         RelayError: raised by `work`.
         Stopped: another thread set `stop` before every item had its result.
-        BaseException: any interrupt of the calling thread; the threads are stopped first.
+        BaseException: any interrupt of the calling thread, within `TICK` seconds; the threads are stopped first.
     """
     waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
     for numbered in enumerate(items):
@@ -87,31 +89,31 @@ def work_through(
         for number in range(min(threads, len(items)))
     ]
     told = 0
-    try:
-        for thread in crew:
-            thread.start()
-        last_tick = time.monotonic()
-        while told < len(items):
-            with suppress(queue.Empty):
-                bell.get(timeout=TICK)
-            if told < len(ended):
-                _, result, trouble = ended[told]
-                if trouble is not None:
-                    raise trouble
-                done(cast(R, result))
-                told += 1
-            elif not any(thread.is_alive() for thread in crew) and told == len(ended):
-                raise Stopped if stop.is_set() else RelayError("the stage's threads are gone; is there enough memory?")
-            if time.monotonic() - last_tick >= TICK:
-                tick()
-                last_tick = time.monotonic()
-        results = {index: cast(R, result) for index, result, _ in ended}
-        return [results[index] for index in range(len(items))]
-    finally:
-        if told < len(items):
-            # A run may be cancelled twice. The second signal must not interrupt this block: an image that a thread has
-            # just stored would have no record.
-            with ignore_interrupts():
+    with defer_interrupts() as handle_interrupts:
+        try:
+            for thread in crew:
+                thread.start()
+            last_tick = time.monotonic()
+            while told < len(items):
+                with suppress(queue.Empty):
+                    bell.get(timeout=TICK)
+                handle_interrupts()
+                if told < len(ended):
+                    _, result, trouble = ended[told]
+                    if trouble is not None:
+                        raise trouble
+                    done(cast(R, result))
+                    told += 1
+                elif not any(thread.is_alive() for thread in crew) and told == len(ended):
+                    raise Stopped if stop.is_set() else RelayError(THREADS_GONE)
+                if time.monotonic() - last_tick >= TICK:
+                    tick()
+                    last_tick = time.monotonic()
+            results = {index: cast(R, result) for index, result, _ in ended}
+            return [results[index] for index in range(len(items))]
+        finally:
+            if told < len(items):
+                # An image that a thread has just stored must get its record.
                 stop.set()
                 _let_leave(crew, leave)
                 for _, result, trouble in ended[told:]:

@@ -135,7 +135,7 @@ class ReceiptWriter:
                 self.flush()
             except RelayError:
                 raise
-            except BaseException:  # an interrupt; inside a Condition, CPython 3.11 turns it into a RuntimeError
+            except BaseException:  # an interrupt; inside a Condition, CPython turns it into a RuntimeError
                 self._flush_after_error()
                 raise
         else:

@@ -1,5 +1,7 @@
 """Addresses of stores and objects: `s3://bucket/prefix`, a local folder, or another URL that obstore opens."""
 
+import errno
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,10 +31,40 @@ def absolute(address: str) -> str:
         scheme, location = address.split("://", 1)
         return f"{scheme}://{location.rstrip('/')}"
     try:
-        address.encode()
-        return str(Path(address.removeprefix("file://")).expanduser().resolve())
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RelayError(f"{address!r} is not a valid path: {str(error).rstrip('.')}") from error
+        return _resolve(address.removeprefix("file://"))
+    except OSError as error:
+        raise RelayError(f"{address!r} is not a valid path: {error.strerror}") from error
+    except ValueError as error:
+        raise RelayError(f"{address!r} is not a valid path: {error}") from error
+
+
+def _resolve(path: str) -> str:
+    """The absolute path without symbolic links.
+
+    Python versions differ in how they report an unusable path, and in whether they do, so this function checks for
+    each defect itself.
+
+    Raises:
+        ValueError: the path is not valid; says why.
+        OSError: the current folder no longer exists.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not valid UTF-8") from None
+    if "\0" in path:
+        raise ValueError("it contains a null byte")
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("the home folder of this user is unknown") from None
+    resolved = os.path.realpath(expanded)
+    try:
+        os.stat(resolved)  # noqa: PTH116 - from Python 3.13 on nothing else finds a loop
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError("a symbolic link in it leads back to itself") from None
+    return resolved
 
 
 def split_object_address(address: str) -> tuple[str, str]:

@@ -188,7 +188,7 @@ def test_an_interrupt_at_any_moment_loses_no_finished_result():
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            except RuntimeError:  # CPython 3.11 turns an interrupt inside a Condition into this
+            except RuntimeError:  # CPython turns an interrupt inside a Condition into this
                 interrupted += 1
             assert set(finished) <= set(done)
     finally:
