@@ -1,7 +1,7 @@
 # make demo         install, relay the demo pictures into the folder out (S3=1: into an S3 server that it starts)
 # make dev          start the Dagster UI and the demo's image server, with its manifest ready to launch
 # make test         install, run the whole test suite
-# make test-fast    only the tests that need no server
+# make test-fast    only the unit tests, which need no server
 # make test-python  run the tests on another Python version (PYTHON=python3.14), in an environment of its own;
 #                   tools/python_chroot.sh gets the interpreters of other Debian suites
 # make stress       tests with 10,000 entries, about 15 minutes (FIGURES=folder keeps the measurements)
@@ -45,8 +45,15 @@ worker: install
 capacity: install
 	$(BIN)/python -m benchmarks.capacity $(ARGS)
 
+# tests/support/xdist_scheduling.py says which tests stay together, and which start first.
 test: install
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# Every marker that stands for a server.
+SERVERS := browser or dagster_servers or kubernetes or postgres or rabbitmq or redis or s3
+
+test-fast: install
+	$(BIN)/pytest tests/unit -m "not ($(SERVERS))" --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 test-python:
 	$(MAKE) test VENV=.venv-$$($(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')

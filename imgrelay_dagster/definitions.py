@@ -9,7 +9,7 @@ from imgrelay_dagster.defs.jobs import relay, relay_day
 from imgrelay_dagster.defs.schedules import daily_drop
 from imgrelay_dagster.defs.sensors import canceled_runs, failed_runs, housekeeping, inbox, late_manifests, shards
 from imgrelay_dagster.execution.executors import relay_executor
-from imgrelay_dagster.resources import build_resources, fixed
+from imgrelay_dagster.resources import build_resources, without_config
 
 # Dagster itself passes a beta parameter when it attaches sensors to their jobs; users need not see that warning.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
@@ -19,7 +19,7 @@ defs = dg.Definitions(
     jobs=[relay, relay_day],
     schedules=[daily_drop],
     sensors=[housekeeping, inbox, late_manifests, shards, failed_runs, canceled_runs],
-    resources=fixed(build_resources()),
+    resources=without_config(build_resources()),
     executor=relay_executor,
 )
 

@@ -1,4 +1,4 @@
-"""What ops are given: the HTTP client, the template folder and the stores. The one place where they are built."""
+"""The resources of all ops: HTTP client, template folder, stores, IO manager. The one place where they are built."""
 
 import os
 import threading
@@ -33,7 +33,7 @@ from imgrelay_dagster.relay.storage.stores import open_store
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Opens destination, receipts, inbox and staging, with S3 set up as dagster-aws's `S3Resource` says."""
+    """Opens destination, receipts, inbox and staging, with the S3 settings of dagster-aws's `S3Resource`."""
 
     s3: dg.ResourceDependency[S3Resource]
     staging_address: str = Field(description="Scratch space: a local folder, or s3:// for several hosts.")
@@ -49,7 +49,7 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return open_store(address, _s3_settings(self.s3) if is_s3(address) else None, policy)
 
     def staging(self, run_id: str) -> Staging:
-        """The scratch space of one run.
+        """Open the scratch space of one run.
 
         Raises:
             RelayError: it cannot be opened.
@@ -57,11 +57,11 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Staging(self._open_staging(BULK), run_id, self._open_staging(INTERACTIVE))
 
     def brief_staging(self, run_id: str) -> Staging:
-        """The same with short limits, for a run that is over."""
+        """Open the scratch space of a run that has ended, with short time limits."""
         return Staging(self._open_staging(INTERACTIVE), run_id)
 
     def staged_runs(self) -> list[str]:
-        """The runs that have scratch files.
+        """The IDs of the runs that have scratch files.
 
         Raises:
             RelayError: the staging space cannot be reached.
@@ -73,7 +73,7 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
 
     def list_any(self, address: str) -> Iterator[ListedObject]:
-        """All objects below an S3 address, among them those whose keys obstore refuses, by boto3.
+        """List all objects below an S3 address with boto3, also those whose keys obstore refuses.
 
         Raises:
             RelayError: it cannot be listed.
@@ -98,20 +98,20 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class TemplatesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The folder of template pictures; without one, the folder that comes with the package."""
+    """The folder of template pictures, by default the folder shipped with the package."""
 
     folder: str | None = Field(None, description="Folder of template pictures.")
-    also: str | None = Field(None, description="A template outside it, which the command was given by its path.")
+    also: str | None = Field(None, description="A template outside the folder, given to the command by its path.")
 
     def open(self) -> TemplateFolder:
-        """The folder's templates."""
+        """The templates of the folder."""
         return TemplateFolder(
             Path(self.folder) if self.folder else SHIPPED_FOLDER, Path(self.also) if self.also else None
         )
 
 
 class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The HTTP client that fetches images, behind the address guard."""
+    """The HTTP client that downloads images, behind the address guard."""
 
     allowed_hosts: list[str] = Field([], description="Hosts and networks exempt from the address guard.")
 
@@ -119,23 +119,23 @@ class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The address guard.
 
         Raises:
-            RelayError: one of the hosts that are exempt is none.
+            RelayError: an exempt host is not valid.
         """
         return AddressGuard(self.allowed_hosts)
 
     def downloader(self, limits: Limits, stop: threading.Event) -> Downloader:
-        """A client with one session and connection pool, to be closed by who opened it."""
+        """A client with its own connection pool. The caller closes it."""
         return Downloader(limits, self.guard(), stop=stop)
 
 
 def staging_address() -> str:
-    """Where scratch files go: `$IMGRELAY_STAGING`, else the folder `staging` of the Dagster instance."""
+    """The address of scratch space: `IMGRELAY_STAGING`, else the folder `staging` of the Dagster instance."""
     return environment.STAGING.get() or str(Path(os.environ.get("DAGSTER_HOME") or ".") / "staging")
 
 
 def build_resources() -> dict[str, object]:
-    """All resources, set up from the environment."""
-    _forget_empty_settings()
+    """Build all resources from the environment."""
+    _remove_empty_aws_variables()
     s3 = S3Resource(
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
@@ -152,28 +152,28 @@ def build_resources() -> dict[str, object]:
     }
 
 
-def _forget_empty_settings() -> None:
-    """Let an empty AWS_* variable, as an .env file leaves it, count as not set: obstore's client panics on some."""
+def _remove_empty_aws_variables() -> None:
+    """Remove AWS_* variables that are empty, as an .env file may leave them: some make obstore's client panic."""
     for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
         del os.environ[name]
 
 
-def fixed(resources: Mapping[str, object]) -> dict[str, dg.ResourceDefinition]:
-    """The resources without their config, which the launchpad of an asset would otherwise let anybody change.
+def without_config(resources: Mapping[str, object]) -> dict[str, dg.ResourceDefinition]:
+    """The resources without a config, which anybody could otherwise change in the launchpad of an asset.
 
-    Whoever can launch a run must not thereby lift the address guard, nor read or write the host's files.
+    Permission to launch a run must not include lifting the address guard, or access to the host's files.
     """
-    return {name: _fixed(resource) for name, resource in resources.items()}
+    return {name: _without_config(resource) for name, resource in resources.items()}
 
 
-def _fixed(resource: object) -> dg.ResourceDefinition:
+def _without_config(resource: object) -> dg.ResourceDefinition:
     if isinstance(resource, dg.ConfigurableIOManagerFactory):
         return dg.IOManagerDefinition(resource.create_io_manager, config_schema={})
     return dg.ResourceDefinition(lambda _: resource, config_schema={})
 
 
 def _record_io_manager(s3: S3Resource) -> dg.ConfigurableIOManagerFactory:  # type: ignore[type-arg]
-    """Hands records (never image bytes) from step to step, in the run's own scratch space."""
+    """The IO manager that passes records (never image bytes) between steps, in the run's own scratch space."""
     address = absolute(staging_address())
     if not is_remote(address):
         return dg.FilesystemIOManager(base_dir=address)
@@ -182,15 +182,15 @@ def _record_io_manager(s3: S3Resource) -> dg.ConfigurableIOManagerFactory:  # ty
 
 
 class RunFolderIOManager(S3PickleIOManager):
-    """dagster-aws's, with a run's records in the run's own scratch space, which is cleared with it."""
+    """dagster-aws's IO manager, with a run's records in its own scratch space, so that they are removed with it."""
 
     @cached_method
     def inner_io_manager(self) -> PickledObjectS3IOManager:
         """The manager that does the work."""
-        return _InRunFolder(self.s3_bucket, self.s3_resource.get_client(), self.s3_prefix)
+        return _RunFolderPickleIOManager(self.s3_bucket, self.s3_resource.get_client(), self.s3_prefix)
 
 
-class _InRunFolder(PickledObjectS3IOManager):
+class _RunFolderPickleIOManager(PickledObjectS3IOManager):
     def get_op_output_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
         storage, *below = super().get_op_output_relative_path(context).parts
         assert storage == "storage"
@@ -201,9 +201,9 @@ _SETTINGS: dict[tuple[object, ...], S3Settings] = {}
 
 
 def _s3_settings(s3: S3Resource) -> S3Settings:
-    """dagster-aws's S3 settings for obstore, one object a process for the same values.
+    """dagster-aws's S3 settings in obstore's form, one object per process for the same values.
 
-    Credentials come from boto3's own chain (environment, profile, instance role), which keeps them fresh.
+    Credentials come from boto3's own chain (environment, profile, instance role), which renews them.
     """
     given = (s3.endpoint_url, s3.region_name, s3.aws_access_key_id, s3.aws_secret_access_key, s3.aws_session_token)
     identity = (*given, s3.profile_name, s3.use_unsigned_session)
@@ -213,10 +213,10 @@ def _s3_settings(s3: S3Resource) -> S3Settings:
 
 
 spare_sessions: list[boto3.session.Session] = []
-"""boto3's sessions that nobody has used yet: one made before a fork is there in each process that is forked."""
+"""Unused boto3 sessions. A session that is made before a fork need not be made in each forked process."""
 
 
-def _session(profile: str | None) -> boto3.session.Session:
+def _take_session(profile: str | None) -> boto3.session.Session:
     if profile is None and spare_sessions:
         return spare_sessions.pop()
     return boto3.session.Session(profile_name=profile)
@@ -233,7 +233,7 @@ def _make_s3_settings(s3: S3Resource) -> S3Settings:
     )
     if settings.access_key_id or settings.unsigned:
         return settings
-    session = _session(s3.profile_name)
+    session = _take_session(s3.profile_name)
     if session.get_credentials() is None:
         raise RelayError(
             "no S3 credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run "

@@ -1,11 +1,10 @@
-"""What the tests stand on: a real image origin, a real S3 server, and the real command in a process of its own."""
+"""Fixtures of all tests: a real image origin, a real S3 server, the real command; and the markers of each test."""
 
 import hashlib
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,41 @@ from xdist.remote import Producer
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
+from tests.support import warm_start
+from tests.support.needs import add_markers, fail_if_skipped_in_ci
 from tests.support.s3_proxy import TroubledS3
-from tests.support.sharing_out import Scheduling, place
-from tests.support.stored import Bucket
+from tests.support.stored_files import Bucket
+from tests.support.xdist_scheduling import Scheduling, place
 
 ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the files out, begin with the longest."""
+    """Mark what each test needs. Where several processes share the tests out, start with the longest."""
+    add_markers(items)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: place(item.nodeid))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_if_skipped_in_ci(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    fail_if_skipped_in_ci(report)
+    return report
+
+
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: end-to-end tests wait a lot."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Twice as many processes as cores, for most tests wait most of the time; with `logical`, as many as cores."""
+    cores = os.cpu_count() or 1
+    return cores if config.option.numprocesses == "logical" else 2 * cores
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -97,14 +114,11 @@ def imgrelay(home: Path, tmp_path: Path) -> Callable[..., Ran]:
     """Runs the command `imgrelay` to its end; keyword arguments are environment variables."""
 
     def run(*arguments: str | Path, cwd: Path = tmp_path, limit: float = 240, **environment: str) -> Ran:
-        done = subprocess.run(
+        done = warm_start.run(
             [sys.executable, "-m", "imgrelay_dagster.cli", *map(str, arguments)],
             cwd=cwd,
             env=command_environment(home, **environment),
-            capture_output=True,
-            text=True,
             timeout=limit,
-            check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks.capacity.costs import DELETES, GETS, PUTS
 from imgrelay_dagster.relay.keys import RESERVED_ROOT
-from tests.support.cluster import Cluster
+from tests.support.celery_cluster import Cluster
 from tests.support.s3_proxy import Request, TroubledS3
 
 

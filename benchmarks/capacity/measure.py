@@ -25,8 +25,8 @@ from benchmarks.origin import Nginx
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.ledger import Ledger, Planned, planned_json, settings_json
 from imgrelay_dagster.relay.settings import Settings
-from tests.support.cluster import Cluster, missing
-from tests.support.launched import Launched
+from tests.support.celery_cluster import Cluster, missing
+from tests.support.celery_run import CeleryRun
 
 ENTRIES = {corpus.SMALL: 2_000, corpus.PHOTO: 400}
 FEW, MANY, BETWEEN = 4, 40, 16
@@ -109,7 +109,7 @@ def _measure(cluster: Cluster, meter: Meter, form: dict[str, Any], *, steps: int
     return Measured(ran.summary["entries"], steps, spent, _shares(cluster, run), ran.summary, meter.memory())
 
 
-def _shares(cluster: Cluster, run: Launched) -> dict[str, float]:
+def _shares(cluster: Cluster, run: CeleryRun) -> dict[str, float]:
     """Return each op's share of the time that the run spent in steps."""
     walls: Counter[str] = Counter()
     for step in cluster.dagster.get_run_step_stats(run.id):

@@ -1,1 +1,1 @@
-"""What requests runs: the schedule and sensors for daily manifests, the inbox and shard runs, and their intervals."""
+"""Requests for runs: the schedule and sensors for daily manifests, the inbox and shard runs, and their intervals."""

@@ -28,7 +28,7 @@ MAX_NAMED_FILES = 5
 
 
 def inbox_address() -> str | None:
-    """Where manifests land: `$IMGRELAY_INBOX`, a folder or `s3://`."""
+    """The address of the inbox: `$IMGRELAY_INBOX`, a folder or an `s3://` address; None if it is not set."""
     given = environment.INBOX.get()
     return absolute(given) if given else None
 

@@ -8,7 +8,7 @@ import dagster as dg
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.config.allowed_paths import local_path_allowed, manifest_folders
+from imgrelay_dagster.config.allowed_paths import check_local_path, manifest_folders
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.sources import ManifestFile, find_manifest
 from imgrelay_dagster.relay.storage.addresses import absolute
@@ -26,8 +26,8 @@ def first_day() -> str:
     return environment.FIRST_DAY.get().isoformat()
 
 
-def drop_time() -> time:
-    """When the schedule asks for a day's manifest, in UTC.
+def schedule_time() -> time:
+    """The time of day (UTC) at which the schedule relays a day's manifest.
 
     Raises:
         RelayError: `IMGRELAY_DROP_AT` is not a time of day.
@@ -35,8 +35,8 @@ def drop_time() -> time:
     return environment.DROP_AT.get()
 
 
-def days_back() -> int:
-    """Which day the schedule asks for: 1 for yesterday, 0 for today.
+def scheduled_day_offset() -> int:
+    """How many days before its tick the schedule's day is: 1 for yesterday, 0 for today.
 
     Raises:
         RelayError: `IMGRELAY_DROP_DAY` is neither `yesterday` nor `today`.
@@ -44,19 +44,19 @@ def days_back() -> int:
     return int(environment.DROP_DAY.get() == "yesterday")
 
 
-daily_partitions = dg.DailyPartitionsDefinition(start_date=first_day(), end_offset=1 - days_back())
+daily_partitions = dg.DailyPartitionsDefinition(start_date=first_day(), end_offset=1 - scheduled_day_offset())
 """One partition for each day, from the first day to yesterday (UTC), or to today if `$IMGRELAY_DROP_DAY` says so."""
 
 
-def drop_day(at: datetime) -> str:
+def scheduled_day(at: datetime) -> str:
     """The day that the schedule relays at this time (UTC)."""
-    return (at.date() - timedelta(days=days_back())).isoformat()
+    return (at.date() - timedelta(days=scheduled_day_offset())).isoformat()
 
 
 def due_days(now: datetime, limit: int) -> list[str]:
     """The days that the schedule has relayed by now (UTC), latest first, at most `limit` of them."""
-    latest = now.date() if now.time() >= drop_time() else now.date() - timedelta(days=1)
-    days = [latest - timedelta(days=days_back() + number) for number in range(limit)]
+    latest = now.date() if now.time() >= schedule_time() else now.date() - timedelta(days=1)
+    days = [latest - timedelta(days=scheduled_day_offset() + number) for number in range(limit)]
     return [day.isoformat() for day in days if day.isoformat() >= first_day()]
 
 
@@ -86,7 +86,7 @@ def manifest_addresses(day: str) -> list[str]:
     names = [name] if name.lower().endswith(MANIFEST_SUFFIXES) else [name + suffix for suffix in MANIFEST_SUFFIXES]
     addresses = [f"{folder}/{name}" for name in names]
     for address in addresses:
-        local_path_allowed("manifest", address, [folder])
+        check_local_path("manifest", address, [folder])
     return addresses
 
 

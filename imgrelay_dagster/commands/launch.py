@@ -22,7 +22,7 @@ from imgrelay_dagster.commands.console import Console
 from imgrelay_dagster.commands.signals import ShutdownSignals
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, let_steps_leave, release_semaphores
+from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, release_semaphores, wait_for_steps
 from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs
@@ -110,7 +110,7 @@ class _CommandRun:
             raise KeyboardInterrupt
         success = run.status is dg.DagsterRunStatus.SUCCESS
         canceled = self._signals.heard and not success
-        let_steps_leave(STOP_LIMIT)
+        wait_for_steps(STOP_LIMIT)
         errors = [] if success or canceled else [error or failure_reason(self._instance, run.run_id)]
         summary = None
         status = "canceled" if canceled else "failure"

@@ -1,7 +1,7 @@
-"""Which local files a run may touch. Whoever can launch a run must not thereby read or write the host's files.
+"""Which local files a run may use. Permission to launch a run must not include access to the host's files.
 
-A path in the run config has to lie inside its configured folder. The command line belongs to the host's own
-user: it puts what it was given as arguments into two variables of its own process, for its run only.
+A path in the run config must lie inside its configured folder. The command line is used by the host's own user: the
+paths in its arguments are allowed too, through two environment variables of its own process, for its run only.
 """
 
 import json
@@ -19,26 +19,26 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 STORE_SCHEMES = ("s3://", "gs://", "az://")
 
 
-def local_path_allowed(what: str, address: str, folders: Iterable[str]) -> None:
-    """Check that a store address is one of ours and that a local one lies inside one of `folders`.
+def check_local_path(what: str, address: str, folders: Iterable[str]) -> None:
+    """Check that a remote address is of a known store, and that a local one lies inside one of `folders`.
 
     Raises:
-        RelayError: it does not.
+        RelayError: it is not.
     """
     if is_remote(address):
         if not address.startswith(STORE_SCHEMES):
-            raise RelayError(f"{what} {redact(address)!r} is in no store; write {_WAYS[what]}")
+            raise RelayError(f"{what} {redact(address)!r} is not in a known store; write {_EXAMPLES[what]}")
         if not address.split("/")[2]:
-            raise RelayError(f"{what} {redact(address)!r} names no bucket; write {_WAYS[what]}")
+            raise RelayError(f"{what} {redact(address)!r} names no bucket; write {_EXAMPLES[what]}")
         if "?" in address or "@" in address.split("/")[2]:
             raise RelayError(
-                f"{what} {redact(address)!r} holds user info or a query; credentials belong in the environment, "
+                f"{what} {redact(address)!r} contains user info or a query; credentials belong in the environment, "
                 "such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
         if not {"", ".", ".."}.isdisjoint(absolute(address).split("/")[3:]) or _CONTROL.search(address):
             raise RelayError(
-                f"{what} {redact(address)!r} has an empty part, a dot for one or a control character; "
-                f"write {_WAYS[what]}"
+                f"{what} {redact(address)!r} has an empty segment, a segment of dots, or a control character; "
+                f"write {_EXAMPLES[what]}"
             )
         return
     local = [Path(absolute(folder)) for folder in folders if folder and not is_remote(folder)]
@@ -47,30 +47,33 @@ def local_path_allowed(what: str, address: str, folders: Iterable[str]) -> None:
         return
     inside = " or ".join(map(str, local)) or "no local folder"
     raise RelayError(
-        f"{what} {address!r} lies outside what runs may use ({inside}); "
-        f"use a path inside it, or set {_VARIABLE[what]} where Dagster runs"
+        f"{what} {address!r} lies outside the folders that runs may use ({inside}); "
+        f"use a path inside them, or set {_VARIABLES[what]} where Dagster runs"
     )
 
 
-_WAYS = {"destination": "s3://bucket/prefix or a folder", "manifest": "s3://bucket/path/to/list.csv or a local path"}
-_VARIABLE = {"destination": "IMGRELAY_DESTINATION", "manifest": "IMGRELAY_MANIFESTS"}
+_EXAMPLES = {
+    "destination": "s3://bucket/prefix or a folder",
+    "manifest": "s3://bucket/path/to/list.csv or a local path",
+}
+_VARIABLES = {"destination": "IMGRELAY_DESTINATION", "manifest": "IMGRELAY_MANIFESTS"}
 
 
 def manifest_folders() -> list[str]:
-    """The folders that manifests may be read from."""
+    """The folders from which manifests may be read."""
     inbox = environment.INBOX.get()
     folders = [environment.MANIFESTS.get(), *([inbox] if inbox else [])]
     return [*folders, "examples", environment.DESTINATION.get()]
 
 
 def resolve_manifest(manifest: str) -> str:
-    """A manifest's address in one spelling; a bare name is looked up in the manifest folder too.
+    """The normal form of a manifest's address. A relative path may also be relative to the manifest folder.
 
     Raises:
-        RelayError: it lies where runs may not read, or names no object of a store.
+        RelayError: runs may not read it, or it names no object of a store.
     """
     if is_remote(manifest):
-        local_path_allowed("manifest", manifest, [])
+        check_local_path("manifest", manifest, [])
         split_object_address(manifest)
         return manifest
     manifest = manifest.removeprefix("file://")
@@ -80,12 +83,12 @@ def resolve_manifest(manifest: str) -> str:
     relative = not manifest.startswith(("/", "~"))
     if relative and not os.path.exists(address) and not is_remote(first):  # noqa: PTH110 - it never raises
         address = absolute(str(Path(first) / manifest))
-    local_path_allowed("manifest", address, folders)
+    check_local_path("manifest", address, folders)
     return address
 
 
 def allow_arguments(paths: Iterable[str]) -> None:
-    """Let the run of this process use these local paths: its user named them on the command line."""
+    """Allow the run of this process to use these local paths, which its user named on the command line."""
     known = [*map(str, _argument_paths()), *(absolute(path) for path in paths if not is_remote(path))]
     environment.ARGUMENT_PATHS.set(json.dumps(known))
 
@@ -95,13 +98,13 @@ def _argument_paths() -> list[Path]:
 
 
 def allow_template(template: str) -> str:
-    """The name by which the run of this process finds a template, given by name or by its path.
+    """Allow the run of this process to use a template, given by name or by path; returns its name.
 
-    A bare name is that of a file in the template folder where `IMGRELAY_TEMPLATES` names one that has it, else one of
-    a file here, else again one in the template folder.
+    A bare name is first looked up in the folder `IMGRELAY_TEMPLATES`, if that is set, then in the current folder. If it
+    is in neither, it is a name in the template folder.
 
     Raises:
-        RelayError: it cannot be a path.
+        RelayError: it is not a valid path.
     """
     environment.ARGUMENT_TEMPLATE.set(None)
     folder = environment.TEMPLATES.get()

@@ -1,4 +1,4 @@
-"""The forms of the launchpad: one flat form for each way to launch, given to op `plan`."""
+"""Config mappings: one flat launchpad form for each way to launch, mapped to the config of op `plan`."""
 
 from typing import Any, TypeVar
 
@@ -11,63 +11,63 @@ from imgrelay_dagster.relay.errors import RelayError
 
 Options = TypeVar("Options", bound=RelayOptions)
 
-LEFT_OUT = ("download", "shard")
-"""Fields that may be left out altogether, so that the launchpad does not open with a dozen limits before the manifest,
-nor with what only a sensor fills in."""
+OPTIONAL_SECTIONS = ("download", "shard")
+"""Sections that may be left out: the launchpad need not show a dozen limits above the manifest, nor the section that a
+sensor fills in."""
 
-NOT_OF_A_DAY = {"dataset", "max_concurrent"}
-"""Fields that the form of a daily drop does not have: its dataset follows from the day, and the number of steps at
-once stands in the launchpad's own `execution` section, which a form of a graph-backed asset cannot fill in."""
+NOT_IN_DAY_FORM = {"dataset", "max_concurrent"}
+"""Fields that the form of a daily run does not have. The day determines its dataset. The launchpad has the number of
+concurrent steps in its own `execution` section, which the form of a graph-backed asset cannot fill in."""
 
 
 def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
-    """Share the flat form of job `relay` between `plan` and the executor.
+    """Map the flat form of job `relay` to the config of `plan` and of the executor.
 
     Raises:
         DagsterUserCodeProcessError: a value is refused.
     """
     checked = _checked(RelayConfig, form)
     return {
-        "ops": _ops(checked.model_dump()),
+        "ops": _plan_config(checked.model_dump()),
         "execution": {"config": {"max_concurrent": checked.max_concurrent}},
-        # Everything is in the event log; on the console of a server or a command line it would be noise.
+        # The event log has everything. On the console of a server or of the command it would be noise.
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
 
 
 def day_run_config(form: dict[str, Any]) -> dict[str, Any]:
-    """Give the flat form of a daily drop to `plan`. Manifest and dataset follow from the run's partition.
+    """Map the flat form of a daily run to the config of `plan`. The partition determines manifest and dataset.
 
     Raises:
         DagsterUserCodeProcessError: a value is refused.
     """
     options = _checked(RelayOptions, form)
-    return _ops({**options.model_dump(), "manifest": None})
+    return _plan_config({**options.model_dump(), "manifest": None})
 
 
 def _checked(kind: type[Options], form: dict[str, Any]) -> Options:
-    given = {name: value for name, value in form.items() if not (name in LEFT_OUT and value is None)}
+    given = {name: value for name, value in form.items() if not (name in OPTIONAL_SECTIONS and value is None)}
     try:
         return kind.checked(given)
     except RelayError as error:
-        raise _refusal(str(error)) from None
+        raise _user_error(str(error)) from None
 
 
-def _ops(config: dict[str, Any]) -> dict[str, Any]:
-    """What the ops are given: only `plan` anything, which hands the settings on."""
+def _plan_config(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of all ops. Only `plan` has one; it passes the settings on with each task."""
     return {"plan": {"config": config}}
 
 
-def _refusal(sentence: str) -> DagsterUserCodeProcessError:
-    """The one error that the Dagster UI shows as its words alone; any other comes with a page of stack traces."""
+def _user_error(sentence: str) -> DagsterUserCodeProcessError:
+    """The one kind of error that the Dagster UI shows as its message alone, without a page of stack traces."""
     info = SerializableErrorInfo(message=sentence, stack=[], cls_name=RelayError.__name__)
     return DagsterUserCodeProcessError(sentence, user_code_process_error_infos=[info])  # type: ignore[no-untyped-call]
 
 
 def _form_fields(kind: type[RelayOptions]) -> dict[str, dg.Field]:
-    """The form as the launchpad gets it."""
+    """The fields of the form, as the launchpad gets them."""
     fields = {name: _plain_field(field) for name, field in kind.to_fields_dict().items()}
-    for name in LEFT_OUT:
+    for name in OPTIONAL_SECTIONS:
         given = fields[name].config_type
         optional = given if isinstance(given, dg.Noneable) else dg.Noneable(given)
         fields[name] = dg.Field(optional, is_required=False, description=fields[name].description)
@@ -84,7 +84,7 @@ def _plain_field(field: dg.Field) -> dg.Field:
 def _plain(kind: Any) -> Any:
     """The config type without Dagster's `{env: NAME}` in place of a value.
 
-    Whoever can launch a run must not thereby read the host's environment, and the side bar is easier to read.
+    Permission to launch a run must not include reading the host's environment. The side bar is also easier to read.
     """
     match kind:
         case dg.ScalarUnion():
@@ -107,6 +107,6 @@ relay_config_mapping = dg.ConfigMapping(
 
 day_config_mapping = dg.ConfigMapping(
     config_fn=day_run_config,
-    config_schema={name: field for name, field in _form_fields(RelayOptions).items() if name not in NOT_OF_A_DAY},
+    config_schema={name: field for name, field in _form_fields(RelayOptions).items() if name not in NOT_IN_DAY_FORM},
 )
-"""The form of a daily drop."""
+"""The form of a daily run."""

@@ -6,155 +6,29 @@ docs/configuration.md is made from this one:
     python -m imgrelay_dagster.config.environment docs/configuration.md
 """
 
-import json
-import logging
-import os
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, time
 from pathlib import Path
-from typing import Generic, TypeVar
 
-from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.redact import redact
-
-T_co = TypeVar("T_co", covariant=True)
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Kind(Generic[T_co]):
-    """A type of values, with its bounds.
-
-    Attributes:
-        description: what a value has to be, as in "is not a whole number from 1 to 512".
-        parse: makes a value of a text; raises ValueError where it is none of this kind.
-    """
-
-    description: str
-    parse: Callable[[str], T_co]
-
-
-def whole_number(lowest: int, highest: int | None = None) -> Kind[int]:
-    """Whole numbers within bounds, both included."""
-    bounds = f"from {lowest} to {highest}" if highest is not None else f"of at least {lowest}"
-
-    def parse(text: str) -> int:
-        number = int(text) if text.isdecimal() else lowest - 1
-        if number < lowest or (highest is not None and number > highest):
-            raise ValueError
-        return number
-
-    return Kind(f"a whole number {bounds}", parse)
-
-
-def seconds(lowest: float, highest: float) -> Kind[float]:
-    """Numbers of seconds within bounds, both included."""
-
-    def parse(text: str) -> float:
-        number = float(text)
-        if not lowest <= number <= highest:
-            raise ValueError
-        return number
-
-    return Kind(f"a number of seconds from {lowest:g} to {highest:g}", parse)
-
-
-def one_of(*values: str) -> Kind[str]:
-    """A closed list of words."""
-
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError
-        return text
-
-    return Kind(f"one of {', '.join(values)}", parse)
-
-
-def _quantity(text: str) -> str:
-    # The grammar of Kubernetes' resource.Quantity.
-    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?", text):
-        raise ValueError
-    return text
-
-
-def _paths(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
-
-
-TEXT: Kind[str | None] = Kind("text", lambda text: text)
-PLACE = Kind[str]("a folder or a store address", lambda text: text)
-OPTIONAL_PLACE: Kind[str | None] = Kind("a folder or a store address", lambda text: text)
-FILE: Kind[str | None] = Kind("a path", lambda text: text)
-URL: Kind[str | None] = Kind("a URL", lambda text: text)
-DATE = Kind("a date such as 2026-01-01", date.fromisoformat)
-TIME_OF_DAY = Kind("a time of day such as 06:00", lambda text: datetime.strptime(text, "%H:%M").time())
-QUANTITY = Kind("a Kubernetes quantity such as 500m or 1Gi", _quantity)
-NAMES = Kind("names separated by commas or spaces", lambda text: tuple(text.replace(",", " ").split()))
-PATHS = Kind("a JSON list of paths", _paths)
-SWITCH = Kind("anything", bool)
-
-
-@dataclass(frozen=True)
-class Variable(Generic[T_co]):
-    """One environment variable.
-
-    Attributes:
-        name: its name.
-        kind: type and bounds of its values.
-        default: the value where the variable is not set.
-        help: what it is for; Markdown.
-        default_text: the default in words, where it is not simply the value.
-        is_internal: whether imgrelay sets it itself, for its own processes.
-    """
-
-    name: str
-    kind: Kind[T_co]
-    default: T_co
-    help: str
-    default_text: str | None = None
-    is_internal: bool = False
-
-    def get(self) -> T_co:
-        """The value, or the default where the variable is not set.
-
-        Raises:
-            RelayError: the value is not of the variable's kind. The message also names every other variable with a
-                bad value.
-        """
-        if self.error() is not None:
-            raise RelayError("; ".join(bad_values()))
-        given = os.environ.get(self.name)
-        return self.kind.parse(given) if given else self.default
-
-    def get_or_default(self) -> T_co:
-        """The value, or the default with a warning in the log where the value is not of the variable's kind."""
-        error = self.error()
-        if error is None:
-            return self.get()
-        logger.warning("%s; using the default, %s", error, self.default)
-        return self.default
-
-    def error(self) -> str | None:
-        """One sentence on what is wrong with the value; None where it is right."""
-        given = os.environ.get(self.name)
-        try:
-            if given:
-                self.kind.parse(given)
-        except (ValueError, TypeError):
-            return f"{self.name} {redact(given or '')!r} is not {self.kind.description}"
-        return None
-
-    def set(self, text: str | None) -> None:
-        """Set the variable for this process and the processes that it starts; None removes it."""
-        if text is None:
-            os.environ.pop(self.name, None)
-        else:
-            os.environ[self.name] = text
-
+from imgrelay_dagster.config.variables import (
+    DATE,
+    FILE,
+    NAMES,
+    OPTIONAL_PLACE,
+    PATHS,
+    PLACE,
+    QUANTITY,
+    SWITCH,
+    TIME_OF_DAY,
+    URL,
+    Kind,
+    Variable,
+    defined,
+    one_of,
+    seconds,
+    whole_number,
+)
 
 MOST_CONCURRENT = 512
 
@@ -276,14 +150,7 @@ ARGUMENT_TEMPLATE = Variable(
     "IMGRELAY_ARGUMENT_TEMPLATE", FILE, None, "Template that the user of the command gave.", is_internal=True
 )
 
-VARIABLES: tuple[Variable[object], ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Variable)
-)
-
-
-def bad_values() -> list[str]:
-    """One sentence for each variable whose value is not of its kind."""
-    return [error for variable in VARIABLES if (error := variable.error()) is not None]
+VARIABLES = tuple(defined)
 
 
 def markdown_table() -> str:

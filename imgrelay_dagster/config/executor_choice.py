@@ -1,4 +1,4 @@
-"""Where the steps of a run are executed, by `$IMGRELAY_EXECUTOR`: in processes of this host, or on other hosts."""
+"""Which executor runs the steps, by `IMGRELAY_EXECUTOR`: processes of this host, Celery workers or Kubernetes pods."""
 
 import importlib.util
 
@@ -10,17 +10,17 @@ from imgrelay_dagster.relay.storage.addresses import is_remote
 MULTIPROCESS, CELERY, KUBERNETES = "multiprocess", "celery", "k8s"
 
 PRELOAD = ["imgrelay_dagster.forkserver.preload"]
-"""What the process that steps of this host are forked from loads."""
+"""What the process that steps of this host are forked from imports."""
 
 _EXTRAS = {CELERY: ("celery", "dagster_celery"), KUBERNETES: ("kubernetes", "dagster_k8s")}
-"""For each executor that leaves this host: the extra that brings it, and the module to find."""
+"""For each executor that uses other hosts: the extra that installs it, and a module of it."""
 
 
 def executor_name() -> str:
-    """Which executor is asked for.
+    """The name of the chosen executor.
 
     Raises:
-        RelayError: there is none of that name, or what it needs is not installed.
+        RelayError: the name is unknown, or the executor is not installed.
     """
     name = environment.EXECUTOR.get()
     if name == MULTIPROCESS:
@@ -34,19 +34,19 @@ def executor_name() -> str:
 
 
 def steps_leave_this_host() -> bool:
-    """Whether steps may run on other hosts than the run's own process."""
+    """Whether steps may run on other hosts than the run's process."""
     return executor_name() != MULTIPROCESS
 
 
 def check_reachable(what: str, address: str, variable: str) -> None:
-    """Refuse a folder of this host where steps run on others: each of them would have a folder of its own.
+    """Refuse a local folder if steps run on other hosts, because each host would have a folder of its own.
 
     Args:
-        what: what lies there, as the message calls it.
+        what: what the address is for, as the message calls it.
         variable: the environment variable that sets it.
 
     Raises:
-        RelayError: the address is local, and steps leave this host.
+        RelayError: the address is local, and steps run on other hosts.
     """
     if is_remote(address) or not steps_leave_this_host():
         return

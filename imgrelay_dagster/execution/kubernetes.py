@@ -6,7 +6,7 @@ import dagster as dg
 from dagster_k8s import k8s_job_executor
 
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.config.run_config import checked_max_concurrent
+from imgrelay_dagster.config.defaults import checked_max_concurrent
 
 
 def step_pod() -> dict[str, Any]:

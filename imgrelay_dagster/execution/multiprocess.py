@@ -4,7 +4,9 @@ Dagster's multiprocess executor, with a multiprocessing context of its own: its 
 processes use the cheaper storage. Dagster and multiprocessing stay as they are for all other code in the process.
 """
 
+import logging
 import multiprocessing
+import sys
 from collections.abc import Iterator
 from multiprocessing import context as contexts
 from typing import Any, cast
@@ -13,13 +15,14 @@ import dagster as dg
 
 # Private names, as in dagster 1.13.5 to 1.13.29.
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
+from imgrelay_dagster.config.defaults import checked_max_concurrent
 from imgrelay_dagster.config.executor_choice import PRELOAD
-from imgrelay_dagster.config.run_config import checked_max_concurrent
 from imgrelay_dagster.dagster_patches.event_polling import poll_all_steps
 from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage
 from imgrelay_dagster.dagster_patches.stop_event import StopEvent, steps_can_have_stop_events
@@ -29,12 +32,21 @@ STEP_METHOD = "imgrelay_forkserver"
 """The name under which multiprocessing knows `StepContext`. It adds a start method and changes none."""
 
 
+def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    # A cancel that arrives inside a destructor cannot be raised there. The step learns of it in other ways, so the
+    # terminal need not show a traceback.
+    if not issubclass(unraisable.exc_type, DagsterExecutionInterruptedError):
+        sys.__unraisablehook__(unraisable)
+
+
 class StepProcess(contexts.ForkServerProcess):
-    """A process of one step, which uses the cheaper storage."""
+    """A process of one step, which uses the cheaper storage and prints no traceback of a cancel."""
 
     def run(self) -> None:
-        """Change the storage of this process, then execute the step."""
+        """Change this process, then execute the step."""
         patch_sqlite_storage()
+        sys.unraisablehook = _print_unraisable
+        logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # logs the same about a closed connection
         super().run()
 
 

@@ -1,4 +1,4 @@
-"""Loading large libraries."""
+"""Imports of large libraries without garbage collection."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import in this block: no garbage is looked for in it, nor ever again among what it loads.
+    """Suspend garbage collection in this block, and exclude everything imported in it from collection for good.
 
-    Modules are no garbage, yet the collector looks at all of them again and again while they come in: a fifth of the
-    time that Dagster takes. It would also write to each object in every process that is forked from here.
+    Modules never become garbage, yet the collector examines all of them again and again during the import: a fifth of
+    the time that importing Dagster takes. It would also write to each object, and so copy its memory page, in every
+    process that is forked from this one.
     """
     gc.disable()
     try:

@@ -1,20 +1,17 @@
-"""Imported once by the forkserver, so that every step's process starts with everything loaded.
+"""The module that the forkserver imports once, so that every step process starts with everything imported.
 
-Dagster loads much of itself lazily: left to each child, that costs over half a second of CPU a step. Imports
-only: no store is opened and no request made here, for neither survives a fork. The forkserver skips what it
-cannot import without a word, so `LOADED` is what a test looks for in a child.
+Dagster imports much of itself lazily, which would cost each step process over half a second of CPU time. This module
+only imports: it opens no store and makes no request, because neither survives a fork. The forkserver silently skips a
+module that it cannot import, so a test looks for `LOADED` in a step process.
 """
 
 import importlib
-import logging
 import sys
 
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.forkserver.fast_imports import loading
 
 with loading():
-    from dagster._core.errors import DagsterExecutionInterruptedError
-
     from imgrelay_dagster.dagster_patches.sqlite_storage import prepare_sqlite_storage
     from imgrelay_dagster.forkserver.warmup import warm_up
 
@@ -46,7 +43,7 @@ MODULES = (
     "multiprocessing.queues",
     "multiprocessing.synchronize",
     "PIL.AvifImagePlugin",
-    "PIL.BmpImagePlugin",  # with the next, what Pillow loads before it opens anything
+    "PIL.BmpImagePlugin",  # Pillow imports this one and the next before it opens any file
     "PIL.PpmImagePlugin",
     "PIL.GifImagePlugin",
     "PIL.ImageCms",
@@ -56,12 +53,12 @@ MODULES = (
     "PIL.WebPImagePlugin",
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
-    "imgrelay_dagster.commands.launch",  # a child runs the main module again: the command, which imports this
+    "imgrelay_dagster.commands.launch",  # a step process runs the command's main module again, which imports this
     "imgrelay_dagster.definitions",
 )
 
 POSTGRES = ("dagster_postgres", "psycopg2")
-"""Loaded as well where the instance keeps its storage in Postgres."""
+"""Imported as well where the instance keeps its storage in Postgres."""
 
 with loading():
     for _name in MODULES + (POSTGRES if environment.PRELOAD_POSTGRES.get() else ()):
@@ -69,16 +66,5 @@ with loading():
     prepare_sqlite_storage()
     warm_up()
 
-
-def _unraisable(trouble: "sys.UnraisableHookArgs") -> None:
-    if not issubclass(trouble.exc_type, DagsterExecutionInterruptedError):
-        sys.__unraisablehook__(trouble)
-
-
-# A cancel that reaches a step inside a destructor cannot be raised there: the step learns of it by other ways, and the
-# terminal need not show a traceback.
-sys.unraisablehook = _unraisable
-logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # which logs the same of a connection being closed
-
 LOADED = frozenset(sys.modules)
-"""Every module that a child finds loaded."""
+"""Every module that a step process finds imported."""

@@ -1,4 +1,4 @@
-"""The process that steps are forked from: itself forked from the command, once that has loaded Dagster."""
+"""The process that steps are forked from. It is itself forked from the command, after that has imported Dagster."""
 
 import os
 import signal
@@ -7,31 +7,34 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from multiprocessing import forkserver, resource_tracker, util
-from typing import Any, NoReturn, cast
+from multiprocessing import forkserver, resource_tracker
+from typing import Any, NoReturn
 
 from imgrelay_dagster.config.executor_choice import PRELOAD, steps_leave_this_host
+from imgrelay_dagster.dagster_patches.forkserver_start import start_by_fork
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a run. The server ignores them, for it serves until its steps have gone: sent to the whole process
-group, as a terminal does, one would else end it first, and nobody would learn how its steps ended."""
+"""Signals that end a run. The server ignores them, because it has to outlive its steps. A terminal sends a signal to
+the whole process group: it would end the server first, and the exit codes of the steps would be lost."""
 
 
 @contextmanager
-def step_server(still: AbstractContextManager[object]) -> Iterator[None]:
+def step_server(paused_threads: AbstractContextManager[object]) -> Iterator[None]:
     """Serve steps with processes while the body runs.
 
-    multiprocessing would start its server as a Python of its own, which imports Dagster a second time. A fork has it,
-    and shares its memory. It takes no thread along, so none may hold a lock at that moment: in `still`, none does.
-    Elsewhere than on Linux it is left to multiprocessing: there, libraries of the system may not survive a fork.
+    A fork copies no thread but this one, so no other thread may hold a lock at that moment. On systems other than
+    Linux, multiprocessing starts the server: there, system libraries may not survive a fork.
+
+    Args:
+        paused_threads: a context in which no other thread of this process holds a lock.
     """
     if steps_leave_this_host():
         yield
         return
     forkserver.set_forkserver_preload(PRELOAD)
-    with _held_back():  # from multiprocessing's other helper too, which inherits this
+    with _blocked_signals():  # multiprocessing's resource tracker inherits the mask
         resource_tracker.ensure_running()
-    with still, _by_fork() if sys.platform == "linux" else nullcontext():
+    with paused_threads, start_by_fork(_fork) if sys.platform == "linux" else nullcontext():
         forkserver.ensure_running()
     try:
         yield
@@ -40,24 +43,8 @@ def step_server(still: AbstractContextManager[object]) -> Iterator[None]:
 
 
 @contextmanager
-def _by_fork() -> Iterator[None]:
-    """Have multiprocessing fork the next process that it would start."""
-    spawn = util.spawnv_passfds
-
-    def fork(_program: str, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
-        util.spawnv_passfds = spawn  # here, and in all that is forked from here
-        return _fork(arguments, descriptors)
-
-    util.spawnv_passfds = cast(Any, fork)
-    try:
-        yield
-    finally:
-        util.spawnv_passfds = spawn
-
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Let signals that end a run wait until this block is over."""
+def _blocked_signals() -> Iterator[None]:
+    """Let the signals that end a run wait until this block has ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
@@ -66,13 +53,13 @@ def _held_back() -> Iterator[None]:
 
 
 def _fork(arguments: Sequence[str], descriptors: Sequence[int]) -> int:
-    """Fork, in place of executing Python with these arguments."""
+    """Fork this process instead of executing Python with these arguments; returns the process ID of the server."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
-            stream.flush()  # what is buffered would be written by both processes
-    with _held_back():
+            stream.flush()  # otherwise both processes would write the buffered text
+    with _blocked_signals():
         with warnings.catch_warnings():
-            # Python 3.12 and later warn of a fork beside threads. Ours is safe for them: see `step_server`.
+            # Python 3.12 and later warn of a fork in a process with threads. This one is safe: see `step_server`.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
@@ -81,7 +68,7 @@ def _fork(arguments: Sequence[str], descriptors: Sequence[int]) -> int:
 
 
 def _serve(arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
-    """Be the server, with nothing of the command but its modules.
+    """Run the server, with nothing of the command but its modules.
 
     Args:
         arguments: those of the Python that multiprocessing would start: its options, `-c`, the server's code, and, from
@@ -95,7 +82,7 @@ def _serve(arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
         signal.set_wakeup_fd(-1)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         server: Any = forkserver._forkserver
-        server._lock = threading.Lock()  # held by the call that brought us here
+        server._lock = threading.Lock()  # the caller holds the old one
         # A new Python has no tracker, and from 3.14 on no fork has. Each step is given the command's.
         tracker: Any = resource_tracker._resource_tracker
         tracker._fd = tracker._pid = None
@@ -103,7 +90,7 @@ def _serve(arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
         option = arguments.index("-c")
         sys.argv = list(arguments[option:])
         code = sys.argv.pop(1)
-        # multiprocessing's own code, which it would have another Python execute
+        # multiprocessing's own code, which a new Python would execute.
         exec(code, {})  # nosec B102
     finally:
         os._exit(0)
@@ -112,12 +99,12 @@ def _serve(arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
 def _close_all_but(*kept: int) -> None:
     for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names only
         if number not in kept:
-            with suppress(OSError):  # the one that the listing itself was read by
+            with suppress(OSError):  # the descriptor that the listing itself used
                 os.close(number)
 
 
 def kill_step_server() -> None:
-    """End the process that steps are forked from; by itself it would go a moment after this one."""
+    """Kill the process that steps are forked from. By itself it would end a moment after this process."""
     server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:
         with suppress(OSError):

@@ -9,27 +9,27 @@ import psutil
 from imgrelay_dagster.forkserver.server import kill_step_server
 
 
-def let_steps_leave(limit: float) -> None:
-    """Wait for step processes, and kill those that are still there after `limit` seconds."""
+def wait_for_steps(limit: float) -> None:
+    """Wait for the step processes to end, and kill those that have not ended after `limit` seconds."""
     steps = _steps()
     _, alive = psutil.wait_procs(steps, timeout=limit)
     _kill(alive)
 
 
 def kill_steps() -> None:
-    """End all step processes at once."""
+    """Kill all step processes."""
     _kill(_steps())
 
 
 def kill_everything() -> None:
-    """End all step processes and what they are forked from at once."""
+    """Kill all step processes and the process that they are forked from."""
     steps = _steps()
     kill_step_server()
     _kill(steps)
 
 
 def _steps() -> list[psutil.Process]:
-    """The step processes there are, also one that multiprocessing has not heard of yet."""
+    """All step processes, also one whose start multiprocessing has not seen yet."""
     pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
     if pid is None:
         return []
@@ -46,5 +46,5 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def release_semaphores() -> None:
-    """Give back what this process shares with its steps, as leaving the interpreter would."""
+    """Release the semaphores that this process shares with its steps, as the interpreter does when it exits."""
     util._run_finalizers(0)  # type: ignore[attr-defined]

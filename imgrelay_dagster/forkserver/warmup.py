@@ -1,8 +1,8 @@
-"""A run of nothing, in the process that steps are forked from.
+"""An empty run, in the process that steps are forked from.
 
-What Dagster works out when it does something for the first time (signatures, config types, which class is a subclass
-of which) it keeps for the next time, and so for every step that is forked from here. No store is opened, no request is
-made and no thread is left behind: none would survive the fork.
+Dagster caches what it computes at first use (signatures, config types, subclass checks), and every step process that is
+forked from here inherits the caches. The run opens no store, makes no request and leaves no thread behind, because none
+of these survives a fork.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dg.op(out=dg.DynamicOut(Task))
 def cut_nothing() -> Iterator[dg.DynamicOutput[Task]]:
-    """One task without entries."""
+    """Yield one task without entries."""
     yield dg.DynamicOutput(Task("nothing", ()), mapping_key="nothing")
 
 
@@ -35,7 +35,7 @@ def relay_nothing(
     templates: TemplatesResource,
     task: Task,
 ) -> Task:
-    """What the stages do before their first entry."""
+    """Do what the stages do before their first entry."""
     templates.open()
     _ = stores.staging_address, http.allowed_hosts
     context.add_output_metadata({"entries": 0})
@@ -44,17 +44,17 @@ def relay_nothing(
 
 @dg.op(out=dg.Out(dg.Nothing))
 def gather_nothing(tasks: list[Task]) -> None:
-    """Take the tasks in."""
+    """Collect the tasks."""
 
 
 @dg.graph
 def nothing() -> None:
-    """The shape of the relay graph."""
+    """A graph of the shape of the relay graph."""
     gather_nothing(cut_nothing().map(relay_nothing).collect())
 
 
 def warm_up() -> None:
-    """Do once what every step does."""
+    """Do once what every step does, so that its results are cached."""
     tls_context()
     report_template()
     versions_facts()

@@ -1,1 +1,1 @@
-"""What looks after runs: housekeeping, lost runs, notifications and failure reasons."""
+"""Monitoring of runs: housekeeping, lost runs, notifications and failure reasons."""

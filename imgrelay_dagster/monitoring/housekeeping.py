@@ -13,8 +13,8 @@ import dagster as dg
 from dagster._core.events import EngineEventData
 from obstore.exceptions import BaseError
 
-from imgrelay_dagster.config.allowed_paths import local_path_allowed
-from imgrelay_dagster.config.run_config import default_destination
+from imgrelay_dagster.config.allowed_paths import check_local_path
+from imgrelay_dagster.config.defaults import default_destination
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import lock_holder, release_lock
 from imgrelay_dagster.relay.records.dataset_names import check_dataset
@@ -26,12 +26,7 @@ from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
 from imgrelay_dagster.runs.status import LOOKBACK, is_settled, results_tags, shard_of, tag_coordinator, was_planned
-from imgrelay_dagster.runs.tags import (
-    DATASET_TAG,
-    DESTINATION_TAG,
-    RESULTS_TAG,
-    SETTLED_TAG,
-)
+from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, RESULTS_TAG, SETTLED_TAG
 
 GRACE = 10.0
 """Seconds after a run's end in which its last steps may still write receipts."""
@@ -63,7 +58,7 @@ def settle(
     if not was_planned(instance, run.run_id):
         # Until `plan` writes its own tags, these come from whoever launched the run.
         check_dataset(dataset)
-        local_path_allowed("destination", destination, [default_destination()])
+        check_local_path("destination", destination, [default_destination()])
     _check_reachable(stores, destination, dataset)
     store = stores.open(destination)
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)

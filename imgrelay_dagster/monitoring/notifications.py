@@ -55,7 +55,7 @@ def send_notification(context: dg.RunStatusSensorContext) -> None:
     If it cannot be sent, the tick fails, and in the next tick the sensor continues with the next run.
 
     Raises:
-        RelayError: the log cannot be written, or the webhook did not accept it. The other one of the two was still tried.
+        RelayError: the log cannot be written, or the webhook did not accept it. Both were tried.
     """
     run = context.dagster_run
     if run.tags.get(NOTIFIED_TAG) == run.run_id:

@@ -1,6 +1,5 @@
 """The metadata that Dagster shows for a run: counts that it plots, a table of failures, a contact sheet of images."""
 
-
 import dagster as dg
 
 from imgrelay_dagster.config import environment
@@ -36,7 +35,7 @@ def summary_metadata(summary: Summary, destination: str, inspection: Inspection 
     return {
         **numbers("entries", "uploaded", "unchanged", "failed", "not_attempted"),
         "reasons": dg.MetadataValue.text(most_frequent(summary.reasons, len(summary.reasons)) or "none failed"),
-        "report": _report(destination, f"{results}/{REPORT_FILE}"),
+        "report": _report_address(destination, f"{results}/{REPORT_FILE}"),
         **_failures_and_images(summary, inspection),
         "results": dg.MetadataValue.path(f"{destination}/{results}"),
         **numbers("bytes_in", "bytes_out"),
@@ -46,7 +45,7 @@ def summary_metadata(summary: Summary, destination: str, inspection: Inspection 
     }
 
 
-def _report(destination: str, key: str) -> dg.MetadataValue:
+def _report_address(destination: str, key: str) -> dg.MetadataValue:
     """The address of the HTML report: a link if `IMGRELAY_DESTINATION_URL` is the URL that serves the destination."""
     served = environment.DESTINATION_URL.get()
     if served and served.startswith(("http://", "https://")):

@@ -12,18 +12,21 @@ import yaml
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from tests.support.deployed import DEPLOY, PROGRAMS, Deployed, compose
+from tests.support.command import until
+from tests.support.compose_deployment import DEPLOY, PROGRAMS, ComposeDeployment, compose
 from tests.support.postgres import Postgres
-from tests.support.running import until
 
 COMPOSE_FILES = sorted(path.name for path in DEPLOY.glob("compose*.yaml"))
 BUCKET = "images"
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterator[Deployed]:
+def deployed(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterator[ComposeDeployment]:
     seaweed.create_bucket(BUCKET)
-    with Postgres() as postgres, Deployed(tmp_path_factory.mktemp("deployed"), postgres, seaweed, BUCKET) as served:
+    with (
+        Postgres() as postgres,
+        ComposeDeployment(tmp_path_factory.mktemp("deployed"), postgres, seaweed, BUCKET) as served,
+    ):
         yield served
 
 
@@ -33,10 +36,10 @@ def keys(store: SeaweedFS, prefix: str) -> list[str]:
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
-def test_a_run_under_postgres_and_s3(deployed: Deployed, seaweed: SeaweedFS, origin: Origin):
-    for role in ("code", "webserver"):
-        assert deployed.health(role).returncode == 0
+def test_a_run_under_postgres_and_s3(deployed: ComposeDeployment, seaweed: SeaweedFS, origin: Origin):
     until(lambda: deployed.health("daemon").returncode == 0, 90, "the daemon's health check passes")
+    for role in ("code", "webserver", "daemon"):
+        assert deployed.health(role, cold=True).returncode == 0
 
     urls = [origin.url(f"jpeg/small-dawn.jpg?deployed={n}") for n in range(40)]
     seaweed.client().put_object(Bucket=BUCKET, Key="lists/birds.txt", Body="\n".join(urls).encode())
@@ -49,7 +52,9 @@ def test_a_run_under_postgres_and_s3(deployed: Deployed, seaweed: SeaweedFS, ori
     assert sorted(path.name for path in deployed.home.iterdir()) == ["dagster.yaml", "workspace.yaml"]
 
 
-def test_a_container_that_is_told_to_stop_lets_its_run_end(deployed: Deployed, seaweed: SeaweedFS, origin: Origin):
+def test_a_container_that_is_told_to_stop_lets_its_run_end(
+    deployed: ComposeDeployment, seaweed: SeaweedFS, origin: Origin
+):
     urls = [origin.url(f"jpeg/small-dawn.jpg?stopped={n}") for n in range(120)]
     seaweed.client().put_object(Bucket=BUCKET, Key="lists/wasps.txt", Body="\n".join(urls).encode())
     run_id = deployed.launch({"manifest": f"s3://{BUCKET}/lists/wasps.txt", "urls_per_task": 20})
@@ -60,11 +65,11 @@ def test_a_container_that_is_told_to_stop_lets_its_run_end(deployed: Deployed, s
     assert deployed.status(run_id) == "SUCCESS"
     assert deployed.tags(run_id)["imgrelay/results"] == "120 of 120"
     deployed.start_role("code")
-    until(lambda: deployed.health("code").returncode == 0, 120, "the code location is back")
+    deployed.wait_until_healthy("code")
 
 
 def test_a_run_killed_with_its_container_is_continued_once_it_is_back(
-    deployed: Deployed, seaweed: SeaweedFS, origin: Origin
+    deployed: ComposeDeployment, seaweed: SeaweedFS, origin: Origin
 ):
     urls = [origin.url(f"jpeg/small-dawn.jpg?killed={n}") for n in range(400)]
     seaweed.client().put_object(Bucket=BUCKET, Key="lists/bees.txt", Body="\n".join(urls).encode())

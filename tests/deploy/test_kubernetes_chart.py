@@ -15,14 +15,17 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.support.chart import HOME, NAMESPACE, RELEASE, chart_values, handed_on, instance
-from tests.support.deployed import DEPLOY
+from tests.support.compose_deployment import DEPLOY
+from tests.support.helm_chart import HOME, NAMESPACE, RELEASE, chart_values, handed_on, instance
 from tests.support.kubernetes_api import VERSION
 
 CHART = os.environ.get("IMGRELAY_DAGSTER_CHART", "")
-pytestmark = pytest.mark.skipif(
-    not (CHART and shutil.which("helm")), reason="needs helm, and Dagster's chart in $IMGRELAY_DAGSTER_CHART"
-)
+pytestmark = [
+    pytest.mark.helm,
+    pytest.mark.skipif(
+        not (CHART and shutil.which("helm")), reason="needs helm, and Dagster's chart in $IMGRELAY_DAGSTER_CHART"
+    ),
+]
 
 
 @cache

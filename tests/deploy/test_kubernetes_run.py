@@ -6,23 +6,24 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from tests.support.on_kubernetes import OnKubernetes
+from tests.support.command import until
+from tests.support.kubernetes_deployment import KubernetesDeployment
 from tests.support.postgres import Postgres
-from tests.support.running import until
 from tests.unit.execution.test_kubernetes import check_locked_down
 
 BUCKET = "kubernetes"
+pytestmark = [pytest.mark.kubernetes, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterator[OnKubernetes]:
+def served(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterator[KubernetesDeployment]:
     seaweed.create_bucket(BUCKET)
     folder = tmp_path_factory.mktemp("kubernetes")
-    with Postgres() as postgres, OnKubernetes(folder, postgres, seaweed, BUCKET) as served:
+    with Postgres() as postgres, KubernetesDeployment(folder, postgres, seaweed, BUCKET) as served:
         yield served
 
 
-def launch(served: OnKubernetes, seaweed: SeaweedFS, origin: Origin, dataset: str, entries: int) -> str:
+def launch(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin, dataset: str, entries: int) -> str:
     """A run of so many entries in tasks of 20."""
     urls = [origin.url(f"jpeg/small-dawn.jpg?{dataset}={n}") for n in range(entries)]
     seaweed.client().put_object(Bucket=BUCKET, Key=f"lists/{dataset}.txt", Body="\n".join(urls).encode())
@@ -34,7 +35,7 @@ def keys(seaweed: SeaweedFS, prefix: str) -> list[str]:
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
-def test_a_run_has_a_job_and_so_has_each_of_its_steps(served: OnKubernetes, seaweed: SeaweedFS, origin: Origin):
+def test_a_run_has_a_job_and_so_has_each_of_its_steps(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin):
     run_id = launch(served, seaweed, origin, "finches", 30)
     assert served.wait_for(run_id) == "SUCCESS", served.why(run_id)
     assert served.tags(run_id)["imgrelay/results"] == "30 of 30"
@@ -52,7 +53,7 @@ def test_a_run_has_a_job_and_so_has_each_of_its_steps(served: OnKubernetes, seaw
     assert not served.cluster.refused
 
 
-def test_a_step_whose_pod_is_lost_is_tried_again(served: OnKubernetes, seaweed: SeaweedFS, origin: Origin):
+def test_a_step_whose_pod_is_lost_is_tried_again(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin):
     run_id = launch(served, seaweed, origin, "larks", 40)
     lost = until(
         lambda: next((job for step, (job, *_) in served.jobs(run_id).items() if step.startswith("download")), None),
@@ -66,7 +67,7 @@ def test_a_step_whose_pod_is_lost_is_tried_again(served: OnKubernetes, seaweed: 
     assert [job.name.removeprefix(lost.name) for job in served.jobs(run_id)[lost.step]] == ["", "-1"]
 
 
-def test_a_run_whose_pod_is_lost_is_started_again(served: OnKubernetes, seaweed: SeaweedFS, origin: Origin):
+def test_a_run_whose_pod_is_lost_is_started_again(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin):
     run_id = launch(served, seaweed, origin, "robins", 60)
     until(lambda: keys(seaweed, "framed/_relay/robins/receipts/"), 180, "the first receipts are put")
     (lost,) = served.jobs(run_id)[""]
@@ -77,7 +78,7 @@ def test_a_run_whose_pod_is_lost_is_started_again(served: OnKubernetes, seaweed:
     assert served.tags(again)["imgrelay/results"] == "60 of 60"
 
 
-def test_a_cancelled_run_leaves_no_pod(served: OnKubernetes, seaweed: SeaweedFS, origin: Origin):
+def test_a_cancelled_run_leaves_no_pod(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin):
     run_id = launch(served, seaweed, origin, "wrens", 40)
     until(lambda: any(step.startswith("download") for step in served.jobs(run_id)), 120, "a download has a job")
     assert served.terminate_to_the_end(run_id) is not None, "\n".join([served.status(run_id), *served.messages(run_id)])

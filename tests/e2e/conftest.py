@@ -1,4 +1,4 @@
-"""One served instance for every end-to-end test: starting webserver, daemon and code server takes a while."""
+"""One instance under `dagster dev` for all end-to-end tests: its servers take ten seconds to start."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser import chromium
-from tests.support.hooks import Webhook
-from tests.support.instance import Served
+from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import start_schedule
+from tests.support.webhook import Webhook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,7 +21,7 @@ def utc_now() -> datetime:
 
 
 LATE_DAYS = 31
-"""Days before today that sensor `late_manifests` looks at."""
+"""How many days before today sensor `late_manifests` checks."""
 
 FIRST = 90
 """Days before today on which daily drops begin."""
@@ -31,24 +31,24 @@ _untaken = (_TODAY - timedelta(days=before) for before in range(FIRST, LATE_DAYS
 
 
 def day_before(days: int) -> str:
-    """The day so many days before today, as its partition is named."""
+    """Return the partition key of the day `days` before today."""
     return (_TODAY - timedelta(days=days)).isoformat()
 
 
 def own_days(count: int) -> list[str]:
-    """So many days in a row that no other test has and that sensor `late_manifests` does not look at."""
+    """Return consecutive days that no other test uses and that sensor `late_manifests` does not check."""
     return [day.isoformat() for day in islice(_untaken, count)]
 
 
 @pytest.fixture(scope="package")
 def webhook() -> Iterator[Webhook]:
-    """Is told of runs that fail or are cancelled."""
+    """Receives the notifications of failed and canceled runs."""
     with Webhook() as hook:
         yield hook
 
 
 @pytest.fixture(scope="package")
-def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[DagsterServers]:
     """`dagster dev` as a user starts it. Every test uses datasets and file names of its own, and takes `own_days`.
 
     Days of the last month belong to the test of sensor `late_manifests`, which would relay anything that lies there.
@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
     inbox = folder / "inbox"
     inbox.mkdir()
     drop_at = utc_now() + timedelta(minutes=3)
-    with Served(
+    with DagsterServers(
         folder,
         IMGRELAY_INBOX=str(inbox),
         IMGRELAY_INBOX_INTERVAL="5",

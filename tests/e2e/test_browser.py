@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.e2e.conftest import own_days
-from tests.support.instance import Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import runs_tagged, sensor_ticks, stop_sensor, wait_for_backfill
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def urls(origin: Origin, name: str, count: int) -> list[str]:
     return [origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") for n in range(count)]
 
 
-def test_the_launchpad_opens_with_a_sample_that_runs_as_it_is(served: Served, origin: Origin, page: "Page"):
+def test_the_launchpad_opens_with_a_sample_that_runs_as_it_is(served: DagsterServers, origin: Origin, page: "Page"):
     page.set_default_timeout(PATIENCE)
     served.write_manifest("sample.txt", urls(origin, "sample", 2))
     page.goto(f"{served.url}/locations/imgrelay/jobs/relay/playground")
@@ -35,7 +35,7 @@ def test_the_launchpad_opens_with_a_sample_that_runs_as_it_is(served: Served, or
 
 
 def test_pasted_urls_are_launched_from_the_launchpad_and_followed_to_their_end(
-    served: Served, origin: Origin, page: "Page"
+    served: DagsterServers, origin: Origin, page: "Page"
 ):
     """A key with a typing error and a value out of bounds are refused in words, and mended; then URLs are pasted."""
     page.set_default_timeout(PATIENCE)
@@ -72,7 +72,9 @@ def test_pasted_urls_are_launched_from_the_launchpad_and_followed_to_their_end(
     assert served.summary(run_id)["reasons"] == {"http_status": 1}
 
 
-def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(served: Served, origin: Origin, page: "Page"):
+def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(
+    served: DagsterServers, origin: Origin, page: "Page"
+):
     page.set_default_timeout(PATIENCE)
     first, last = days = own_days(2)
     for day, count in zip(days, (2, 3), strict=True):
@@ -106,7 +108,7 @@ def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(served: Serv
     assert troubles == []
 
 
-def test_the_inbox_is_turned_on_by_its_switch_and_says_what_it_sees(served: Served, page: "Page"):
+def test_the_inbox_is_turned_on_by_its_switch_and_says_what_it_sees(served: DagsterServers, page: "Page"):
     page.set_default_timeout(PATIENCE)
     page.goto(f"{served.url}/locations/imgrelay/sensors/inbox")
     page.get_by_text("once for each content").wait_for()

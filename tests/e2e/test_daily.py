@@ -12,8 +12,8 @@ import pytest
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import ROOT
 from tests.e2e.conftest import day_before, own_days
-from tests.support.instance import Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import (
     backfill,
     runs_tagged,
@@ -32,25 +32,25 @@ def urls(origin: Origin, day: str, count: int) -> list[str]:
     return [origin.url(f"jpeg/small-dawn.jpg?{day}-{number}") for number in range(count)]
 
 
-def drop(served: Served, origin: Origin, day: str, count: int) -> None:
+def drop(served: DagsterServers, origin: Origin, day: str, count: int) -> None:
     """A manifest that came a minute ago: a younger one might still be being written."""
     path = served.manifests / served.write_manifest(f"{day}.txt", urls(origin, day, count))
     written = time.time() - 60
     os.utime(path, (written, written))
 
 
-def runs_of(served: Served, day: str) -> list[str]:
+def runs_of(served: DagsterServers, day: str) -> list[str]:
     """The runs of a day, the latest first."""
     return list(runs_tagged(served, dagster__partition=day))
 
 
-def ended_ticks(served: Served) -> list[dict[str, Any]]:
+def ended_ticks(served: DagsterServers) -> list[dict[str, Any]]:
     """The schedule's ticks that have come to their end."""
     return [tick for tick in schedule_ticks(served, "daily_drop") if tick["status"] != "STARTED"]
 
 
 def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one_does_only_what_is_left(
-    served: Served, origin: Origin
+    served: DagsterServers, origin: Origin
 ):
     first, missing, last = days = own_days(3)
     for day in (first, last):
@@ -76,13 +76,13 @@ def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one
     assert origin.hits.total() == 8
 
 
-def most_at_once(served: Served, runs: list[str]) -> int:
+def most_at_once(served: DagsterServers, runs: list[str]) -> int:
     """How many of these runs were going on at the same time."""
     records = list(map(served.dagster.get_run_record_by_id, runs))
     return max(sum(other.start_time <= run.start_time < other.end_time for other in records) for run in records)
 
 
-def backfill_by_command(served: Served, first: str, last: str) -> str:
+def backfill_by_command(served: DagsterServers, first: str, last: str) -> str:
     """Ask for a backfill on the command line, beside the running servers; returns its id."""
     before = {found.backfill_id for found in served.dagster.get_backfills()}
     command = ["job", "backfill", "-w", ROOT / "workspace.yaml", "-j", "relay_day", "--from", first, "--to", last]
@@ -100,7 +100,7 @@ def backfill_by_command(served: Served, first: str, last: str) -> str:
 
 
 def test_a_day_without_a_manifest_is_a_skipped_tick_and_is_relayed_once_when_it_comes_and_again_when_it_is_rewritten(
-    served: Served, origin: Origin
+    served: DagsterServers, origin: Origin
 ):
     (tick,) = until(lambda: ended_ticks(served), 240, "the schedule's hour has come")
     stop_schedule(served, "daily_drop")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.support.instance import OVER, Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import OVER, DagsterServers
 from tests.support.ui import runs_tagged, sensor_ticks, start_sensor, stop_sensor
 
 
 @pytest.fixture
-def inbox(served: Served) -> Iterator[Path]:
+def inbox(served: DagsterServers) -> Iterator[Path]:
     start_sensor(served, "inbox")
     yield Path(served.environment["IMGRELAY_INBOX"])
     stop_sensor(served, "inbox")
@@ -29,12 +29,12 @@ def put(path: Path, text: str) -> Path:
     return path
 
 
-def runs_of(served: Served, manifest: Path) -> list[str]:
+def runs_of(served: DagsterServers, manifest: Path) -> list[str]:
     """The runs of a manifest, the newest first."""
     return list(runs_tagged(served, imgrelay__manifest=str(manifest)))
 
 
-def wait_for_runs(served: Served, manifest: Path, count: int = 1) -> str:
+def wait_for_runs(served: DagsterServers, manifest: Path, count: int = 1) -> str:
     """Wait for so many runs of a manifest, and for the last one to end; returns it."""
     runs = until(lambda: found if len(found := runs_of(served, manifest)) >= count else None, 120, f"{manifest} is run")
     assert len(runs) == count
@@ -42,7 +42,7 @@ def wait_for_runs(served: Served, manifest: Path, count: int = 1) -> str:
     return runs[0]
 
 
-def write_until_waited_for(served: Served, origin: Origin, growing: Path, gone: Path) -> int:
+def write_until_waited_for(served: DagsterServers, origin: Origin, growing: Path, gone: Path) -> int:
     """Write a manifest line by line until a tick says that it waits for that one alone; returns the lines.
 
     Meanwhile the manifest `gone` is deleted as soon as it has a run, which takes some seconds to begin.
@@ -60,7 +60,7 @@ def write_until_waited_for(served: Served, origin: Origin, growing: Path, gone: 
     raise AssertionError(f"no tick waits for {growing}: {said}")
 
 
-def test_manifests_of_every_kind_are_run_once(served: Served, origin: Origin, inbox: Path):
+def test_manifests_of_every_kind_are_run_once(served: DagsterServers, origin: Origin, inbox: Path):
     words = put(inbox / "birds of prey.csv", "url\n" + lines(origin, "prey", 3))
     foreign_name = put(inbox / "Vögel.txt", lines(origin, "vögel", 2))
     twins = [put(inbox / folder / "same.txt", lines(origin, folder, 2)) for folder in ("eu", "us")]

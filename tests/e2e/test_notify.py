@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.support.hooks import SECRET, Webhook
-from tests.support.instance import Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import DagsterServers
+from tests.support.webhook import SECRET, Webhook
 
 
-def test_a_failed_and_a_cancelled_run_are_told_of(served: Served, origin: Origin, webhook: Webhook):
+def test_a_failed_and_a_cancelled_run_are_told_of(served: DagsterServers, origin: Origin, webhook: Webhook):
     lost = str(served.manifests / "no-such.txt")
     failed = served.launch({"manifest": lost})
     many = [origin.url(f"jpeg/small-dawn.jpg?cancelled-{n}") for n in range(600)]

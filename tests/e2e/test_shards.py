@@ -9,16 +9,16 @@ from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.monitoring.lost_runs import RETRY_LIMIT
 from imgrelay_dagster.runs.status import is_settled
 from tests.e2e.conftest import own_days
-from tests.support.accounts import check_results
-from tests.support.instance import Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import DagsterServers
+from tests.support.run_checks import check_results
 from tests.support.ui import materialize, runs_tagged
 
 ENTRIES = 60
 FORM = {"max_entries_per_run": 35, "urls_per_task": 30}
 
 
-def launched_shards(served: Served, coordinator: str) -> dict[str, dict[str, str]]:
+def launched_shards(served: DagsterServers, coordinator: str) -> dict[str, dict[str, str]]:
     """The two shard runs of a coordinator, once they are asked for."""
     assert served.wait_for(coordinator) == "SUCCESS", served.why(coordinator)
     return until(
@@ -28,14 +28,14 @@ def launched_shards(served: Served, coordinator: str) -> dict[str, dict[str, str
     )
 
 
-def wait_for_shards(served: Served, coordinator: str) -> dict[str, dict[str, str]]:
+def wait_for_shards(served: DagsterServers, coordinator: str) -> dict[str, dict[str, str]]:
     """The shard runs of a coordinator, once all have ended."""
     for run_id in launched_shards(served, coordinator):
         assert served.wait_for(run_id, limit=300) == "SUCCESS", served.why(run_id)
     return runs_tagged(served, imgrelay__coordinator=coordinator)
 
 
-def check_joined(served: Served, coordinator: str, shards: list[str]) -> None:
+def check_joined(served: DagsterServers, coordinator: str, shards: list[str]) -> None:
     """The coordinator's results are those of its shards together, and none ran beside another."""
     whole = served.summary(coordinator)
     assert (whole["status"], whole["entries"], whole["uploaded"]) == ("success", ENTRIES, ENTRIES)
@@ -50,7 +50,7 @@ def check_joined(served: Served, coordinator: str, shards: list[str]) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(served: Served, origin: Origin):
+def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(served: DagsterServers, origin: Origin):
     (day,) = own_days(1)
     urls = {name: [origin.url(f"jpeg/small-dawn.jpg?{name}-{n}") for n in range(ENTRIES)] for name in ("many", day)}
     for name, lines in urls.items():
@@ -76,7 +76,7 @@ def test_a_large_manifest_is_relayed_in_shards_from_the_launchpad_and_as_a_day(s
 
 
 @pytest.mark.timeout(900)
-def test_a_shard_that_is_killed_is_done_by_the_run_in_its_place(served: Served, origin: Origin):
+def test_a_shard_that_is_killed_is_done_by_the_run_in_its_place(served: DagsterServers, origin: Origin):
     """Its run's process, in the midst of its images. What it had done is kept, and read as one with the rest."""
     entries = 600
     lines = [origin.url(f"jpeg/small-dawn.jpg?killed-{n}") for n in range(entries)]

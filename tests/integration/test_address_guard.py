@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from imgrelay_dagster.relay.outcomes import Reason
-from tests.support.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
-from tests.support.hostile import HostileOrigin
+from tests.support.download_helpers import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
+from tests.support.hostile_origin import HostileOrigin
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 
 from imgrelay_dagster.demo.pictures import picture
 from tests.conftest import Ran, command_environment
-from tests.support.hostile import HostileOrigin
-from tests.support.running import Running, assert_quiet, read_summary, run_folder, until
-from tests.support.stored import check_accounts, files, images, write_manifest
+from tests.support.command import RunningCommand, assert_quiet, read_summary, run_folder, until
+from tests.support.hostile_origin import HostileOrigin
+from tests.support.stored_files import check_accounts, files, images, write_manifest
 
 Command = Callable[..., Ran]
 ENTRIES = 400
@@ -81,7 +81,7 @@ def test_a_cancelled_run_stops_keeps_finished_work_and_accounts_for_every_line(
 ):
     out = tmp_path / "out"
     options = ("--manifest", manifest, "--destination", out, "--json")
-    with Running(home, tmp_path, *options, "--urls-per-task", "50") as command:
+    with RunningCommand(home, tmp_path, *options, "--urls-per-task", "50") as command:
         until(lambda: some_uploaded(out) and connections(origin), 90, "the first task is uploaded")
         began = time.monotonic()
         command.send(number, group=group)
@@ -118,7 +118,7 @@ def _check_the_next_launch(
 
 def test_a_second_ctrl_c_ends_at_once(home: Path, manifest: Path, tmp_path: Path):
     """The steps are frozen, so after the first Ctrl-C the command waits until it kills them."""
-    with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
+    with RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
         steps = until(command.step_processes, 60, "a step is running")
         for step in steps:
             os.kill(step, signal.SIGSTOP)
@@ -141,7 +141,7 @@ def test_a_second_ctrl_c_ends_at_once(home: Path, manifest: Path, tmp_path: Path
 
 
 def test_a_step_that_hangs_is_killed(home: Path, origin: HostileOrigin, manifest: Path, tmp_path: Path):
-    with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out", "--json") as command:
+    with RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out", "--json") as command:
         until(lambda: len(origin.hits) > 5, 60, "downloads have begun")
         os.kill(command.step_processes()[0], signal.SIGSTOP)
         command.send(signal.SIGINT)
@@ -155,7 +155,7 @@ def test_a_cancel_while_the_manifest_is_read(home: Path, origin: HostileOrigin, 
     """There are no results yet, and nothing is left behind, not even the dataset lock."""
     manifest = write_manifest(tmp_path, [origin.url(f"/{number}/x.jpg") for number in range(100_000)])
     out = tmp_path / "out"
-    with Running(home, tmp_path, "--manifest", manifest, "--destination", out) as command:
+    with RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", out) as command:
         until(lambda: list(out.glob("_relay/*/receipts/lock.json")), 60, "the run is being planned")
         command.send(signal.SIGINT, group=True)
         ran = command.wait(STOP_SECONDS)
@@ -172,7 +172,7 @@ def test_a_cancel_while_the_manifest_is_read(home: Path, origin: HostileOrigin, 
 @pytest.mark.parametrize("after", [0.0, 0.5, 1.3])
 def test_ctrl_c_before_the_run_starts(home: Path, manifest: Path, tmp_path: Path, after: float):
     """Mostly while Dagster is imported, and never before the interpreter has reached the command."""
-    with Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
+    with RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
         until(lambda: catches(command.process.pid, signal.SIGTERM), 60, "the command listens")
         time.sleep(after)
         command.send(signal.SIGINT, group=True)
@@ -244,7 +244,7 @@ def test_an_ignored_sighup_stays_ignored(home: Path, origin: HostileOrigin, tmp_
     manifest = write_manifest(tmp_path, [origin.url(f"/latency/1000/{number}/x.jpg") for number in range(3)])
     ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        command = Running(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out", "--json")
+        command = RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out", "--json")
     finally:
         signal.signal(signal.SIGHUP, ignored)
     with command:

@@ -1,6 +1,6 @@
 """Steps on Celery workers on several hosts: the results stay the same when workers are killed, stopped or added.
 
-Redis, Postgres and the S3 server are real. `tests/support/cluster.py` describes how it simulates several hosts.
+Redis, Postgres and the S3 server are real. `tests/support/celery_cluster.py` describes how it simulates several hosts.
 """
 
 import signal
@@ -15,13 +15,13 @@ import pytest
 from imgrelay_dagster.demo.manifests import expected
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.monitoring import housekeeping, lost_runs
-from tests.support.cluster import LOST_AFTER, Cluster, missing
-from tests.support.deployed import PROGRAMS, compose
-from tests.support.on_workers import check_same, launch_alone, see_that_there_are
-from tests.support.running import until
+from tests.support.celery_checks import check_same, ensure_workers, launch_alone
+from tests.support.celery_cluster import LOST_AFTER, Cluster, missing
+from tests.support.command import until
+from tests.support.compose_deployment import PROGRAMS, compose
 from tests.support.slow_origin import slow_origin
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [pytest.mark.redis, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 TASK = 20
 SLOTS = 2
@@ -41,7 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def workers(cluster: Cluster) -> None:
     """Two workers. Workers that the last test killed are replaced."""
-    see_that_there_are(cluster, "first", "second", slots=SLOTS)
+    ensure_workers(cluster, "first", "second", slots=SLOTS)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import dagster as dg
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.support.cluster import Cluster
+from tests.support.celery_cluster import Cluster
+from tests.support.command import until
 from tests.support.rabbitmq import RabbitMQ, missing
-from tests.support.running import until
 from tests.support.slow_origin import slow_origin
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 TASK, TASKS = 20, 6
 FORM = {"urls_per_task": TASK, "max_concurrent": 4, "download": {"threads": 4}}

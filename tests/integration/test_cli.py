@@ -16,8 +16,8 @@ from PIL import Image
 from imgrelay_dagster import cli
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import ROOT, Ran, command_environment
-from tests.support.running import assert_quiet, read_summary, run_folder
-from tests.support.stored import files, images, write_manifest
+from tests.support.command import assert_quiet, read_summary, run_folder
+from tests.support.stored_files import files, images, write_manifest
 
 Command = Callable[..., Ran]
 Called = Callable[..., tuple[int, str, str]]
@@ -56,16 +56,22 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
         ([URL, "--urls-per-task", "0"], "urls_per_task: 0 is refused"),
         ([URL, "--max-concurrent", "0"], "max_concurrent: 0 is refused"),
         ([URL, "--dataset", "../x"], "dataset '../x' is not a valid name"),
-        ([URL, "--destination", "http://host/x"], "destination 'http://host/x' is in no store"),
+        ([URL, "--destination", "http://host/x"], "destination 'http://host/x' is not in a known store"),
         ([URL, "--destination", "s3://"], "destination 's3://' names no bucket; write s3://bucket/prefix"),
         ([URL, "--destination", "s3:///x/"], "destination 's3:///x' names no bucket"),
-        ([URL, "--destination", "s3://b/x/../y"], "destination 's3://b/x/../y' has an empty part, a dot for one"),
-        ([URL, "--destination", "s3://b//x"], "destination 's3://b//x' has an empty part"),
+        (
+            [URL, "--destination", "s3://b/x/../y"],
+            "destination 's3://b/x/../y' has an empty segment, a segment of dots",
+        ),
+        ([URL, "--destination", "s3://b//x"], "destination 's3://b//x' has an empty segment"),
         ([URL, "--destination", "s3://b/x\ty"], "a control character; write s3://bucket/prefix or a folder"),
         ([URL, "--template", "nosuch.png"], "template 'nosuch.png' not found"),
         ([URL, "--template", "no/such.png"], "template 'such.png' in"),
         ([URL, "--template", "x" * 300], "not found"),
-        ([URL, "--template", "~nosuchuser/x.png"], "'~nosuchuser/x.png' is not a valid path: the home folder of this user is unknown"),
+        (
+            [URL, "--template", "~nosuchuser/x.png"],
+            "'~nosuchuser/x.png' is not a valid path: the home folder of this user is unknown",
+        ),
         ([URL, "--destination", "~nosuchuser/x"], "'~nosuchuser/x' is not a valid path"),
         (["--manifest", "~nosuchuser/x.txt"], "'~nosuchuser/x.txt' is not a valid path"),
         (["--manifest", "x" * 300 + ".txt"], "does not exist"),
@@ -92,12 +98,12 @@ def test_wrong_usage_exits_2_with_a_message(call: Called, arguments: list[str], 
         ("- http://h/a", "is not a mapping of fields"),
         ("42", "is not a mapping of fields"),
         ("", "nothing to relay"),
-        ("urls: [http://h/a]\nqualty: 3", "qualty is no field of the run config"),
+        ("urls: [http://h/a]\nqualty: 3", "qualty is not a field of the run config"),
         ("urls: [http://h/a]\noutput: {quality: high}", "output.quality: 'high' is refused"),
         ("urls: [http://h/a]\nlayout: {opacity: 2}", "layout.opacity: 2 is refused"),
         ("urls: http://h/a", "urls: 'http://h/a' is refused"),
         ("urls: [http://h/a]\nmanifest: b.txt", "give exactly one of"),
-        ("urls: [http://h/a]\n1: 2", "1 is no field of the run config"),
+        ("urls: [http://h/a]\n1: 2", "1 is not a field of the run config"),
         ("urls: [http://h/a]\noutput: {background: blueish}", "'blueish' is not a colour"),
         ("urls: [http://h/a]\ntemplate: [x]", "template: ['x'] is refused"),
         (b"urls: [http://h/\xff]", "cannot be read"),

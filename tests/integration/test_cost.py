@@ -24,7 +24,7 @@ from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL
 from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL
 from imgrelay_dagster.relay.results.inspection import SAMPLE
 from tests.conftest import ROOT
-from tests.support.running import Running
+from tests.support.command import RunningCommand
 from tests.support.s3_proxy import Request, TroubledS3
 
 ENTRIES = 500
@@ -133,7 +133,7 @@ def cost(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterat
             "--json",
         )
         places = {"IMGRELAY_STAGING": "s3://cost/staging", "PYTHONPATH": f"{watch}:{ROOT}"}
-        with Running(home, folder, *arguments, **proxy.environment(), **places) as running:
+        with RunningCommand(home, folder, *arguments, **proxy.environment(), **places) as running:
             ran = running.wait(240)
         assert ran.code == 0, ran.err
         yield Cost(

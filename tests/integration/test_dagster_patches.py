@@ -122,3 +122,29 @@ for context in (server._mp_ctx, later._mp_ctx, multiprocessing.get_context("spaw
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["StopEvent", "StopEvent", "Event", "Event"]
+
+
+def test_the_command_forks_its_forkserver_and_changes_multiprocessing_for_no_longer():
+    code = """
+import os, threading
+from multiprocessing import forkserver, util
+from imgrelay_dagster.forkserver.server import step_server
+original = util.spawnv_passfds
+with step_server(threading.Lock()):
+    pid = forkserver._forkserver._forkserver_pid
+    same_program = open(f"/proc/{pid}/cmdline").read() == open("/proc/self/cmdline").read()
+    print(same_program, util.spawnv_passfds is original)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=150)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_importing_our_definitions_leaves_pillow_as_it_is():
+    code = """
+from PIL import AvifImagePlugin, PngImagePlugin
+before = AvifImagePlugin.DEFAULT_MAX_THREADS, PngImagePlugin.MAX_TEXT_MEMORY
+import imgrelay_dagster.definitions
+print((AvifImagePlugin.DEFAULT_MAX_THREADS, PngImagePlugin.MAX_TEXT_MEMORY) == before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -18,7 +18,7 @@ from imgrelay_dagster.demo.manifests import SAMPLE_PORT
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.outcomes import PERMANENT_REASONS, Reason
 from tests.conftest import ROOT, command_environment
-from tests.support.running import assert_quiet
+from tests.support.command import assert_quiet
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN = re.compile(r"<!-- run -->\n```sh\n(.*?)```", re.DOTALL)

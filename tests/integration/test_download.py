@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.downloader import Downloader
 from imgrelay_dagster.relay.outcomes import Reason
-from tests.support.downloading import IMAGES, JPEG, Bodies, Body, downloader, failure_of, resolver
-from tests.support.hostile import HostileOrigin
+from tests.support.download_helpers import IMAGES, JPEG, Bodies, Body, downloader, failure_of, resolver
+from tests.support.hostile_origin import HostileOrigin
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
 from tests.support.certificate import make_certificate
-from tests.support.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
-from tests.support.hostile import HostileOrigin
+from tests.support.download_helpers import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
+from tests.support.hostile_origin import HostileOrigin
 
 MALFORMED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nno colon in this header\r\n\r\nno"
 BASIC = "Basic dXNlcjpzM2NyZXQ="  # user:s3cret

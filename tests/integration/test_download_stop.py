@@ -12,8 +12,8 @@ import pytest
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch import watchdog
 from imgrelay_dagster.relay.fetch.downloader import Downloader
-from tests.support.downloading import IMAGES, JPEG, Bodies, downloader, failure_of, open_sockets, resolver
-from tests.support.hostile import HostileOrigin
+from tests.support.download_helpers import IMAGES, JPEG, Bodies, downloader, failure_of, open_sockets, resolver
+from tests.support.hostile_origin import HostileOrigin
 
 LONG_LIMITS = {"read_timeout": 60, "deadline": 60, "connect_timeout": 60, "attempts": 3, "backoff": 60}
 

@@ -22,9 +22,9 @@ from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from tests.conftest import Ran
-from tests.support.hostile import HostileOrigin
-from tests.support.running import Running, assert_quiet, until
-from tests.support.stored import check_accounts, files, images, write_manifest
+from tests.support.command import RunningCommand, assert_quiet, until
+from tests.support.hostile_origin import HostileOrigin
+from tests.support.stored_files import check_accounts, files, images, write_manifest
 
 pytestmark = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run:DeprecationWarning")
 
@@ -232,7 +232,7 @@ def test_a_full_destination_fails_the_run_and_is_reported(
 def test_a_killed_step_is_retried(home: Path, slow: HostileOrigin, tmp_path: Path):
     manifest = write_manifest(tmp_path, slow_urls(slow, 60, 400))
     out = tmp_path / "out"
-    with Running(home, tmp_path, "--manifest", manifest, "--destination", out, "--json") as command:
+    with RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", out, "--json") as command:
         until(lambda: len(slow.hits) > 5, 60, "downloads have started")
         victim = command.step_processes()[0]
         os.kill(victim, signal.SIGKILL)
@@ -249,7 +249,7 @@ def test_a_killed_command_leaves_no_process_and_the_next_command_finishes_the_wo
 ):
     manifest = write_manifest(tmp_path, slow_urls(slow, 60, 400))
     options = ("--manifest", manifest, "--destination", tmp_path / "out", "--json")
-    with Running(home, tmp_path, *options) as command:
+    with RunningCommand(home, tmp_path, *options) as command:
         until(lambda: len(slow.hits) > 5, 60, "downloads have started")
         command.send(signal.SIGKILL)
         command.wait_until_gone(15)
@@ -264,13 +264,13 @@ def test_an_unexpected_exception_fails_only_its_entry(imgrelay: Command, origin:
     faulty = origin.url("png-alpha/rings.png")
     (tmp_path / "faults").mkdir()
     (tmp_path / "faults" / "sitecustomize.py").write_text(
-        "from imgrelay_dagster.relay import stages\n"
-        "sound = stages.compose\n"
+        "from imgrelay_dagster.relay.stages import compose as stage\n"
+        "sound = stage.compose\n"
         "def compose(data, *rest, **options):\n"
         "    if data.startswith(b'\\x89PNG'):\n"
         "        raise ZeroDivisionError('a fault')\n"
         "    return sound(data, *rest, **options)\n"
-        "stages.compose = compose\n"
+        "stage.compose = compose\n"
     )
     manifest = write_manifest(tmp_path, [origin.url("jpeg/dawn.jpg"), faulty, origin.url("jpeg/small-dawn.jpg")])
     options = ("--manifest", manifest, "--destination", tmp_path / "out", "--tolerated-failure-percentage", "50")

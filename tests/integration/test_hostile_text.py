@@ -12,7 +12,7 @@ from imgrelay_dagster.commands.console import Console
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.ops.metadata import summary_metadata
 from imgrelay_dagster.relay.records.summary import Summary
-from tests.support.hostile import HostileOrigin
+from tests.support.hostile_origin import HostileOrigin
 from tests.support.leaks import HOSTILE, Command, assert_harmless, write_config
 
 

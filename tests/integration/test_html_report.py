@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.records.layout import REPORT_FILE
 from tests.integration.test_cli import Command
 from tests.support.browser import chromium, watched
-from tests.support.running import run_folder
-from tests.support.stored import write_manifest
+from tests.support.command import run_folder
+from tests.support.stored_files import write_manifest
 
 
+@pytest.mark.browser
 def test_report_of_a_real_run_opens_in_a_browser(imgrelay: Command, origin: Origin, tmp_path: Path):
     """At phone and desktop width, light and dark: the page makes no request and writes nothing to the console."""
     urls = [origin.url(name) for name in ("jpeg/dawn.jpg", "webp/coast.webp", "bad/gone.jpg", "bad/pixel-bomb.png")]

@@ -178,7 +178,7 @@ def test_a_link_out_of_the_inbox_is_refused_and_does_not_stop_the_others(
     reason = sensor.tick().skip_reason
     assert reason is not None
     assert "ignored from now on: link.csv (manifest " in str(reason.skip_message)
-    assert "lies outside what runs may use" in str(reason.skip_message)
+    assert "lies outside the folders that runs may use" in str(reason.skip_message)
     (inbox / "birds.csv").write_text("url\n")
     sensor.tick()
     assert len(sensor.tick().run_requests or []) == 1

@@ -22,7 +22,7 @@ from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.conftest import Ran
 from tests.support.certificate import make_certificate
-from tests.support.hostile import HostileOrigin
+from tests.support.hostile_origin import HostileOrigin
 from tests.support.leaks import (
     HOSTILE,
     MARK,

@@ -1,4 +1,4 @@
-"""How large objects are, in a destination that others put theirs into as well."""
+"""Sizes of objects in a destination that also holds objects of others."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,25 +28,25 @@ KEYS = ["out/a.jpg", "out/eu//b.jpg", "out/two\nlines.jpg", "out/z.jpg"]
 
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[StoresResource]:
-    """Those of a bucket with keys that obstore takes for no paths."""
+    """The stores of a bucket with keys that obstore rejects."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     with ListedBucket(KEYS) as bucket:
         yield StoresResource(s3=S3Resource(endpoint_url=bucket.url, region_name="x"), staging_address="staging")
 
 
-def test_a_bucket_is_listed_whatever_the_keys_in_it(stores: StoresResource) -> None:
+def test_a_bucket_with_any_keys_is_listed(stores: StoresResource) -> None:
     found = dict(object_sizes(stores.open("s3://odd/out", INTERACTIVE), partial(stores.list_any, "s3://odd/out")))
     assert found == dict.fromkeys(("a.jpg", "eu//b.jpg", "two\nlines.jpg", "z.jpg"), 5)
 
 
-def test_where_nothing_else_lists_it_the_way_out_is_named(stores: StoresResource) -> None:
+def test_the_error_says_what_to_do_if_obstore_rejects_a_key(stores: StoresResource) -> None:
     with pytest.raises(RelayError, match="remove that object, or leave out verify"):
         list(object_sizes(stores.open("s3://odd/out", INTERACTIVE), None))
 
 
-def test_a_folder_is_verified_whatever_the_names_in_it(tmp_path: Path) -> None:
-    """Also where a part of it is a link to elsewhere."""
+def test_a_folder_with_any_file_names_is_verified(tmp_path: Path) -> None:
+    """Also through a symlink to another folder."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "eu").symlink_to(tmp_path / "elsewhere")
@@ -71,7 +71,7 @@ def test_a_folder_is_verified_whatever_the_names_in_it(tmp_path: Path) -> None:
     assert [record.line for task in planned("second").tasks() for record in task.records] == [2, 3]
 
 
-def test_what_is_no_file_has_no_size(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("12345")
     assert file_size(tmp_path, "a.jpg") == 5
     assert file_size(tmp_path, "b.jpg") is None

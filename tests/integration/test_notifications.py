@@ -12,7 +12,7 @@ from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.defs import sensors
 from imgrelay_dagster.monitoring import notifications
 from imgrelay_dagster.relay.errors import RelayError
-from tests.support.hooks import SECRET, Webhook
+from tests.support.webhook import SECRET, Webhook
 
 URLS = {"urls": ["http://h/a.jpg"]}
 

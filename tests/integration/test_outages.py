@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from tests.support.outages import Command, at_images, the_next_launch_does_the_rest
-from tests.support.running import Running, assert_quiet, until
+from tests.support.command import RunningCommand, assert_quiet, until
 from tests.support.s3_proxy import CUT, DAMAGED, HANG, LOST, RESET, REVOKED, SLOW_DOWN, Request, Trouble, TroubledS3
-from tests.support.stored import Bucket, check_accounts, check_right, write_manifest
+from tests.support.store_outages import Command, at_images, the_next_launch_does_the_rest
+from tests.support.stored_files import Bucket, check_accounts, check_right, write_manifest
 
 ENTRIES = 120
 GONE_SECONDS = 20.0
@@ -61,7 +61,7 @@ def test_a_restart_of_the_store_only_delays_the_run(
     home: Path, seaweed: SeaweedFS, bucket: Bucket, manifest: Path, tmp_path: Path
 ):
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
-    with Running(home, tmp_path, *options, **seaweed.environment()) as command:
+    with RunningCommand(home, tmp_path, *options, **seaweed.environment()) as command:
         until(lambda: bucket.images() > 0, 90, "the first image is stored")
         seaweed.stop()
         try:
@@ -97,7 +97,7 @@ def test_a_deleted_bucket_ends_the_run(
     home: Path, seaweed: SeaweedFS, bucket: Bucket, manifest: Path, imgrelay: Command, tmp_path: Path
 ):
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
-    with Running(home, tmp_path, *options, **seaweed.environment()) as command:
+    with RunningCommand(home, tmp_path, *options, **seaweed.environment()) as command:
         until(lambda: bucket.images() > 0, 90, "the first image is stored")
         until(lambda: delete(bucket), 60, "the bucket is gone")
         ran = command.wait(120)
@@ -127,7 +127,7 @@ def test_a_cancel_does_not_wait_for_a_hanging_store(
 ):
     store.trouble = at_images(HANG, after=40)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
-    with Running(home, tmp_path, *options, **store.environment()) as command:
+    with RunningCommand(home, tmp_path, *options, **store.environment()) as command:
         until(lambda: store.struck[HANG] > 8, 90, "the store hangs")
         time.sleep(3)
         began = time.monotonic()

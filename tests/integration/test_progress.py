@@ -1,4 +1,4 @@
-"""What people are told while a run goes on: true, in few words, and seldom."""
+"""A run's progress: notes, announcements and the terminal display."""
 
 import io
 from pathlib import Path
@@ -38,7 +38,7 @@ def staging(tmp_path: Path) -> Staging:
     return Staging(LocalStore(tmp_path), "run1")
 
 
-def leave_notes(staging: Staging) -> None:
+def write_notes(staging: Staging) -> None:
     StepProgress(staging, PLAN_NOTE, StepCounts(None, 10, began=1000.0)).write()
     for stage, ends in ((Stage.DOWNLOAD, [None, None, Reason.TIMEOUT]), (Stage.UPLOAD, [None, Reason.UPLOAD_ERROR])):
         step = StepProgress(staging, stage.value, StepCounts(stage, 5))
@@ -51,16 +51,16 @@ def leave_notes(staging: Staging) -> None:
 def test_the_notes_of_all_steps_add_up(staging: Staging):
     assert planned_at(staging) is None
     assert read_progress(staging).entries is None
-    leave_notes(staging)
+    write_notes(staging)
     staging.put_note("halt", b"the store is gone")
-    seen = read_progress(staging)
-    assert planned_at(staging) == seen.began == 1000.0
-    assert (seen.entries, seen.ended, seen.failed) == (10, 3, 2)
-    assert seen.passed == {Stage.DOWNLOAD: 2, Stage.COMPOSE: 0, Stage.UPLOAD: 1}
-    assert seen.reasons == {"timeout": 1, "upload_error": 1}
+    progress = read_progress(staging)
+    assert planned_at(staging) == progress.began == 1000.0
+    assert (progress.entries, progress.ended, progress.failed) == (10, 3, 2)
+    assert progress.passed == {Stage.DOWNLOAD: 2, Stage.COMPOSE: 0, Stage.UPLOAD: 1}
+    assert progress.reasons == {"timeout": 1, "upload_error": 1}
 
 
-def test_pace_and_time_left_follow_from_the_work_of_all_stages():
+def test_rate_and_time_left_are_computed_from_all_stages():
     assert HALFWAY.work == 140 + 10
     assert HALFWAY.rate(1050.0) == 3.0
     assert HALFWAY.seconds_left(1050.0) == 50.0
@@ -69,7 +69,7 @@ def test_pace_and_time_left_follow_from_the_work_of_all_stages():
     assert RunProgress().seconds_left(1050.0) is None
 
 
-def test_one_sentence_says_it_all():
+def test_the_sentence_has_counts_rate_and_time_left():
     assert sentence(HALFWAY, 1050.0) == (
         "100 of 300 done, 10 failed (6 http_status, 3 timeout, 1 dns_error), 3 images/s, about 50 s left, "
         "180 downloaded, 150 composed, 90 uploaded"
@@ -79,32 +79,32 @@ def test_one_sentence_says_it_all():
     )
 
 
-def test_only_the_commonest_reasons_are_named():
+def test_only_the_most_frequent_reasons_are_named():
     assert most_frequent({"a": 1, "b": 1_500, "c": 3, "d": 2}) == "1,500 b, 3 c, 2 d ..."
 
 
-def test_all_steps_of_a_run_together_speak_once_in_each_interval(staging: Staging):
-    """Three steps that look up all the time, for half a minute: two intervals after the silent first one."""
-    leave_notes(staging)
+def test_all_steps_together_announce_once_in_each_interval(staging: Staging):
+    """Three steps check four times a second for three intervals; the first interval has no announcement."""
+    write_notes(staging)
     now = [1000.0]
-    said: list[RunProgress] = []
-    steps = [Announcer(staging, 1000.0, said.append, clock=lambda: now[0]) for _ in range(3)]
+    announced: list[RunProgress] = []
+    steps = [Announcer(staging, 1000.0, announced.append, clock=lambda: now[0]) for _ in range(3)]
     while now[0] < 1000.0 + 3 * ANNOUNCE_INTERVAL:
         for step in steps:
             step.check()
         now[0] += 0.25
-    assert len(said) == 2
-    assert said[0].ended == 3
+    assert len(announced) == 2
+    assert announced[0].ended == 3
 
 
-def test_a_step_that_lasts_less_than_an_interval_speaks_too(staging: Staging):
-    said: list[RunProgress] = []
+def test_steps_shorter_than_an_interval_announce_too(staging: Staging):
+    announced: list[RunProgress] = []
     for at in (1001.0, 1012.0, 1014.0, 1023.0):
-        Announcer(staging, 1000.0, said.append, clock=lambda at=at: at).check()
-    assert len(said) == 2
+        Announcer(staging, 1000.0, announced.append, clock=lambda at=at: at).check()
+    assert len(announced) == 2
 
 
-def test_many_notes_in_s3_are_read_at_once_and_one_that_vanishes_is_passed_over(
+def test_notes_in_s3_are_read_concurrently_and_deleted_ones_are_skipped(
     seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch
 ):
     seaweed.create_bucket("notes")
@@ -125,17 +125,17 @@ def test_many_notes_in_s3_are_read_at_once_and_one_that_vanishes_is_passed_over(
         assert proxy.most_delayed >= 4
 
 
-def test_nobody_speaks_before_the_run_is_planned(staging: Staging):
-    said: list[RunProgress] = []
-    Announcer(staging, None, said.append).check()
-    assert said == []
+def test_nothing_is_announced_before_the_run_is_planned(staging: Staging):
+    announced: list[RunProgress] = []
+    Announcer(staging, None, announced.append).check()
+    assert announced == []
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_the_display_fits_its_terminal(width: int):
     display = Display()
-    for seen, word in ((None, "starting"), (RunProgress(), "planning"), (HALFWAY, "relaying")):
-        display.show(seen, 1050.0)
+    for progress, word in ((None, "starting"), (RunProgress(), "planning"), (HALFWAY, "relaying")):
+        display.show(progress, 1050.0)
         console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
         console.print(display)
         lines = console.file.getvalue().splitlines()

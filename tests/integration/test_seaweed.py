@@ -1,4 +1,4 @@
-"""The demo's S3 server behaves as S3 where it matters, and never outlives those who started it."""
+"""The demo's S3 server: it behaves as S3 where it matters, and ends with the process that started it."""
 
 import signal
 import subprocess
@@ -31,26 +31,26 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_what_was_put_can_be_got(store: SeaweedFS) -> None:
+def test_an_object_is_read_back(store: SeaweedFS) -> None:
     store.client().put_object(Bucket="images", Key="a/b.jpg", Body=b"pixels", ContentType="image/jpeg")
     got = store.client().get_object(Bucket="images", Key="a/b.jpg")
     assert (got["Body"].read(), got["ContentType"]) == (b"pixels", "image/jpeg")
 
 
-def test_wrong_credentials_are_refused(store: SeaweedFS) -> None:
-    with pytest.raises(ClientError) as refusal:
+def test_wrong_credentials_are_rejected(store: SeaweedFS) -> None:
+    with pytest.raises(ClientError) as caught:
         store.client(secret_key="wrong").put_object(Bucket="images", Key="x", Body=b"x")
-    assert refusal.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
+    assert caught.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
 
 
-def test_an_unknown_bucket_is_not_made_by_writing_to_it(store: SeaweedFS) -> None:
-    with pytest.raises(ClientError) as refusal:
+def test_writing_does_not_create_a_bucket(store: SeaweedFS) -> None:
+    with pytest.raises(ClientError) as caught:
         store.client().put_object(Bucket="imagse", Key="x", Body=b"x")
-    assert refusal.value.response["Error"]["Code"] == "NoSuchBucket"
+    assert caught.value.response["Error"]["Code"] == "NoSuchBucket"
     assert [bucket["Name"] for bucket in store.client().list_buckets()["Buckets"]] == ["images"]
 
 
-def test_it_listens_on_the_loopback_address_only_and_keeps_its_secret_off_the_command_line(
+def test_it_listens_on_loopback_only_and_its_secret_is_not_on_the_command_line(
     store: SeaweedFS,
 ) -> None:
     sockets = {str(link.readlink()) for link in Path(f"/proc/{store.pid}/fd").iterdir() if link.is_symlink()}
@@ -64,7 +64,7 @@ def test_it_listens_on_the_loopback_address_only_and_keeps_its_secret_off_the_co
     assert store.secret_key.encode() not in Path(f"/proc/{store.pid}/cmdline").read_bytes()
 
 
-def test_after_an_outage_ports_and_data_are_the_same(tmp_path: Path) -> None:
+def test_a_restart_keeps_ports_and_data(tmp_path: Path) -> None:
     with SeaweedFS(tmp_path) as store:
         store.create_bucket("images")
         client = store.client()
@@ -82,7 +82,7 @@ def test_after_an_outage_ports_and_data_are_the_same(tmp_path: Path) -> None:
     assert not _alive(pid)
 
 
-def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = (
         "import sys, time, pathlib\n"
         "from imgrelay_dagster.demo.seaweed import SeaweedFS\n"

@@ -28,7 +28,7 @@ from imgrelay_dagster.relay.stages.download import download_task
 from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.staging.tasks import Task
-from tests.support.hostile import HostileOrigin
+from tests.support.hostile_origin import HostileOrigin
 
 LIMITS = Limits(read_timeout=4.0, deadline=4.0, attempts=2, backoff=0.01, threads=8)
 PREFIX = "_relay/birds/receipts/run1"

@@ -1,4 +1,4 @@
-"""Opening stores, and what their errors say."""
+"""Stores: opening, writing, deleting, and the texts of their errors."""
 
 import hashlib
 import os
@@ -17,46 +17,46 @@ from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, RetryPolicy
 from imgrelay_dagster.relay.storage.s3_settings import S3Settings
 from imgrelay_dagster.relay.storage.stores import folder_of, open_store
 from imgrelay_dagster.resources import StoresResource, build_resources
-from tests.support.stored import Bucket
+from tests.support.stored_files import Bucket
 
 
-def test_a_folder_is_made_and_written_whole(tmp_path: Path):
+def test_a_missing_folder_is_created(tmp_path: Path):
     store = open_store(str(tmp_path / "new" / "out"))
     put_object(store, "a/b c/ü.jpg", b"123", "image/jpeg")
     assert (tmp_path / "new" / "out" / "a" / "b c" / "ü.jpg").read_bytes() == b"123"
     assert folder_of(store) == tmp_path / "new" / "out"
 
 
-class Garbling:
-    """A store that finds its first objects damaged on their way."""
+class DamagingStore:
+    """A store that rejects its first objects as damaged."""
 
     def __init__(self, times: int, code: str) -> None:
-        self.seen = 0
+        self.requests = 0
         self._times, self._code = times, code
 
     def put(self, key: str, data: bytes, **options: object) -> None:
-        self.seen += 1
-        if self.seen <= self._times:
+        self.requests += 1
+        if self.requests <= self._times:
             raise GenericError(f"status code: 400 Bad Request: <Error><Code>{self._code}</Code></Error>")
 
 
 @pytest.mark.parametrize("code", ["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "RequestTimeout"])
-def test_what_did_not_arrive_as_it_was_sent_is_sent_again(code: str):
-    store = Garbling(TRIES - 1, code)
+def test_a_damaged_object_is_sent_again(code: str):
+    store = DamagingStore(TRIES - 1, code)
     put_object(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
-    assert store.seen == TRIES
+    assert store.requests == TRIES
     with pytest.raises(GenericError):
-        put_object(Garbling(TRIES, code), "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
+        put_object(DamagingStore(TRIES, code), "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
 
 
-def test_what_a_store_refuses_is_not_sent_again():
-    store = Garbling(1, "InvalidRequest")
+def test_a_rejected_object_is_not_sent_again():
+    store = DamagingStore(1, "InvalidRequest")
     with pytest.raises(GenericError):
         put_object(store, "a.jpg", b"123", "image/jpeg")  # type: ignore[arg-type]
-    assert store.seen == 1
+    assert store.requests == 1
 
 
-def test_what_a_receipt_speaks_of_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_durable_objects_are_synced_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     synced: list[str] = []
     real = os.fsync
 
@@ -71,7 +71,7 @@ def test_what_a_receipt_speaks_of_is_on_the_disk_before_it(tmp_path: Path, monke
     assert synced == ["ü%20.jpg"]
 
 
-def test_removing_goes_on_past_what_is_gone(tmp_path: Path):
+def test_deleting_ignores_missing_objects(tmp_path: Path):
     store = open_store(str(tmp_path))
     for key in ("a", "c"):
         put_object(store, key, b"1", "text/plain")
@@ -79,45 +79,45 @@ def test_removing_goes_on_past_what_is_gone(tmp_path: Path):
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
-def test_one_store_object_a_process_for_one_address(tmp_path: Path):
+def test_each_address_and_policy_has_one_store_object(tmp_path: Path):
     assert open_store(str(tmp_path)) is open_store(str(tmp_path))
     assert open_store(str(tmp_path)) is not open_store(str(tmp_path), None, INTERACTIVE)
 
 
 @pytest.mark.parametrize("address", ["s3://", "ftp://host/x", "nonsense://x"])
-def test_what_is_no_store_is_refused(address: str):
+def test_an_address_that_cannot_be_opened_is_an_error(address: str):
     with pytest.raises(RelayError, match=r"cannot open|names no bucket"):
         open_store(address, S3Settings(unsigned=True))
 
 
-def test_addresses_have_one_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_equal_addresses_have_the_same_normal_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert absolute("out") == absolute("./out/") == absolute(f"file://{tmp_path}/out") == str(tmp_path / "out")
     assert absolute("s3://bucket/prefix/") == "s3://bucket/prefix"
 
 
 @pytest.mark.parametrize("prefix", ["run#1", "50%25/a%2Fb", "ä ~[x]*", "", "a=1/b+c"])
-def test_a_prefix_is_taken_as_it_is_written(seaweed: SeaweedFS, prefix: str, bucket: Bucket):
+def test_special_characters_of_a_prefix_are_literal(seaweed: SeaweedFS, prefix: str, bucket: Bucket):
     settings = S3Settings(seaweed.endpoint, "x", seaweed.access_key, seaweed.secret_key)
     name = f"{hashlib.sha256(prefix.encode()).hexdigest()}.jpg"
     put_object(open_store(f"s3://{bucket.name}/{prefix}/", settings), name, b"image", "image/jpeg")
     assert bucket.objects() == {f"{prefix}/{name}".lstrip("/"): b"image"}
 
 
-def test_an_object_address_is_cut_at_its_bucket():
+def test_an_object_address_is_split_after_its_bucket():
     assert split_object_address("s3://bucket/a/b c.txt") == ("s3://bucket", "a/b c.txt")
     with pytest.raises(RelayError, match="names no object"):
         split_object_address("s3://bucket")
 
 
-def test_a_full_disk_is_told_from_other_errors():
+def test_a_full_disk_is_distinguished_from_other_errors():
     assert is_disk_full(OSError(28, "No space left on device"))
     assert is_disk_full(RuntimeError("Generic LocalFileSystem error: No space left on device (os error 28)"))
     assert not is_disk_full(OSError(13, "Permission denied"))
 
 
 @pytest.mark.parametrize(
-    ("case", "words"),
+    ("case", "expected"),
     [
         ("no such bucket", "{server} answers 404 Not Found (NoSuchBucket: The specified bucket does not exist)"),
         ("wrong secret", "{server} answers 403 Forbidden (SignatureDoesNotMatch: "),
@@ -127,10 +127,8 @@ def test_a_full_disk_is_told_from_other_errors():
         ("silent", "{silent} cannot be reached: no answer in time"),
     ],
 )
-def test_what_a_store_answers_is_told_in_words(
-    seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch, case: str, words: str
-):
-    """Not how long the request took, how often it was tried and on which line of XML it failed."""
+def test_errors_of_s3_are_plain_text(seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch, case: str, expected: str):
+    """Without the request's duration, the number of retries and the XML."""
     host = seaweed.endpoint.removeprefix("http://")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         names = {"server": seaweed.endpoint, "host": host, "silent": f"http://127.0.0.1:{silent.getsockname()[1]}"}
@@ -144,18 +142,18 @@ def test_what_a_store_answers_is_told_in_words(
         secret = "x" * 30 if case == "wrong secret" else seaweed.secret_key
         s3 = S3Settings(endpoint_url=endpoint, access_key_id=seaweed.access_key, secret_access_key=secret)
         store = open_store("s3://nosuchbucket/x", s3, RetryPolicy(timeout=1.0, retries=1, retry_timeout=1.0))
-        with pytest.raises((BaseError, OSError)) as refused:
+        with pytest.raises((BaseError, OSError)) as caught:
             put_object(store, "a/b.jpg", b"123", "image/jpeg")
-    told = explain(refused.value)
-    assert told.startswith(words.format(**names))
-    assert "<" not in told
+    text = explain(caught.value)
+    assert text.startswith(expected.format(**names))
+    assert "<" not in text
 
 
-def test_what_a_folder_refuses_is_told_in_words(tmp_path: Path):
+def test_errors_of_a_folder_are_plain_text(tmp_path: Path):
     (tmp_path / "a").write_text("")
-    with pytest.raises(BaseError) as refused:
+    with pytest.raises(BaseError) as caught:
         put_object(open_store(str(tmp_path)), "a/b.jpg", b"123", "image/jpeg")
-    assert explain(refused.value) == f"Unable to open file {tmp_path}/a/b.jpg#1: Not a directory (os error 20)"
+    assert explain(caught.value) == f"Unable to open file {tmp_path}/a/b.jpg#1: Not a directory (os error 20)"
 
 
 def test_errors_are_one_line_without_the_debug_dump():
@@ -164,7 +162,7 @@ def test_errors_are_one_line_without_the_debug_dump():
     assert len(explain(RuntimeError("x" * 5000))) == 300
 
 
-def test_an_empty_setting_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, seaweed: SeaweedFS):
+def test_an_empty_environment_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, seaweed: SeaweedFS):
     for name, value in {**seaweed.environment(), "AWS_SESSION_TOKEN": "", "AWS_ENDPOINT_URL": ""}.items():
         monkeypatch.setenv(name, value)
     seaweed.create_bucket("empty-settings")

@@ -15,20 +15,18 @@ import pytest
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.conftest import ROOT, command_environment
+from tests.support import warm_start
 
 SIGNED = "?Signature=s3cr3t"
 
 
 def call(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in the folder in which its runs were executed."""
-    return subprocess.run(
+    return warm_start.run(
         [sys.executable, "-m", "imgrelay_dagster.cli", *arguments],
         cwd=home,
         env=command_environment(home, **environment),
-        capture_output=True,
-        text=True,
         timeout=240,
-        check=False,
     )
 
 

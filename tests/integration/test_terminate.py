@@ -7,8 +7,15 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.monitoring import housekeeping
-from tests.support.accounts import IN_FLIGHT, check_ended_early, check_receipts, check_results, done_urls, lock_is_free
-from tests.support.instance import OVER, Served, connections
+from tests.support.dagster_servers import OVER, DagsterServers, connections
+from tests.support.run_checks import (
+    IN_FLIGHT,
+    check_ended_early,
+    check_receipts,
+    check_results,
+    done_urls,
+    lock_is_free,
+)
 
 ENTRIES = 600
 
@@ -17,13 +24,13 @@ GONE_LIMIT = 20.0
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("terminate")) as instance:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServers]:
+    with DagsterServers(tmp_path_factory.mktemp("terminate")) as instance:
         yield instance
 
 
 def test_terminated_runs_end_within_seconds_and_the_next_run_completes_the_work(
-    served: Served, origin: Origin, monkeypatch: pytest.MonkeyPatch
+    served: DagsterServers, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(housekeeping, "GRACE", 0.0)  # the processes of each run have ended before this test settles it
     monkeypatch.setenv("IMGRELAY_DESTINATION", str(served.out))  # the same environment as the sensor

@@ -9,9 +9,9 @@ import pytest
 
 from imgrelay_dagster.demo.pictures import picture
 from tests.conftest import ROOT, Ran
-from tests.support.hostile import HostileOrigin
-from tests.support.running import Running, assert_quiet, until
-from tests.support.stored import check_accounts, check_right, files, write_manifest
+from tests.support.command import RunningCommand, assert_quiet, until
+from tests.support.hostile_origin import HostileOrigin
+from tests.support.stored_files import check_accounts, check_right, files, write_manifest
 
 ENTRIES = 60
 
@@ -31,7 +31,7 @@ def test_two_concurrent_runs_of_one_dataset(
     options = ("--manifest", write_manifest(tmp_path, urls), "--destination", out, "--json")
     elsewhere.mkdir()
     (elsewhere / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
-    with Running(home, tmp_path, *options) as first:
+    with RunningCommand(home, tmp_path, *options) as first:
         lock = out / "_relay" / "birds" / "receipts" / "lock.json"
         until(lambda: lock.exists() and slow.hits, 120, "the first run is at work")
         steps = first.step_processes()
@@ -44,7 +44,7 @@ def test_two_concurrent_runs_of_one_dataset(
 
         lock.unlink()  # as if the first run had not refreshed its lock for a long time
         before = slow.hits.total()
-        with Running(elsewhere, elsewhere, *options) as second:
+        with RunningCommand(elsewhere, elsewhere, *options) as second:
             until(lambda: slow.hits.total() > before, 120, "the second run is at work")
             send(signal.SIGCONT, steps)
             both = [second.wait(120), first.wait(120)]

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, command_environment
-from tests.stress.processes import Sampler, with_environment
 from tests.stress.web import Addresses, Entry, write_pictures
 from tests.support.certificate import make_certificate
+from tests.support.processes import Sampler, with_environment
 
 LEAVE_LIMIT = 10.0
 """Seconds that the command's helpers may take to be gone once it has ended."""
@@ -45,7 +45,7 @@ class Relayed:
 
 @contextmanager
 def _origin(*options: str) -> Iterator[int]:
-    command = [sys.executable, "-m", "tests.support.hostile", *options]
+    command = [sys.executable, "-m", "tests.support.hostile_origin", *options]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
         assert server.stdout is not None

@@ -16,9 +16,16 @@ from imgrelay_dagster.monitoring import housekeeping
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.notes import read_progress
 from imgrelay_dagster.runs.tags import DATASET_TAG, RESULTS_TAG
-from tests.support.accounts import IN_FLIGHT, check_ended_early, check_receipts, check_results, done_urls, lock_is_free
-from tests.support.instance import OVER, Served, connections
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import OVER, DagsterServers, connections
+from tests.support.run_checks import (
+    IN_FLIGHT,
+    check_ended_early,
+    check_receipts,
+    check_results,
+    done_urls,
+    lock_is_free,
+)
 
 ENTRIES = 10_000
 DISTINCT_LATE = 200
@@ -48,12 +55,12 @@ class Terminated:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("cancel"), IMGRELAY_WATCH_INTERVAL="5") as instance:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServers]:
+    with DagsterServers(tmp_path_factory.mktemp("cancel"), IMGRELAY_WATCH_INTERVAL="5") as instance:
         yield instance
 
 
-def wait_for_moment(served: Served, run_id: str, moment: str, delay: random.Random) -> None:
+def wait_for_moment(served: DagsterServers, run_id: str, moment: str, delay: random.Random) -> None:
     """Wait until the run is at the place where it shall be terminated."""
     if moment == "starting":
         until(lambda: served.status(run_id) not in ("QUEUED", "NOT_STARTED"), 120, "the run is taken from the queue")
@@ -66,13 +73,13 @@ def wait_for_moment(served: Served, run_id: str, moment: str, delay: random.Rand
         time.sleep(0.3 * delay.random())
 
 
-def at_work(served: Served, run_id: str, stage: Stage) -> bool:
+def at_work(served: DagsterServers, run_id: str, stage: Stage) -> bool:
     """Whether a stage has some entries through, as the command's progress bar tells it."""
     assert served.status(run_id) not in OVER, served.why(run_id)
     return read_progress(served.stores.staging(run_id)).passed[stage] > 0
 
 
-def settle(served: Served, run_id: str, *, by_sensor: bool) -> None:
+def settle(served: DagsterServers, run_id: str, *, by_sensor: bool) -> None:
     """Let the run have its results: from the sensor's next round, or from one made here at once."""
     if by_sensor:
         until(lambda: RESULTS_TAG in served.tags(run_id), 120, "the sensor gives the run its results")
@@ -81,7 +88,13 @@ def settle(served: Served, run_id: str, *, by_sensor: bool) -> None:
 
 
 def one_round(
-    served: Served, origin: Origin, form: dict[str, object], moment: str, delay: random.Random, *, by_sensor: bool
+    served: DagsterServers,
+    origin: Origin,
+    form: dict[str, object],
+    moment: str,
+    delay: random.Random,
+    *,
+    by_sensor: bool,
 ) -> Terminated | None:
     """Launch, terminate, look at what is left."""
     dataset = str(form["dataset"])
@@ -121,7 +134,7 @@ def table(rounds: list[Terminated]) -> str:
 
 
 def test_every_terminated_run_ends_in_seconds_and_what_it_did_is_kept(
-    served: Served, figures: Path, monkeypatch: pytest.MonkeyPatch
+    served: DagsterServers, figures: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(housekeeping, "GRACE", 0.0)  # every process of a run is gone before it is settled here
     monkeypatch.setenv("IMGRELAY_DESTINATION", str(served.out))  # as the sensor has it

@@ -14,13 +14,13 @@ from imgrelay_dagster.execution.celery.settings import MAX_STARTS
 from imgrelay_dagster.runs.tags import RESULTS_TAG, SETTLED_TAG
 from tests.stress.test_hostile_web import FORM
 from tests.stress.web import Addresses, Entry, with_trouble
-from tests.support.cluster import BUCKET, Cluster, missing
-from tests.support.deployed import Deployed
-from tests.support.launched import Launched
-from tests.support.on_workers import check_same, launch_alone, see_that_there_are
-from tests.support.running import until
+from tests.support.celery_checks import check_same, ensure_workers, launch_alone
+from tests.support.celery_cluster import BUCKET, Cluster, missing
+from tests.support.celery_run import CeleryRun
+from tests.support.command import until
+from tests.support.compose_deployment import ComposeDeployment
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [pytest.mark.redis, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 ENTRIES = 5_000
 TROUBLE = 5.0
@@ -44,15 +44,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def workers(cluster: Cluster) -> None:
-    see_that_there_are(cluster, "first", "second", slots=SLOTS)
+    ensure_workers(cluster, "first", "second", slots=SLOTS)
 
 
 @pytest.fixture(scope="module")
-def deployed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeDeployment]:
     """Code location, webserver and daemon as deploy/ starts them, with the steps on the workers."""
     elsewhere = {name: value for name, value in cluster.addresses.items() if name.startswith("IMGRELAY_CELERY")}
     folder = tmp_path_factory.mktemp("deployed")
-    with Deployed(
+    with ComposeDeployment(
         folder,
         cluster.postgres,
         cluster.store,
@@ -97,7 +97,7 @@ def test_workers_that_are_killed_stopped_and_added_change_nothing(
     assert all(row["outcome"] == "failed" for row in tried)
 
 
-def _hurt(cluster: Cluster, run: Launched) -> None:
+def _hurt(cluster: Cluster, run: CeleryRun) -> None:
     """Kill a worker, add one, kill a step's process, tell a worker to drop everything, add another."""
     until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 2, 300, "two tasks are done")
     until(lambda: run.at_work("first", "download"), 60, "the first worker downloads")
@@ -111,7 +111,7 @@ def _hurt(cluster: Cluster, run: Launched) -> None:
 
 
 def test_a_run_terminated_from_the_ui_stops_in_seconds_and_gets_its_results(
-    cluster: Cluster, workers: None, deployed: Deployed, addresses: Addresses
+    cluster: Cluster, workers: None, deployed: ComposeDeployment, addresses: Addresses
 ) -> None:
     run_id = _launched(cluster, deployed, addresses, "terminated")
     until(cluster.busy, 30, "workers are at work")
@@ -130,7 +130,7 @@ def test_a_run_terminated_from_the_ui_stops_in_seconds_and_gets_its_results(
 
 
 def test_a_run_whose_process_is_killed_is_taken_up_by_the_next(
-    cluster: Cluster, workers: None, deployed: Deployed, addresses: Addresses
+    cluster: Cluster, workers: None, deployed: ComposeDeployment, addresses: Addresses
 ) -> None:
     run_id = _launched(cluster, deployed, addresses, "orphaned")
     os.kill(deployed.run_process(run_id), signal.SIGKILL)
@@ -167,7 +167,7 @@ def test_a_step_that_kills_its_worker_each_time_fails_the_run_and_says_so(
     assert "urls_per_task" in ran.err
 
 
-def _launched(cluster: Cluster, deployed: Deployed, addresses: Addresses, name: str) -> str:
+def _launched(cluster: Cluster, deployed: ComposeDeployment, addresses: Addresses, name: str) -> str:
     """A run of 2,000 entries from the UI, once a task of it is done."""
     urls = [f"{addresses.good(number).url}&{name}" for number in range(2_000)]
     run_id = deployed.launch(
@@ -177,7 +177,7 @@ def _launched(cluster: Cluster, deployed: Deployed, addresses: Addresses, name: 
     return run_id
 
 
-def _settled(deployed: Deployed, run_id: str) -> bool:
+def _settled(deployed: ComposeDeployment, run_id: str) -> bool:
     run = deployed.dagster.get_run_by_id(run_id)
     assert run is not None
     return run.tags.get(SETTLED_TAG) == run_id

@@ -16,9 +16,9 @@ from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.notes import read_progress
 from imgrelay_dagster.resources import StoresResource
 from tests.conftest import Ran
-from tests.support.instance import connections
-from tests.support.running import Running, assert_quiet, until
-from tests.support.stored import check_accounts, files
+from tests.support.command import RunningCommand, assert_quiet, until
+from tests.support.dagster_servers import connections
+from tests.support.stored_files import check_accounts, files
 
 ENTRIES, GONE = 10_000, 200
 """Lines of the manifest, and how many of them the origin answers with 404."""
@@ -87,7 +87,7 @@ def test_the_command_is_cancelled_finished_and_launched_again(home: Path, tmp_pa
         for moment, number in MOMENTS:
             report = moment == "report"
             form = ("--manifest", tmp_path / "late.txt", "--destination", tmp_path / "late", "--json")
-            with Running(home, tmp_path, *(form if report else birds)) as command:
+            with RunningCommand(home, tmp_path, *(form if report else birds)) as command:
                 watched.reaches(moment)
                 time.sleep(0 if report else 0.5 * delay.random())
                 began = time.monotonic()
@@ -152,7 +152,7 @@ def _check_cancelled(ran: Ran, home: Path, out: Path, moment: str) -> None:
 
 def _launch(home: Path, folder: Path, *options: object) -> tuple[Ran, float]:
     began = time.monotonic()
-    with Running(home, folder, *map(str, options)) as command:
+    with RunningCommand(home, folder, *map(str, options)) as command:
         ran = command.wait(400)
         seconds = time.monotonic() - began
     assert ran.code == 0, ran.err

@@ -15,9 +15,9 @@ from imgrelay_dagster.monitoring import housekeeping, lost_runs
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.tags import PROCESS_TAG, RESULTS_TAG
 from tests.conftest import Ran
-from tests.support.accounts import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
-from tests.support.instance import OVER, Served, connections, seconds_until
-from tests.support.running import Running, until
+from tests.support.command import RunningCommand, until
+from tests.support.dagster_servers import OVER, DagsterServers, connections, seconds_until
+from tests.support.run_checks import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.support.slow_origin import slow_origin
 
 ENTRIES = 600
@@ -39,15 +39,15 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("crash"), IMGRELAY_WATCH_INTERVAL="5") as instance:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServers]:
+    with DagsterServers(tmp_path_factory.mktemp("crash"), IMGRELAY_WATCH_INTERVAL="5") as instance:
         yield instance
 
 
 class Dataset:
     """A manifest of URLs of its own, what is launched with it, and who was asked for what."""
 
-    def __init__(self, served: Served, origin: Origin, name: str, entries: int = ENTRIES) -> None:
+    def __init__(self, served: DagsterServers, origin: Origin, name: str, entries: int = ENTRIES) -> None:
         self.name, self.entries = name, entries
         self._origin = origin
         self.urls = [origin.url(f"jpeg/harbour.jpg?{name}={n}") for n in range(entries)]
@@ -66,7 +66,7 @@ class Dataset:
         return sum(asked.values()) - self.entries
 
 
-def check_done(served: Served, dataset: Dataset, run_id: str) -> dict[str, Any]:
+def check_done(served: DagsterServers, dataset: Dataset, run_id: str) -> dict[str, Any]:
     """The run finished its dataset: every line is stored once."""
     summary = check_results(served, run_id, dataset.entries)
     assert summary["uploaded"] + summary["unchanged"] == dataset.entries
@@ -76,7 +76,7 @@ def check_done(served: Served, dataset: Dataset, run_id: str) -> dict[str, Any]:
     return summary
 
 
-def retry_of(served: Served, run_id: str, number: int = 1) -> str:
+def retry_of(served: DagsterServers, run_id: str, number: int = 1) -> str:
     """The run that Dagster starts in place of a lost one."""
     limit = lost_runs.RETRY_LIMIT + 120  # Dagster may have to be told of it a second time
     runs = until(lambda: found if len(found := served.retries(run_id)) >= number else None, limit, "the run is retried")
@@ -86,12 +86,12 @@ def retry_of(served: Served, run_id: str, number: int = 1) -> str:
     return runs[-1]
 
 
-def kill_while_planning(served: Served, run_id: str) -> None:
+def kill_while_planning(served: DagsterServers, run_id: str) -> None:
     served.wait_for_steps(run_id, "plan")
     served.kill(served.run_process(run_id))
 
 
-def test_killed_steps_are_done_again_and_nothing_else_is(served: Served, origin: Origin):
+def test_killed_steps_are_done_again_and_nothing_else_is(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "steps")
     run_id = served.launch(dataset.form)
     for op in ("plan", "download", "compose", "upload", "report"):
@@ -106,7 +106,7 @@ def test_killed_steps_are_done_again_and_nothing_else_is(served: Served, origin:
     assert served.retries(run_id) == []
 
 
-def test_a_run_whose_process_is_killed_is_retried_and_the_retry_does_the_rest(served: Served, origin: Origin):
+def test_a_run_whose_process_is_killed_is_retried_and_the_retry_does_the_rest(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "run")
     run_id = served.launch(dataset.form)
     until(lambda: served.steps(run_id, dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 2, 180, "two tasks are done")
@@ -127,7 +127,7 @@ def test_a_run_whose_process_is_killed_is_retried_and_the_retry_does_the_rest(se
     assert lost["uploaded"] == summary["unchanged"]
 
 
-def test_a_failure_that_the_daemon_passes_over_is_retried_all_the_same(served: Served, origin: Origin):
+def test_a_failure_that_the_daemon_passes_over_is_retried_all_the_same(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "missed", 200)
     run_id = served.launch(dataset.form)
     served.wait_for_steps(run_id, "download")
@@ -144,7 +144,7 @@ def test_a_failure_that_the_daemon_passes_over_is_retried_all_the_same(served: S
     assert len(served.dagster.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)) == 2
 
 
-def test_a_run_is_retried_twice_and_no_more(served: Served, origin: Origin):
+def test_a_run_is_retried_twice_and_no_more(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "thrice", 60)
     run_id = first = served.launch(dataset.form)
     for number in (1, 2):
@@ -160,7 +160,7 @@ def test_a_run_is_retried_twice_and_no_more(served: Served, origin: Origin):
     assert len(served.retries(first)) == 2
 
 
-def test_a_second_run_of_a_dataset_at_work_refuses(served: Served, origin: Origin):
+def test_a_second_run_of_a_dataset_at_work_refuses(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "twice")
     first = served.launch(dataset.form)
     served.wait_for_steps(first, "download")
@@ -175,7 +175,7 @@ def test_a_second_run_of_a_dataset_at_work_refuses(served: Served, origin: Origi
     assert served.retries(second) == []
 
 
-def test_a_run_goes_on_without_the_daemon(served: Served, origin: Origin):
+def test_a_run_goes_on_without_the_daemon(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "daemon")
     run_id = served.launch(dataset.form)
     served.wait_for_steps(run_id, "upload")
@@ -197,7 +197,7 @@ def test_a_run_goes_on_without_the_daemon(served: Served, origin: Origin):
     assert served.summary(again)["unchanged"] == ENTRIES
 
 
-def test_a_lost_machine_loses_no_work(served: Served, origin: Origin, monkeypatch: pytest.MonkeyPatch):
+def test_a_lost_machine_loses_no_work(served: DagsterServers, origin: Origin, monkeypatch: pytest.MonkeyPatch):
     dataset, unplanned = Dataset(served, origin, "machine"), Dataset(served, origin, "unplanned", 60)
     run_id = served.launch(dataset.form)
     until(lambda: served.steps(run_id, dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 2, 180, "two tasks are done")
@@ -241,14 +241,14 @@ def test_after_a_killed_command_the_next_one_does_the_rest(
     (tmp_path / "birds.txt").write_text("".join(f"{url}\n" for url in urls))
     out = tmp_path / "out"
     arguments = ("--manifest", tmp_path / "birds.txt", "--destination", out, "--urls-per-task", str(TASK), "--json")
-    with Running(home, tmp_path, *arguments) as command:
+    with RunningCommand(home, tmp_path, *arguments) as command:
         until(lambda: len(list(out.glob("_relay/birds/receipts/*/upload-*.jsonl"))) >= 2, 120, "two tasks are done")
         command.process.kill()
         gone = seconds_until(lambda: not command.processes(), 60, "the orphaned steps have ended")
         print(f"orphaned steps of the command gone after {gone:.1f} s")
         assert gone < ORPHAN_LIMIT
     assert connections(origin.port) == 0
-    with Running(home, tmp_path, *arguments) as command:
+    with RunningCommand(home, tmp_path, *arguments) as command:
         ran: Ran = command.wait(240)
     assert ran.code == 0, ran.err
     assert ran.summary["unchanged"] >= TASK

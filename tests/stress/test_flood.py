@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.flood import flood, idle_instance
+from tests.support.inbox_flood import flood, idle_instance
 
 
 def test_a_thousand_in_one_second_under_a_killed_daemon_are_neither_lost_nor_run_twice(tmp_path: Path):

@@ -8,11 +8,11 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from tests.support.instance import Served, connections
-from tests.support.outages import Command, at_images, settle_all, the_next_launch_does_the_rest
-from tests.support.running import Running, assert_quiet, until
+from tests.support.command import RunningCommand, assert_quiet, until
+from tests.support.dagster_servers import DagsterServers, connections
 from tests.support.s3_proxy import HANG, LOST, RESET, SLOW_DOWN, Request, Trouble, TroubledS3
-from tests.support.stored import Bucket, check_accounts, check_right, write_manifest
+from tests.support.store_outages import Command, at_images, settle_all, the_next_launch_does_the_rest
+from tests.support.stored_files import Bucket, check_accounts, check_right, write_manifest
 
 ENTRIES = 600
 GONE_LIMIT = 20.0
@@ -28,7 +28,7 @@ def test_forty_seconds_without_a_store_cost_no_entry(
     home: Path, seaweed: SeaweedFS, bucket: Bucket, urls: list[str], tmp_path: Path
 ):
     options = ("--manifest", write_manifest(tmp_path, urls), "--destination", f"s3://{bucket.name}", "--json")
-    with Running(home, tmp_path, *options, "--urls-per-task", "100", **seaweed.environment()) as command:
+    with RunningCommand(home, tmp_path, *options, "--urls-per-task", "100", **seaweed.environment()) as command:
         until(lambda: bucket.images() > 0, 90, "the first image is stored")
         seaweed.stop()
         try:
@@ -105,7 +105,7 @@ def test_a_run_is_terminated_from_the_ui_while_its_store_hangs(
     store: TroubledS3, bucket: Bucket, origin: Origin, urls: list[str], tmp_path: Path
 ):
     store.trouble = at_images(HANG, after=150)
-    with Served(tmp_path / "served", **store.environment()) as served:
+    with DagsterServers(tmp_path / "served", **store.environment()) as served:
         form = {
             "manifest": served.write_manifest("birds.txt", urls),
             "destination": f"s3://{bucket.name}",

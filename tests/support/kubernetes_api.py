@@ -23,9 +23,11 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 
 from imgrelay_dagster.demo.ports import HOST
-from tests.support.instance import _WITH_DEFAULT_SIGNALS
+from tests.support import warm_start
 
 VERSION = "1.34"
+LIBRARIES = ("dagster_postgres", "psycopg2", "dagster_k8s", "dagster_webserver.app", "dagster._daemon.cli")
+"""What pods, and the roles of a deployment, import beside Dagster."""
 _PATH = re.compile(r"/(?:api|apis/batch)/v1/namespaces/(?P<namespace>[^/]+)/(?P<kind>jobs|pods)(?:/(?P<name>[^/]+))?")
 
 
@@ -88,6 +90,7 @@ class Kubernetes:
 
     def __enter__(self) -> Self:
         self.logs.mkdir()
+        warm_start.session_server(*LIBRARIES)
         cluster = self
 
         class Handler(_Handler):
@@ -133,9 +136,13 @@ class Kubernetes:
     def _started(self, job: Job) -> subprocess.Popen[bytes]:
         (container,) = job.pod["containers"]
         program, *arguments = container["args"]
+        first_of_its_kind = not any(other.process and bool(other.step) == bool(job.step) for other in self.jobs)
         with (self.logs / job.name).open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-c", _WITH_DEFAULT_SIGNALS, Path(sys.executable).parent / program, *arguments],
+            return warm_start.popen(
+                [Path(sys.executable).parent / program, *arguments],
+                cold=first_of_its_kind,
+                death_signal=signal.SIGTERM,
+                libraries=LIBRARIES,
                 env=self._variables(container) | {"HOSTNAME": job.name},
                 cwd=self.logs,
                 stdin=subprocess.DEVNULL,

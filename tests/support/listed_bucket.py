@@ -1,4 +1,4 @@
-"""An S3 server on 127.0.0.1 that does no more than list a bucket, with keys that other servers would not keep."""
+"""An S3 server on 127.0.0.1 that only lists a bucket, with keys that other servers would not store."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,7 @@ _LIST = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 class ListedBucket:
-    """A bucket with these keys, of any name, while the block lasts."""
+    """Serves a bucket with these keys, whatever its name, while the block runs."""
 
     def __init__(self, keys: list[str]) -> None:
         class Handler(BaseHTTPRequestHandler):

@@ -15,7 +15,7 @@ from typing import Self
 
 from imgrelay_dagster.demo import child
 from imgrelay_dagster.demo.ports import HOST, free_ports
-from tests.support.running import until
+from tests.support.command import until
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Debian's own program; the one in the path would become another user."""

@@ -1,4 +1,4 @@
-"""A demo origin that takes its time, so that there is time to hit something."""
+"""A demo origin that answers slowly, so that a test has time to interrupt a run."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from imgrelay_dagster.demo.server import Server
 
 @contextmanager
 def slow_origin(seconds: float) -> Iterator[origin.Origin]:
-    """An origin of its own that waits so long before each answer; others in this process stay quick."""
+    """Start an origin that waits `seconds` before each answer. Other origins of this process are not affected."""
 
     class Slow(Server):
         def visit(self, target: str) -> int:

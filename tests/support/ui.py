@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.support.instance import Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import DagsterServers
 
 REPOSITORY = {"repositoryLocationName": "imgrelay", "repositoryName": "__repository__"}
 
@@ -66,45 +66,45 @@ query Runs($filter: RunsFilter!) {
 """
 
 
-def start_sensor(served: Served, name: str) -> None:
+def start_sensor(served: DagsterServers, name: str) -> None:
     """Turn a sensor on."""
     answer = served.ask(_START_SENSOR, selector={**REPOSITORY, "sensorName": name})["startSensor"]
     assert answer["__typename"] == "Sensor", answer
 
 
-def start_schedule(served: Served, name: str) -> None:
+def start_schedule(served: DagsterServers, name: str) -> None:
     """Turn a schedule on."""
     answer = served.ask(_START_SCHEDULE, selector={**REPOSITORY, "scheduleName": name})["startSchedule"]
     assert answer["__typename"] == "ScheduleStateResult", answer
 
 
-def stop_sensor(served: Served, name: str) -> None:
+def stop_sensor(served: DagsterServers, name: str) -> None:
     """Turn a sensor off."""
     state = served.ask(_SENSOR_TICKS, selector={**REPOSITORY, "sensorName": name})["sensorOrError"]["sensorState"]
     answer = served.ask(_STOP_SENSOR, id=state["id"])["stopSensor"]
     assert answer["__typename"] != "PythonError", answer
 
 
-def stop_schedule(served: Served, name: str) -> None:
+def stop_schedule(served: DagsterServers, name: str) -> None:
     """Turn a schedule off."""
     state = served.ask(_SCHEDULE_TICKS, selector={**REPOSITORY, "scheduleName": name})["scheduleOrError"]
     answer = served.ask(_STOP_SCHEDULE, id=state["scheduleState"]["id"])["stopRunningSchedule"]
     assert answer["__typename"] != "PythonError", answer
 
 
-def sensor_ticks(served: Served, name: str) -> list[dict[str, Any]]:
+def sensor_ticks(served: DagsterServers, name: str) -> list[dict[str, Any]]:
     """A sensor's ticks, the latest first."""
     found = served.ask(_SENSOR_TICKS, selector={**REPOSITORY, "sensorName": name})["sensorOrError"]
     return found["sensorState"]["ticks"]
 
 
-def schedule_ticks(served: Served, name: str) -> list[dict[str, Any]]:
+def schedule_ticks(served: DagsterServers, name: str) -> list[dict[str, Any]]:
     """A schedule's ticks, the latest first."""
     found = served.ask(_SCHEDULE_TICKS, selector={**REPOSITORY, "scheduleName": name})["scheduleOrError"]
     return found["scheduleState"]["ticks"]
 
 
-def backfill(served: Served, days: list[str], asset: str = "relayed_images") -> str:
+def backfill(served: DagsterServers, days: list[str], asset: str = "relayed_images") -> str:
     """Ask for a backfill of these days; returns its id."""
     params = {"assetSelection": [{"path": [asset]}], "partitionNames": days, "fromFailure": False}
     answer = served.ask(_BACKFILL, params=params)["launchPartitionBackfill"]
@@ -112,7 +112,7 @@ def backfill(served: Served, days: list[str], asset: str = "relayed_images") -> 
     return answer["backfillId"]
 
 
-def wait_for_backfill(served: Served, backfill_id: str, limit: float = 240) -> str:
+def wait_for_backfill(served: DagsterServers, backfill_id: str, limit: float = 240) -> str:
     """Wait until a backfill has ended; returns how."""
 
     def ended() -> str | None:
@@ -122,7 +122,7 @@ def wait_for_backfill(served: Served, backfill_id: str, limit: float = 240) -> s
     return until(ended, limit, f"backfill {backfill_id} ends")
 
 
-def materialize(served: Served, day: str, config: dict[str, Any] | None = None) -> str:
+def materialize(served: DagsterServers, day: str, config: dict[str, Any] | None = None) -> str:
     """Launch one day of asset `relayed_images` as its Materialize button does; returns the run's id."""
     selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": ["relayed_images"]}]}
     tags = [{"key": "dagster/partition", "value": day}]
@@ -137,7 +137,7 @@ def materialize(served: Served, day: str, config: dict[str, Any] | None = None) 
     return answer["run"]["runId"]
 
 
-def runs_tagged(served: Served, **tags: str) -> dict[str, dict[str, str]]:
+def runs_tagged(served: DagsterServers, **tags: str) -> dict[str, dict[str, str]]:
     """The runs that carry these tags (`__` stands for a slash), the latest first: their own tags by run id."""
     wanted = [{"key": name.replace("__", "/"), "value": value} for name, value in tags.items()]
     found = served.ask(_RUNS, filter={"tags": wanted})["runsOrError"]["results"]

@@ -24,7 +24,7 @@ from dagster_celery.core_execution_loop import core_celery_execution_loop
 from dagster_celery.executor import CeleryExecutor
 from kombu.exceptions import OperationalError
 
-from imgrelay_dagster.config.run_config import checked_max_concurrent
+from imgrelay_dagster.config.defaults import checked_max_concurrent
 from imgrelay_dagster.execution.celery.settings import (
     backend_url,
     broker_priority,

@@ -5,6 +5,7 @@ are called directly and not by `Image.open`, which would try formats that are no
 raise at Pillow's own global pixel limit instead of at ours.
 """
 
+import functools
 import io
 import warnings
 from collections.abc import Callable
@@ -31,12 +32,17 @@ from imgrelay_dagster.relay.outcomes import Reason
 HIGHEST_MAX_PIXELS = 178_956_970
 """Pillow refuses a WebP or GIF above this size, so a higher `max_pixels` would have no effect on them."""
 
-# The caller decodes in several threads already; threads inside the decoder would compete for the same cores.
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-# Pillow warns about each unusual EXIF tag, of which one file may have tens of thousands.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-# By default a few kB of compressed PNG text may unpack to 64 MiB in each thread.
-PngImagePlugin.MAX_TEXT_MEMORY = 8 * PngImagePlugin.MAX_TEXT_CHUNK
+
+@functools.cache
+def _configure_pillow() -> None:
+    """Set Pillow's limits for this process, before its first decode. Importing this module changes nothing."""
+    # The caller decodes in several threads already; threads inside the decoder would compete for the same cores.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    # Pillow warns about each unusual EXIF tag, of which one file may have tens of thousands.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    # By default a few kB of compressed PNG text may unpack to 64 MiB in each thread.
+    PngImagePlugin.MAX_TEXT_MEMORY = 8 * PngImagePlugin.MAX_TEXT_CHUNK
+
 
 _DECODERS: dict[SourceFormat, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     # Also opens MPO files: their first image is a plain JPEG.
@@ -93,6 +99,7 @@ class Source:
 
         Raises EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image.
         """
+        _configure_pillow()
         source_format = read_format(data)
         check_complexity(data, source_format)
         width, height = read_size(data, source_format)

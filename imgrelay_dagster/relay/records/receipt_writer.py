@@ -83,7 +83,7 @@ class ReceiptWriter:
 
         Args:
             limit: seconds to wait for the store; None waits until the store's own time limits end the request.
-            tick: called several times a second meanwhile; an exception that it raises ends the wait.
+            tick: called several times a second while waiting; an exception that it raises ends the wait.
 
         Raises:
             RelayError: the write failed; the next call writes the same receipts again.

@@ -111,7 +111,10 @@ def add_shard_summary(store: ObjectStore, dataset: str, shard: Shard, summary: S
 def add_unplanned_shard(
     store: ObjectStore, dataset: str, shard: Shard, *, run_id: str, status: str, seconds: float
 ) -> Summary | None:
-    """Do the same for a run that ended before it was planned: none of its shard's entries was attempted.
+    """Add the summary of a run that ended before it was planned: none of its shard's entries was attempted.
+
+    Returns:
+        The coordinator's summary; None if its records were deleted or it has no such shard.
 
     Raises:
         RelayError: the destination cannot be read or written.

@@ -79,7 +79,7 @@ class Staging:
         return self._read_note(f"{self._run_id}/notes/{name}")
 
     def read_notes(self) -> list[bytes]:
-        """All notes of the run, in no particular order, except those that are deleted meanwhile.
+        """All notes of the run, in no particular order; notes that are deleted during the call are left out.
 
         A run of 100,000 entries has over a thousand notes, and S3 may take 30 ms for each, so threads read them.
         """

@@ -7,14 +7,14 @@ import pytest
 
 from imgrelay_dagster.automation.late_manifests import late_days
 from imgrelay_dagster.automation.partitions import (
-    days_back,
     describe_locations,
-    drop_day,
-    drop_time,
     due_days,
     find_day_manifest,
     first_day,
     manifest_addresses,
+    schedule_time,
+    scheduled_day,
+    scheduled_day_offset,
 )
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
@@ -54,7 +54,7 @@ def test_the_pattern_may_name_folders_and_the_suffix(manifests: Path, monkeypatc
         ("MANIFEST_PATTERN", "images.csv", "'images.csv' is the same for every day; write a name with {day} in it"),
         ("MANIFEST_PATTERN", "{date}.csv", "'{date}.csv' cannot be read: 'date'; write a name with {day} in it"),
         ("MANIFEST_PATTERN", "{day", "cannot be read"),
-        ("MANIFEST_PATTERN", "../{day}.csv", "lies outside what runs may use"),
+        ("MANIFEST_PATTERN", "../{day}.csv", "lies outside the folders that runs may use"),
         ("FIRST_DAY", "1.1.2026", "IMGRELAY_FIRST_DAY '1.1.2026' is not a date such as 2026-01-01"),
         ("DROP_AT", "6", "IMGRELAY_DROP_AT '6' is not a time of day such as 06:00"),
         ("DROP_DAY", "tomorrow", "IMGRELAY_DROP_DAY 'tomorrow' is not one of yesterday, today"),
@@ -64,17 +64,17 @@ def test_the_pattern_may_name_folders_and_the_suffix(manifests: Path, monkeypatc
 def test_invalid_settings_are_named(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(f"IMGRELAY_{name}", value)
     with pytest.raises(RelayError) as refused:
-        manifest_addresses(DAY), first_day(), drop_time(), days_back(), late_days()
+        manifest_addresses(DAY), first_day(), schedule_time(), scheduled_day_offset(), late_days()
     assert message in str(refused.value)
 
 
 def test_a_day_is_due_after_the_schedules_tick(monkeypatch: pytest.MonkeyPatch):
-    assert drop_day(NOW) == "2026-11-23"
+    assert scheduled_day(NOW) == "2026-11-23"
     assert due_days(NOW.replace(hour=5), 2) == ["2026-11-22", "2026-11-21"]
     assert due_days(NOW.replace(hour=6), 2) == ["2026-11-23", "2026-11-22"]
     monkeypatch.setenv("IMGRELAY_DROP_DAY", "today")
     monkeypatch.setenv("IMGRELAY_DROP_AT", "18:30")
-    assert drop_day(NOW) == "2026-11-24"
+    assert scheduled_day(NOW) == "2026-11-24"
     assert due_days(NOW, 2) == ["2026-11-23", "2026-11-22"]
     assert due_days(NOW.replace(hour=19), 1) == ["2026-11-24"]
     monkeypatch.setenv("IMGRELAY_FIRST_DAY", "2026-11-22")

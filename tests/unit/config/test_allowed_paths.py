@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imgrelay_dagster.config.allowed_paths import allow_arguments, local_path_allowed, resolve_manifest
+from imgrelay_dagster.config.allowed_paths import allow_arguments, check_local_path, resolve_manifest
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
@@ -133,7 +133,7 @@ def test_every_folder_for_manifests_can_be_configured(here: Path, tmp_path: Path
 
 def test_folders_with_like_names_are_told_apart(here: Path):
     with pytest.raises(RelayError):
-        local_path_allowed("destination", str(here / "outlet"), [str(here / "out")])
+        check_local_path("destination", str(here / "outlet"), [str(here / "out")])
 
 
 def test_an_argument_is_allowed_and_not_what_lies_beside_it(tmp_path: Path):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.config.environment import VARIABLES, Variable, bad_values, replace_table
+from imgrelay_dagster.config.environment import VARIABLES, replace_table
+from imgrelay_dagster.config.variables import Variable, bad_values
 from imgrelay_dagster.relay.errors import RelayError
 from tests.conftest import ROOT
 

@@ -1,6 +1,6 @@
 """deploy/kubernetes/values.yaml: Dagster accepts the values, and the jobs and pods of runs are valid for Kubernetes.
 
-tests/support/chart.py renders the values as the chart does. tests/deploy/test_kubernetes_run.py executes runs.
+tests/support/helm_chart.py renders the values as the chart does. tests/deploy/test_kubernetes_run.py executes runs.
 """
 
 import re
@@ -13,7 +13,7 @@ from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
 from kubernetes.client import ApiClient
 
-from tests.support.chart import HOME, chart_values, handed_on, image, instance, location
+from tests.support.helm_chart import HOME, chart_values, handed_on, image, instance, location
 from tests.support.kubernetes_api import VERSION
 
 values = cache(chart_values)

@@ -40,7 +40,7 @@ def test_a_run_that_stored_nothing_has_no_contact_sheet():
 
 def test_failures_are_a_table_that_dagster_shows_inline():
     few = failure_table(summary(failed=3, reasons={"timeout": 2, "http_status": 1}))
-    assert few.splitlines()[2].startswith("| `timeout` | 2 | Too slow")
+    assert few.splitlines()[2].startswith("| `timeout` | 2 | Connecting, a silence of the server")
     assert len(few.splitlines()) == 4
     many = failure_table(summary(failed=1, reasons=ALL_REASONS))
     assert len(many) < INLINE_LIMIT

@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster.config.run_config import RelayOptions, ShardConfig
+from imgrelay_dagster.config.run_config import RelayOptions
+from imgrelay_dagster.config.sections import ShardConfig
 from imgrelay_dagster.ops import plan
 from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, lock_holder, release_lock

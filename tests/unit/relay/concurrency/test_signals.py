@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from imgrelay_dagster.relay.concurrency.background import Background
+from imgrelay_dagster.relay.concurrency.background import BackgroundCall
 from imgrelay_dagster.relay.concurrency.signals import defer_interrupts, ignore_interrupts
 
 
@@ -104,7 +104,7 @@ def test_an_interrupt_at_any_moment_keeps_no_later_thread_from_running():
             try:
                 signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0002, 0.002))
                 for _ in range(1_000):
-                    Background(lambda: None)
+                    BackgroundCall(lambda: None)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except Interrupted:

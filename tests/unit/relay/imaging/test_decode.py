@@ -146,6 +146,7 @@ def test_pixel_limit_is_exact(file_format: str) -> None:
 
 
 def test_pillow_has_safe_settings() -> None:
+    open_source(files.encoded(Image.new("RGB", (4, 3)), "PNG"), 12)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
     assert Image.MAX_IMAGE_PIXELS is not None
     assert 2 * Image.MAX_IMAGE_PIXELS == HIGHEST_MAX_PIXELS

@@ -14,7 +14,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL, ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts, record_json
-from tests.support.running import until
+from tests.support.command import until
 
 PREFIX = "_relay/birds/receipts/run1"
 
@@ -138,7 +138,7 @@ def test_an_interrupt_at_any_moment_loses_no_receipt():
                     signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            except RuntimeError:  # inside a Condition, CPython 3.11 turns the interrupt into this error
+            except RuntimeError:  # inside a Condition, CPython turns the interrupt into this error
                 interrupted += 1
             assert {found.line for found in read_receipts(store, PREFIX)} >= set(added)
     finally:

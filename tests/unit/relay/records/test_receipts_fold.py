@@ -1,4 +1,4 @@
-"""Properties of receipts and results: whatever was lost, or is there twice, each line counts once."""
+"""Properties of receipts and results: each line counts once, even if receipts are lost or duplicated."""
 
 import json
 import tempfile
@@ -25,18 +25,18 @@ SETTINGS = Settings(dataset="birds", destination="memory")
 LINES = 6
 
 ends = st.tuples(st.integers(1, LINES), st.sampled_from([Outcome.UPLOADED, Outcome.FAILED]), st.integers(0, 50))
-"""A receipt: its line, its outcome, and when."""
+"""A receipt: its line, its outcome, and its time."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """One writer's object: its receipts, and how many of its bytes survived."""
+    """One writer's object: its receipts, and the share of its bytes that survived."""
 
     ends: list[tuple[int, Outcome, int]]
     kept: float
 
-    def whole(self, data: bytes) -> list[tuple[int, Outcome, int]]:
-        """The receipts that survived whole."""
+    def complete(self, data: bytes) -> list[tuple[int, Outcome, int]]:
+        """The receipts that survived completely."""
         lines = data[: self.size(data)].split(b"\n")
         full = data.split(b"\n")
         return [end for end, line, wanted in zip(self.ends, lines, full, strict=False) if line == wanted]
@@ -73,20 +73,20 @@ def fold(store: MemoryStore) -> tuple[Summary, list[dict[str, object]]]:
 
 @settings(deadline=None, max_examples=80)
 @given(objects, st.lists(st.integers(1, 4), min_size=LINES, max_size=LINES), st.booleans())
-def test_every_line_has_the_latest_outcome_that_survived_and_the_next_run_does_the_rest(
+def test_every_line_has_its_latest_surviving_outcome_and_the_next_run_relays_the_rest(
     written: list[Written], urls: list[int], merged: bool
 ):
     store = MemoryStore()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        due = records_of(plan(store, "run1", folder, urls))
+        planned = records_of(plan(store, "run1", folder, urls))
         survived: dict[int, tuple[int, Outcome]] = {}
         for number, part in enumerate(written):
-            known = replace(part, ends=[end for end in part.ends if end[0] in due])
-            lines = [record_json.dump_json(ended(due[line], outcome, at)) for line, outcome, at in known.ends]
+            known = replace(part, ends=[end for end in part.ends if end[0] in planned])
+            lines = [record_json.dump_json(ended(planned[line], outcome, at)) for line, outcome, at in known.ends]
             data = b"".join(line + b"\n" for line in lines)
             store.put(f"{run_receipts_prefix('birds', 'run1')}/w-{number}.jsonl", data[: known.size(data)])
-            for line, outcome, at in known.whole(data):
+            for line, outcome, at in known.complete(data):
                 if line not in survived or at > survived[line][0]:
                     survived[line] = (at, outcome)
         ties = {
@@ -114,4 +114,4 @@ def test_every_line_has_the_latest_outcome_that_survived_and_the_next_run_does_t
 
         left = records_of(plan(store, "run2", folder, urls))
         done = {line for line, (_, outcome) in survived.items() if outcome is Outcome.UPLOADED} - ties
-        assert set(left) - ties == set(due) - done - ties
+        assert set(left) - ties == set(planned) - done - ties

@@ -1,4 +1,4 @@
-"""Results folded from ledger and receipts: every line once, in order, whatever became of the run."""
+"""Results are folded from ledger and receipts: every line once, in order, however the run ended."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ UPLOADED = {
     "seconds": Seconds(1, 2, 3),
     "at": 5.0,
 }
-FAILED = {"outcome": Outcome.FAILED, "reason": Reason.TIMEOUT, "detail": "h answers not", "attempts": 3, "at": 5.0}
+FAILED = {"outcome": Outcome.FAILED, "reason": Reason.TIMEOUT, "detail": "h does not answer", "attempts": 3, "at": 5.0}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def store() -> MemoryStore:
 
 
 def run(store: MemoryStore, scratch: Path, rows: list[Row], ends: dict[int, dict[str, object]], **options) -> Summary:
-    """Plan the rows, give each line its end, fold."""
+    """Plan the rows, write a receipt for each line in `ends`, fold."""
     plan = plan_run(
         rows,
         SETTINGS,
@@ -103,7 +103,7 @@ def test_results_have_the_promised_fields_in_order(store: MemoryStore, tmp_path:
     assert (row["bytes_out"], row["width"], row["height"], row["sha256"]) == (7, 4, 3, "ab")
 
 
-def test_a_repeated_line_costs_nothing_and_is_not_counted_in_the_traffic(store: MemoryStore, tmp_path: Path):
+def test_a_repeated_line_has_no_attempts_and_no_bytes(store: MemoryStore, tmp_path: Path):
     rows: list[Row] = [ManifestRow(line, "http://h/1.jpg") for line in (1, 2, 3)]
     summary = run(store, tmp_path, rows, {1: UPLOADED})
     results = lines_of(store, "results.jsonl")
@@ -144,14 +144,14 @@ def test_the_run_fails_when_more_than_the_tolerated_share_failed(
 
 
 def test_exactly_the_tolerated_share_may_fail(store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """57 of 10,000 is 0.57 %. In binary fractions 10,000 times 0.57 % is a little less than 57."""
+    """57 of 10,000 is 0.57 %. In binary floats, 10,000 * 0.57 / 100 is a little less than 57."""
     monkeypatch.setattr(f"{__name__}.SETTINGS", replace(SETTINGS, tolerated_failure_percentage=0.57))
     rows: list[Row] = [BadRow(line, "", "empty") for line in range(1, 58)]
     rows += [ManifestRow(58, "http://h/58.jpg")] + [ManifestRow(line, "http://h/58.jpg") for line in range(59, 10_001)]
     assert run(store, tmp_path, rows, {58: UPLOADED}).status == "success"
 
 
-def test_a_run_that_left_entries_undone_is_no_success(store: MemoryStore, tmp_path: Path):
+def test_a_run_with_entries_not_attempted_is_a_failure(store: MemoryStore, tmp_path: Path):
     assert run(store, tmp_path, [ManifestRow(1, "http://h/1")], {}).status == "failure"
 
 
@@ -160,27 +160,27 @@ def test_an_empty_manifest_is_a_success(store: MemoryStore, tmp_path: Path):
     assert (summary.status, summary.entries, lines_of(store, "results.jsonl")) == ("success", 0, [])
 
 
-def test_failed_jsonl_gives_each_entry_its_key_and_template_again(store: MemoryStore, tmp_path: Path):
+def test_failed_jsonl_keeps_keys_and_templates_of_the_manifest(store: MemoryStore, tmp_path: Path):
     rows: list[Row] = [
         ManifestRow(1, "http://h/1.jpg"),
         ManifestRow(2, "http://h/2.jpg", key="own/2.jpg", template="badge.png"),
         ManifestRow(3, "http://h/3.jpg"),
     ]
     run(store, tmp_path, rows, {1: FAILED, 2: FAILED, 3: UPLOADED})
-    reason = {"reason": "timeout", "detail": "h answers not"}
+    reason = {"reason": "timeout", "detail": "h does not answer"}
     assert lines_of(store, "failed.jsonl") == [
         {"url": "http://h/1.jpg", **reason},
         {"url": "http://h/2.jpg", "key": "own/2.jpg", "template": "badge.png", **reason},
     ]
 
 
-def test_a_run_that_ended_early_is_completed_from_its_receipts(store: MemoryStore, tmp_path: Path):
+def test_a_run_that_ended_early_has_results_from_its_receipts(store: MemoryStore, tmp_path: Path):
     rows: list[Row] = [ManifestRow(line, f"http://h/{line}") for line in range(1, 11)]
     summary = run(store, tmp_path, rows, {1: UPLOADED, 2: FAILED}, status="canceled")
     assert (summary.status, summary.uploaded, summary.failed, summary.not_attempted) == ("canceled", 1, 1, 8)
 
 
-def test_the_ledger_goes_once_the_results_are_written(store: MemoryStore, tmp_path: Path):
+def test_the_ledger_is_deleted_after_the_results_are_written(store: MemoryStore, tmp_path: Path):
     run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
     again = write_results(store, "birds", run_id="run1", seconds=9.0)
     assert again == read_summary(store, "birds", "run1")
@@ -189,7 +189,7 @@ def test_the_ledger_goes_once_the_results_are_written(store: MemoryStore, tmp_pa
     assert not [key for key in keys if "ledger" in key]
 
 
-def test_folding_twenty_thousand_lines_keeps_few_of_them_in_memory(store: MemoryStore, tmp_path: Path):
+def test_folding_twenty_thousand_lines_needs_little_memory(store: MemoryStore, tmp_path: Path):
     import tracemalloc
 
     rows = (ManifestRow(line, f"http://host/{line}.jpg") for line in range(1, 20_001))

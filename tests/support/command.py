@@ -1,4 +1,4 @@
-"""The real command in a session of its own, to be watched, signalled and hurt while it runs."""
+"""The `imgrelay` command in a session of its own, to observe, signal and kill while it runs."""
 
 import json
 import os
@@ -11,32 +11,38 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.conftest import Ran, command_environment
+from tests.support import warm_start
 
 NOISE = ("Traceback", "Warning", "Exception", "dagster._", "resource_tracker", "Errno")
 
 
 def assert_quiet(err: str) -> None:
-    """Nothing but imgrelay's own messages on standard error."""
+    """Check that standard error holds nothing but imgrelay's own messages."""
     assert not [word for word in NOISE if word in err], err
     assert all(line.startswith("imgrelay: ") for line in err.splitlines() if line), err
 
 
 def until(condition: Callable[[], Any], limit: float, what: str) -> Any:
-    """Wait for something to become true."""
-    end = time.monotonic() + limit
+    """Wait for something to become true; return what the condition returned.
+
+    The longer it takes, the less often it is asked, up to four times a second: some conditions start a program or ask a
+    server, which costs more CPU than what they wait for.
+    """
+    started = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < end, f"not within {limit:.0f} s: {what}"
-        time.sleep(0.05)
+        passed = time.monotonic() - started
+        assert passed < limit, f"not within {limit:.0f} s: {what}"
+        time.sleep(min(0.25, max(0.05, passed / 20)))
     return found
 
 
-class Running:
-    """An `imgrelay` command that is still running. Leaving the block kills what is left of it."""
+class RunningCommand:
+    """A running `imgrelay run`. Leaving the block kills its processes."""
 
     def __init__(self, home: Path, cwd: Path, *arguments: str | Path, **environment: str) -> None:
         self.out, self.err = cwd / "stdout", cwd / "stderr"
         with self.out.open("wb") as out, self.err.open("wb") as err:
-            self.process = subprocess.Popen(
+            self.process = warm_start.popen(
                 [sys.executable, "-m", "imgrelay_dagster.cli", "run", *map(str, arguments)],
                 cwd=cwd,
                 env=command_environment(home, **environment),
@@ -81,7 +87,7 @@ class Running:
         (os.killpg if group else os.kill)(self.process.pid, number)
 
     def wait(self, limit: float) -> Ran:
-        """How it ended."""
+        """Wait for its end; return exit code and output."""
         code = self.process.wait(limit)
         return Ran(code, self.out.read_text(), self.err.read_text())
 

@@ -1,9 +1,9 @@
-"""A Celery worker on a host of its own, as far as one machine can be several.
+"""A Celery worker on a host of its own, simulated with Linux namespaces.
 
 A host has namespaces of its own for files, processes and its name: it sees nothing of the tests' folder, nor of another
-host's scratch files, and its process numbers are those of the others too, as in containers. Like theirs its file system
-cannot be written but for one folder. The network is shared.
-Where namespaces are not to be had a host is a separate folder only, and `isolated()` is False.
+host's scratch files, and its process numbers are those of the others too, as in containers. As in containers, its file
+system is read-only except for one folder. The network is shared.
+Without the right to create namespaces a host is only a separate folder, and `isolated()` is False.
 """
 
 import shutil
@@ -88,5 +88,5 @@ class Worker:
         self.process.wait(10)
 
     def terminate(self) -> None:
-        """Tell it to stop, as Docker and Kubernetes do."""
+        """Send it SIGTERM, as Docker and Kubernetes do."""
         self.slots()[0].parent().terminate()  # type: ignore[union-attr]

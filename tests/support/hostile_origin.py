@@ -6,7 +6,7 @@
 Good images are served quickly and over kept connections (HTTP/1.1), so that it also stands 10,000 requests.
 What each route does is in `ROUTES`, in `hostile_routes.py`.
 
-    python -m tests.support.hostile --images FOLDER [--port N] [--tls CERTIFICATE KEY]
+    python -m tests.support.hostile_origin --images FOLDER [--port N] [--tls CERTIFICATE KEY]
 
 serves the files of a folder in a process of its own, until standard input ends. Its first line on standard output
 is the port.

@@ -1,6 +1,6 @@
-"""What Dagster's Helm chart makes of deploy/kubernetes/values.yaml, in so far as it hands on what stands there.
+"""The parts of what Dagster's Helm chart renders from deploy/kubernetes/values.yaml that only copy its values.
 
-tests/deploy/test_kubernetes_chart.py compares it with what Helm makes of the chart itself, where both are to be had.
+tests/deploy/test_kubernetes_chart.py compares them with what Helm renders, where Helm and the chart are installed.
 """
 
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.deployed import DEPLOY
+from tests.support.compose_deployment import DEPLOY
 
 RELEASE, NAMESPACE = "imgrelay", "images"
 HOME = "/opt/dagster/dagster_home"

@@ -1,4 +1,4 @@
-"""A webhook for the tests: a real HTTP server that keeps what is posted to it, and answers as it is told."""
+"""A webhook: a real HTTP server that keeps what is posted to it and gives the answers that the test chose."""
 
 import json
 import threading
@@ -9,7 +9,11 @@ SECRET = "T0k3n-in-the-path"
 
 
 class Webhook:
-    """Keeps posted JSON in `posts`. `answers` are given in turn, the last one for ever: a status, or `drip`."""
+    """Keeps posted JSON in `posts`.
+
+    Args:
+        answers: given one after another, the last one from then on: a status, or `drip` for an endless header.
+    """
 
     def __init__(self, *answers: int | str) -> None:
         self.posts: list[dict[str, Any]] = []
@@ -28,14 +32,14 @@ class Webhook:
                     self.end_headers()
 
             def _drip(self) -> None:
-                """One byte of a header now and then, for ever."""
+                """Send one byte of a header every 0.2 seconds without end."""
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
                 while not hook.over.wait(0.2):
                     self.wfile.write(b"x")
                     self.wfile.flush()
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Write no log."""
 
         self.over = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -43,7 +47,7 @@ class Webhook:
 
     @property
     def url(self) -> str:
-        """Its address, which holds a secret."""
+        """Its URL, which contains secrets."""
         return f"http://user:{SECRET}@127.0.0.1:{self._server.server_port}/hooks/{SECRET}?token={SECRET}"
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the download tests share: a sink that remembers, short limits, and ways to look at what happened."""
+"""Helpers for the download tests: a sink that keeps bodies, short limits, a resolver, a count of open sockets."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Outages of a store, and what the launch after one has to make good."""
+"""Store outages, and the checks of the run that is launched after one."""
 
 import json
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from imgrelay_dagster.monitoring import housekeeping
 from imgrelay_dagster.resources import StoresResource
 from tests.conftest import Ran
 from tests.support.s3_proxy import Request, Trouble, TroubledS3
-from tests.support.stored import Bucket, check_accounts, check_right, results
+from tests.support.stored_files import Bucket, check_accounts, check_right, results
 
 Command = Callable[..., Ran]
 
 
 def at_images(kind: Trouble, after: int) -> Callable[[Request], Trouble | None]:
-    """From some image on, everything meets this trouble; not before a first task's receipts are stored.
+    """Make every request fail after `after` images, but not before the receipts of a first task are stored.
 
-    Two tasks are uploaded at a time: without any receipt the next launch would have to do all again.
+    Two tasks are uploaded at a time: without a receipt the next run would have to do everything again.
     """
     images = receipts = 0
 
@@ -45,7 +45,7 @@ def the_next_launch_does_the_rest(
     status: str,
     entries: int,
 ) -> None:
-    """The run that met the outage gets its results, in which only what is stored counts as stored."""
+    """Launch again and check both runs: the interrupted one gets results that list as stored only what is stored."""
     again = imgrelay("run", *options, **store.environment())
     assert again.code == 0, again.err
     settle_all(home, store)
@@ -65,7 +65,7 @@ def the_next_launch_does_the_rest(
 
 
 def settle_all(home: Path, store: TroubledS3) -> None:
-    """What the next command, or the sensor, does ten seconds later."""
+    """Settle ended runs at once, as the next command or the sensor does ten seconds later."""
     given = store.environment()
     s3 = S3Resource(
         endpoint_url=given["AWS_ENDPOINT_URL_S3"],

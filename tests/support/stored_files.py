@@ -1,4 +1,4 @@
-"""What a run stored, and whether it adds up with what it says of itself."""
+"""What a run stored in a folder or a bucket, and checks that it agrees with the run's summary and results."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from imgrelay_dagster.demo.seaweed import SeaweedFS
 
 
 class Bucket:
-    """A bucket of one test's own, and what lies in it."""
+    """A bucket that only one test uses."""
 
     def __init__(self, server: SeaweedFS, name: str) -> None:
         server.create_bucket(name)
@@ -27,11 +27,11 @@ class Bucket:
         return found
 
     def content_type(self, key: str) -> str:
-        """What the store tells browsers of an object."""
+        """Return the content type of an object."""
         return self.client.head_object(Bucket=self.name, Key=key)["ContentType"]
 
     def images(self) -> int:
-        """How many objects there are beside imgrelay's own."""
+        """Return the number of images: objects outside `_relay/`."""
         listed = self.client.list_objects_v2(Bucket=self.name).get("Contents", [])
         return sum(not item["Key"].startswith("_relay/") for item in listed)
 
@@ -56,7 +56,7 @@ def write_manifest(folder: Path, urls: list[str], name: str = "birds.txt") -> Pa
 
 
 def check_accounts(stored: dict[str, bytes], summary: dict[str, Any], entries: int) -> list[dict[str, Any]]:
-    """Every entry is accounted for once, in the results as in the summary, and each image is one of them."""
+    """Check that results and summary count each entry once, and that the stored images are those of the results."""
     assert summary["entries"] == entries
     parts = ("uploaded", "unchanged", "failed", "not_attempted")
     assert sum(summary[part] for part in parts) == entries
@@ -72,7 +72,7 @@ def check_accounts(stored: dict[str, bytes], summary: dict[str, Any], entries: i
 
 
 def check_right(stored: dict[str, bytes], rows: list[dict[str, Any]]) -> None:
-    """What is said to be stored is there, byte for byte."""
+    """Check size and hash of every image that the results list as stored."""
     for row in rows:
         if row["outcome"] in ("uploaded", "unchanged"):
             data = stored[row["key"]]

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -18,9 +19,11 @@ import yaml
 from imgrelay_dagster.demo.ports import free_ports
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.conftest import ROOT, command_environment
-from tests.support.instance import _WITH_DEFAULT_SIGNALS, READY_LIMIT, Served
+from tests.support import warm_start
+from tests.support.command import until
+from tests.support.dagster_servers import READY_LIMIT, DagsterServers
+from tests.support.kubernetes_api import LIBRARIES
 from tests.support.postgres import Postgres
-from tests.support.running import until
 
 DEPLOY = ROOT / "deploy"
 PROGRAMS = Path(sys.executable).parent
@@ -34,6 +37,13 @@ def compose(*files: str) -> dict[str, Any]:
     return services
 
 
+def listens(port: int) -> bool:
+    """Whether a server listens on this port of this host."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
 def dockerfile(instruction: str) -> list[str]:
     """The last CMD of the Dockerfile that stands by itself, or in its HEALTHCHECK."""
     pattern = rf"^{instruction}[^\[]*(\[.*\])$" if instruction == "CMD" else rf"^{instruction}[^\[]*CMD (\[.*\])$"
@@ -41,11 +51,14 @@ def dockerfile(instruction: str) -> list[str]:
     return json.loads(found)
 
 
-class Deployed(Served):
+class ComposeDeployment(DagsterServers):
     """Code location, webserver and daemon, each started by the command that its container has.
 
-    Their `DAGSTER_HOME` holds deploy/'s own files and cannot be written: images, results and scratch space are in S3.
+    All are started as usual, and so are their runs: `warm` is off. Their `DAGSTER_HOME` holds deploy/'s own files and
+    cannot be written: images, results and scratch space are in S3.
     """
+
+    warm = False
 
     def __init__(self, folder: Path, postgres: Postgres, store: SeaweedFS, bucket: str, **environment: str) -> None:
         super().__init__(folder, **environment)
@@ -95,23 +108,29 @@ class Deployed(Served):
         }
         return [places.get(word, word.replace(":3000/", f":{self._port}/")) for word in words]
 
-    def health(self, role: str) -> subprocess.CompletedProcess[str]:
-        """The health check of a container."""
+    def health(self, role: str, *, cold: bool = False) -> subprocess.CompletedProcess[str]:
+        """The health check of a container; `cold` starts its program as Docker does."""
         check = compose()[role].get("healthcheck", {}).get("test", ["CMD", *dockerfile("HEALTHCHECK")])[1:]
-        return self.run([str(PROGRAMS / check[0]), *self._here(check[1:])])
+        return self.run([str(PROGRAMS / check[0]), *self._here(check[1:])], cold=cold)
 
-    def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def run(self, command: list[str], *, cold: bool = False) -> subprocess.CompletedProcess[str]:
         """A command in the containers' environment, to its end."""
-        return subprocess.run(
-            command, cwd=self._folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        return warm_start.run(
+            command, cwd=self._folder, env=self.environment, timeout=120, cold=cold, libraries=LIBRARIES
         )
+
+    def wait_until_healthy(self, role: str) -> None:
+        """Wait until a container's server listens and its health check passes."""
+        port = {"code": self._code_port, "webserver": self._port}[role]
+        until(lambda: listens(port), READY_LIMIT, f"{role} listens on its port; {self.log} says why not")
+        until(lambda: self.health(role).returncode == 0, READY_LIMIT, f"{role} is healthy")
 
     def start(self) -> None:
         """Make the tables, then start what compose starts, each when what it depends on is healthy."""
-        migrated = self.run(self.command("migrate"))
+        migrated = self.run(self.command("migrate"), cold=not self.warm)
         assert migrated.returncode == 0, migrated.stderr
         self.start_role("code")
-        until(lambda: self.health("code").returncode == 0, READY_LIMIT, "the code location is healthy")
+        self.wait_until_healthy("code")
         for role in ("webserver", "daemon"):
             self.start_role(role)
         self._process = self.roles["webserver"]
@@ -122,8 +141,11 @@ class Deployed(Served):
         """Start a container's process."""
         with self.log.open("ab") as log:
             log.write(f"\n== {role}: {shlex.join(self.command(role))}\n".encode())
-            self.roles[role] = subprocess.Popen(
-                [sys.executable, "-c", _WITH_DEFAULT_SIGNALS, *self.command(role)],
+            self.roles[role] = warm_start.popen(
+                self.command(role),
+                cold=not self.warm,
+                death_signal=signal.SIGTERM,
+                libraries=LIBRARIES,
                 cwd=self._folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

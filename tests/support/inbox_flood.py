@@ -1,4 +1,4 @@
-"""A flood of manifests into the inbox of a real instance, whose daemon is killed in the midst of it."""
+"""Many manifests at once in the inbox of a real instance, whose daemon is killed while it creates the runs."""
 
 import os
 import time
@@ -10,17 +10,17 @@ from pathlib import Path
 import yaml
 
 from imgrelay_dagster.automation.inbox import MAX_RUNS_PER_TICK
-from tests.support.instance import Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import sensor_ticks, start_sensor
 
 
 @contextmanager
-def idle_instance(folder: Path) -> Iterator[Served]:
-    """An instance with an inbox, whose queue lets no run begin."""
+def idle_instance(folder: Path) -> Iterator[DagsterServers]:
+    """Start an instance with an inbox whose queue starts no run."""
     inbox = folder / "inbox"
     inbox.mkdir()
-    served = Served(folder, IMGRELAY_INBOX=str(inbox), IMGRELAY_INBOX_INTERVAL="2")
+    served = DagsterServers(folder, IMGRELAY_INBOX=str(inbox), IMGRELAY_INBOX_INTERVAL="2")
     settings = yaml.safe_load((served.home / "dagster.yaml").read_text())
     settings["concurrency"]["runs"]["max_concurrent_runs"] = 0
     (served.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
@@ -28,7 +28,7 @@ def idle_instance(folder: Path) -> Iterator[Served]:
         yield served
 
 
-def flood(served: Served, manifests: int) -> None:
+def flood(served: DagsterServers, manifests: int) -> None:
     """Drop so many manifests within one second; see that each gets its run, and only one, in bounded pieces.
 
     The daemon is killed while it makes the runs of the second look, and `dagster dev` ends with it.

@@ -1,10 +1,10 @@
-"""A Dagster instance served as its users serve it: `dagster dev` with webserver, daemon and code server.
+"""A Dagster instance under `dagster dev`: webserver, daemon and code server, as users start them.
 
-    with Served(folder) as served:
+    with DagsterServers(folder) as served:
         run_id = served.launch({"manifest": "birds.txt"})
         served.terminate(run_id)
 
-What is launched, looked at and terminated here goes through GraphQL, as from the UI.
+Runs are launched and terminated through GraphQL, as the UI does it.
 """
 
 import json
@@ -30,26 +30,18 @@ from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.resources import StoresResource
 from tests.conftest import ROOT, command_environment
-from tests.stress.processes import with_environment
-from tests.support.running import until
+from tests.support import warm_start
+from tests.support.command import until
+from tests.support.processes import with_environment
+
+WARM_CODE_SERVER = Path(__file__).with_name("warm_code_server")
+"""Its folder in PYTHONPATH lets a code server fork runs from a process that has Dagster imported."""
 
 READY_LIMIT = 120.0
 """Seconds until the UI answers, on a machine that is busy with other things."""
 
 STOP_LIMIT = 60.0
 OVER = ("SUCCESS", "FAILURE", "CANCELED")
-
-# What a terminal gives a program, and a script or a test runner may not: signals that are not ignored. On Linux the
-# servers are also ended when the tests are (prctl(2), PR_SET_PDEATHSIG).
-_WITH_DEFAULT_SIGNALS = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-    signal.signal(number, signal.SIG_DFL)
-signal.pthread_sigmask(signal.SIG_SETMASK, ())
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 _LAUNCH = """
 mutation Launch($config: RunConfigData!) {
@@ -80,11 +72,14 @@ _LOCATIONS = """
 """
 
 
-class Served:
-    """A folder with a Dagster instance, manifests and the destination, and what serves it.
+class DagsterServers:
+    """A folder with a Dagster instance, manifests and a destination, and the servers of that instance.
 
-    Leaving the block stops the servers as Ctrl-C does, ends what is left of them, and fails if anything was.
+    Leaving the block stops the servers as Ctrl-C does. It kills processes that are left, and fails if there were any.
     """
+
+    warm = True
+    """Whether runs are forked from a warm process; servers are always started as usual."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.home, self.out, self.manifests = folder / "home", folder / "out", folder / "manifests"
@@ -103,7 +98,13 @@ class Served:
     def environment(self) -> dict[str, str]:
         """The environment that servers and commands share."""
         folders = {"IMGRELAY_DESTINATION": str(self.out), "IMGRELAY_MANIFESTS": str(self.manifests)}
-        return command_environment(self.home, DAGSTER_DISABLE_TELEMETRY="yes", **folders, **self._environment)
+        own = {"DAGSTER_DISABLE_TELEMETRY": "yes", "PYTHONPATH": os.pathsep.join(self._code_folders())}
+        return command_environment(self.home, **own, **folders, **self._environment)
+
+    def _code_folders(self) -> list[str]:
+        """`PYTHONPATH`: what lets runs be forked from a warm process, then what was set before."""
+        before = os.environ.get("PYTHONPATH")
+        return [*([str(WARM_CODE_SERVER)] if self.warm else []), *([before] if before else [])]
 
     @property
     def url(self) -> str:
@@ -115,8 +116,10 @@ class Served:
         (self._port,) = free_ports(1)
         dev = [sys.executable, "-m", "dagster", "dev", "-w", str(ROOT / "workspace.yaml")]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _WITH_DEFAULT_SIGNALS, *dev, "-h", "127.0.0.1", "-p", str(self._port)],
+            self._process = warm_start.popen(
+                [*dev, "-h", "127.0.0.1", "-p", str(self._port)],
+                cold=True,
+                death_signal=signal.SIGTERM,
                 cwd=self._folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -186,9 +189,12 @@ class Served:
         return [pid for pid in self.processes() if pid not in self._servers and not self._is_helper(pid)]
 
     def _is_helper(self, pid: int) -> bool:
-        """Whether this is the resource tracker of a server: the code server has one from its first run on."""
+        """Whether this is a helper that the code server has from its first run on: resource tracker or warm server."""
         with suppress(psutil.NoSuchProcess):
-            return psutil.Process(pid).ppid() in self._servers and "resource_tracker" in _describe(pid)
+            named = _describe(pid)
+            return psutil.Process(pid).ppid() in self._servers and (
+                "resource_tracker" in named or "warm_server.py" in named
+            )
         return True
 
     def server(self, part: str) -> int:
@@ -274,11 +280,14 @@ class Served:
     def wait_for(self, run_id: str, *statuses: str, limit: float = 180) -> str:
         """Wait until the run is in one of these states (ended, if none is given); returns the one it is in."""
         wanted = statuses or OVER
-        return until(
-            lambda: status if (status := self.status(run_id)) in wanted else None,
-            limit,
-            f"run {run_id} is {' or '.join(wanted)}; it is {self.status(run_id)}",
-        )
+
+        def reached() -> str | None:
+            run = self.dagster.get_run_by_id(run_id)  # a question to the webserver costs it ten times as much
+            return run.status.value if run is not None and run.status.value in wanted else None
+
+        found = until(reached, limit, f"run {run_id} is {' or '.join(wanted)}; it is {self.status(run_id)}")
+        assert found not in OVER or self.status(run_id) == found
+        return found
 
     def wait_for_steps(self, run_id: str, op: str, limit: float = 180) -> None:
         """Wait until a step of this op has begun."""

@@ -1,4 +1,4 @@
-"""Redis, Postgres and S3 that run for real, Celery workers on hosts of their own, and runs on all of them.
+"""Real Redis, Postgres and S3 servers, Celery workers on simulated hosts, and runs that use them.
 
 with Cluster(folder) as cluster:
     cluster.worker("first"), cluster.worker("second")
@@ -26,11 +26,11 @@ from imgrelay_dagster.demo.ports import HOST, free_ports
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.resources import StoresResource
 from tests.conftest import ROOT, command_environment
-from tests.support.hosts import Worker
-from tests.support.launched import Launched
+from tests.support.celery_run import CeleryRun
+from tests.support.celery_worker import Worker
+from tests.support.command import until
 from tests.support.postgres import Postgres
 from tests.support.rabbitmq import RabbitMQ
-from tests.support.running import until
 
 BUCKET = "images"
 LOST_AFTER = 5.0
@@ -39,7 +39,7 @@ LOST_AFTER = 5.0
 
 @cache
 def missing() -> str | None:
-    """What keeps a cluster from being started here, for `pytest.mark.skipif`."""
+    """Return why a cluster cannot be started here, for `pytest.mark.skipif`; None if it can."""
     if not sys.platform.startswith("linux"):
         return "looks into /proc"
     if shutil.which("redis-server") is None:
@@ -48,9 +48,12 @@ def missing() -> str | None:
 
 
 class Cluster:
-    """The services, and what is started on them. Leaving the block ends everything.
+    """The servers and the workers. Leaving the block stops all of them.
 
-    `rabbitmq` takes the place of Redis as the broker. `more` are variables that workers and runs are given as well.
+    Args:
+        rabbitmq: the broker, instead of Redis.
+
+    `more` holds additional environment variables of workers and runs.
     """
 
     def __init__(self, folder: Path, rabbitmq: RabbitMQ | None = None) -> None:
@@ -147,9 +150,9 @@ class Cluster:
         lines = self.read(f"{prefix}/_relay/{dataset}/runs/{run_id}/results.jsonl").splitlines()
         return [json.loads(line) for line in lines]
 
-    def launch(self, form: dict[str, Any], **environment: str) -> Launched:
+    def launch(self, form: dict[str, Any], **environment: str) -> CeleryRun:
         """Start `imgrelay run` with this run config."""
-        return Launched(self, form, environment)
+        return CeleryRun(self, form, environment)
 
     def busy(self) -> int:
         """How many steps workers hold just now."""

@@ -1,4 +1,4 @@
-"""An `imgrelay run` whose steps are on Celery workers, watched while it runs."""
+"""An `imgrelay run` on a `Cluster`, observed while it runs."""
 
 import subprocess
 import sys
@@ -12,13 +12,18 @@ import dagster as dg
 import yaml
 
 from tests.conftest import Ran
-from tests.support.running import until
+from tests.support import warm_start
+from tests.support.command import until
 
 if TYPE_CHECKING:
-    from tests.support.cluster import Cluster
+    from tests.support.celery_cluster import Cluster
 
 
-class Launched:
+LIBRARIES = ("dagster_postgres", "psycopg2", "dagster_celery", "redis")
+"""What the command imports beside Dagster."""
+
+
+class CeleryRun:
     """An `imgrelay run` on the cluster. Leaving the block kills it if it is still there."""
 
     def __init__(self, cluster: "Cluster", form: dict[str, Any], environment: dict[str, str]) -> None:
@@ -28,8 +33,9 @@ class Launched:
         (folder / "run.yaml").write_text(yaml.safe_dump(form))
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
+            self.process = warm_start.popen(
                 [sys.executable, "-m", "imgrelay_dagster.cli", "run", "--config", "run.yaml", "--json"],
+                libraries=LIBRARIES,
                 cwd=folder,
                 env={**cluster.environment, **environment},
                 stdin=subprocess.DEVNULL,
@@ -56,13 +62,13 @@ class Launched:
         return str(until(found, 60, "there is a run"))
 
     def wait(self, limit: float) -> Ran:
-        """How it ended."""
+        """Wait for its end; return exit code and output."""
         assert self.id
         code = self.process.wait(limit)
         return Ran(code, self._out.read_text(), self._err.read_text())
 
     def watch_staging(self) -> list[int]:
-        """How many tasks are in staging, looked at again and again until the command has ended."""
+        """Count the tasks in staging until the command has ended; return every count."""
         counts = []
         prefix = f"staging/{self.id}/"
         while self.process.poll() is None:

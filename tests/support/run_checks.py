@@ -1,4 +1,4 @@
-"""Whether what a run left behind adds up: summary, results, receipts, objects, scratch space, lock."""
+"""Checks that the summary, results, receipts, objects, scratch files and lock of a run agree."""
 
 import hashlib
 from collections import Counter
@@ -6,8 +6,8 @@ from typing import Any
 
 from imgrelay_dagster.relay.outcomes import Outcome
 from imgrelay_dagster.runs.tags import RESULTS_TAG
-from tests.support.instance import Served
-from tests.support.running import until
+from tests.support.command import until
+from tests.support.dagster_servers import DagsterServers
 
 PARTS = ("uploaded", "unchanged", "failed", "not_attempted")
 
@@ -16,7 +16,7 @@ IN_FLIGHT = 2 * 2 * 16
 stored one and be storing another. The next run stores them again."""
 
 
-def check_results(served: Served, run_id: str, entries: int) -> dict[str, Any]:
+def check_results(served: DagsterServers, run_id: str, entries: int) -> dict[str, Any]:
     """Every line of the manifest has one outcome in the results, and the summary counts them."""
     summary, rows = served.summary(run_id), served.results(run_id)
     assert summary["entries"] == entries
@@ -28,8 +28,8 @@ def check_results(served: Served, run_id: str, entries: int) -> dict[str, Any]:
     return summary
 
 
-def check_ended_early(served: Served, run_id: str, entries: int, status: str = "canceled") -> dict[str, Any]:
-    """The same of a run that did not come to its end, and that its page says how far it got."""
+def check_ended_early(served: DagsterServers, run_id: str, entries: int, status: str = "canceled") -> dict[str, Any]:
+    """The same for a run that ended early; its page must say how far it got."""
     summary = check_results(served, run_id, entries)
     assert summary["status"] == status
     done = summary["uploaded"] + summary["unchanged"]
@@ -41,12 +41,12 @@ def check_ended_early(served: Served, run_id: str, entries: int, status: str = "
     return summary
 
 
-def early_end(served: Served, run_id: str) -> list[str]:
-    """What the run's page says of its early end."""
+def early_end(served: DagsterServers, run_id: str) -> list[str]:
+    """Return the messages on the run's page about its early end."""
     return [message for message in served.messages(run_id) if message.startswith("The run ended early")]
 
 
-def check_receipts(served: Served) -> int:
+def check_receipts(served: DagsterServers) -> int:
     """Every receipt's object is there as the receipt says; returns how many objects have no receipt."""
     uploaded = {
         record.key: record
@@ -60,10 +60,10 @@ def check_receipts(served: Served) -> int:
     return len(images.keys() - uploaded.keys())
 
 
-def done_urls(served: Served, dataset: str) -> set[str]:
+def done_urls(served: DagsterServers, dataset: str) -> set[str]:
     """The URLs that receipts say are relayed."""
     return {record.url for record in served.receipts(dataset) if record.outcome is Outcome.UPLOADED}
 
 
-def lock_is_free(served: Served, dataset: str) -> bool:
+def lock_is_free(served: DagsterServers, dataset: str) -> bool:
     return not (served.out / "_relay" / dataset / "receipts" / "lock.json").exists()

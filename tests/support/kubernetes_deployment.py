@@ -7,14 +7,19 @@ from typing import Any
 from imgrelay_dagster.demo.ports import HOST
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.conftest import command_environment
-from tests.support.chart import chart_values, instance, location, location_environment
-from tests.support.deployed import PROGRAMS, Deployed
+from tests.support.compose_deployment import PROGRAMS, ComposeDeployment
+from tests.support.helm_chart import chart_values, instance, location, location_environment
 from tests.support.kubernetes_api import Job, Kubernetes
 from tests.support.postgres import Postgres
 
 
-class OnKubernetes(Deployed):
-    """Code location, webserver and daemon with what the chart gives them, and runs and steps as jobs of a cluster."""
+class KubernetesDeployment(ComposeDeployment):
+    """Code location, webserver and daemon with what the chart gives them, and runs and steps as jobs of a cluster.
+
+    They are forked from a warm process, but for the first pod of a run and the first one of a step.
+    """
+
+    warm = True
 
     def __init__(self, folder: Path, postgres: Postgres, store: SeaweedFS, bucket: str) -> None:
         super().__init__(folder, postgres, store, bucket)

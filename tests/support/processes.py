@@ -1,4 +1,4 @@
-"""What a command and its children cost while they run, and whether any of them is left."""
+"""Memory and processes of a command and its children, read from /proc while they run."""
 
 import threading
 import time

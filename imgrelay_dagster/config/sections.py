@@ -1,0 +1,99 @@
+"""The nested sections of the run config: layout, output, download, shard."""
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from imgrelay_dagster.relay.fetch.downloader import Limits
+from imgrelay_dagster.relay.imaging.compose import Output
+from imgrelay_dagster.relay.imaging.decode import HIGHEST_MAX_PIXELS
+from imgrelay_dagster.relay.settings import Settings
+
+
+class LayoutConfig(dg.Config):
+    """How the template is laid over the image."""
+
+    mode: Literal["frame", "watermark"] = Field(
+        "frame", description="frame: the template covers the whole canvas. watermark: it is put small at `anchor`."
+    )
+    canvas: Literal["image", "template"] = Field(
+        "image",
+        description="frame only: the output is as large as the upright image, or as large as the template.",
+    )
+    fit: Literal["cover", "contain", "stretch"] = Field(
+        "cover", description="`canvas: template` only: how the image fills it; contain pads with the background."
+    )
+    anchor: Literal[
+        "north_west", "north", "north_east", "west", "center", "east", "south_west", "south", "south_east"
+    ] = Field("south_east", description="watermark only: where it is put.")
+    scale: float = Field(
+        0.25, gt=0, le=1, description="watermark only: its width as a share of the image's width, above 0 to 1."
+    )
+    margin: float = Field(
+        0.02,
+        ge=0,
+        lt=0.5,
+        description="watermark only: space to the edge as a share of the image's width, 0 to below 0.5.",
+    )
+    opacity: float = Field(1.0, ge=0, le=1, description="Opacity of the template, 0 (clear) to 1.")
+
+
+class OutputConfig(dg.Config):
+    """How the composed image is encoded."""
+
+    format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="Format of the stored images.")
+    quality: int = Field(85, ge=1, le=100, description="jpeg and webp only: 1 (small) to 100 (good).")
+    png_compress_level: int = Field(
+        Output().png_compress_level, ge=0, le=9, description="png only: 0 (fast) to 9 (small)."
+    )
+    background: str = Field(
+        "white",
+        description="Colour beneath transparent pixels and beside a contained image, as in CSS: white, #a0b0c0.",
+    )
+
+
+_LIMITS = Limits()
+
+
+class DownloadConfig(dg.Config):
+    """Limits on fetching strangers' images."""
+
+    connect_timeout: float = Field(
+        _LIMITS.connect_timeout, gt=0, le=60, description="Seconds to look up a host and connect to it."
+    )
+    read_timeout: float = Field(
+        _LIMITS.read_timeout, gt=0, le=300, description="Seconds without a byte before giving up."
+    )
+    deadline: float = Field(
+        _LIMITS.deadline, gt=0, le=3600, description="Seconds for one whole download, redirects included."
+    )
+    attempts: int = Field(
+        _LIMITS.attempts, ge=1, le=10, description="How often a URL is tried when the trouble may pass."
+    )
+    backoff: float = Field(
+        _LIMITS.backoff, ge=0, le=60, description="Seconds of the first pause between attempts; it doubles."
+    )
+    retry_after_cap: float = Field(
+        _LIMITS.retry_after_cap, ge=0, le=600, description="Longest Retry-After that is waited for, in seconds."
+    )
+    max_bytes: int = Field(_LIMITS.max_bytes, ge=1, description="Largest image file, in bytes.")
+    max_pixels: int = Field(
+        Settings(dataset="", destination="").max_pixels,
+        ge=1,
+        le=HIGHEST_MAX_PIXELS,
+        description="Largest image, width times height, checked before it is decoded.",
+    )
+    max_redirects: int = Field(_LIMITS.max_redirects, ge=0, le=30, description="Redirects followed.")
+    threads: int = Field(_LIMITS.threads, ge=1, le=128, description="Downloads at once in each running download step.")
+    per_host: int = Field(
+        _LIMITS.per_host, ge=1, le=128, description="Downloads at once from one host in each of those steps."
+    )
+
+
+class ShardConfig(dg.Config):
+    """Which share of a manifest too large for one run this run relays. Written by the sensor `shards`."""
+
+    coordinator: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="The run that was cut into shards.")
+    number: int = Field(ge=1, description="Which of the shards, from 1.")
+    of: int = Field(ge=1, description="How many shards there are.")
