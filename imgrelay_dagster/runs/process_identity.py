@@ -53,18 +53,27 @@ def _pid_namespace() -> str:
 
 
 def is_on_this_host(identity: str) -> bool:
-    """Whether the process is one of this host, this boot and this PID namespace."""
-    host, _, started = identity.rsplit(" ", 2)
-    return host == socket.gethostname() and started.partition("@")[2] == _pid_namespace()
+    """Whether the process is one of this host, this boot and this PID namespace; False for a malformed identity."""
+    host, _, _, pid_namespace = _split(identity)
+    return host == socket.gethostname() and pid_namespace == _pid_namespace()
 
 
 def process_is_gone(identity: str) -> bool:
     """Whether the process has ended; False for a process of another host or container, which cannot be checked."""
     if not is_on_this_host(identity):
         return False
-    _, pid, started = identity.rsplit(" ", 2)
+    _, pid, started, _ = _split(identity)
     try:
         process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or _start_time(process) != started.partition("@")[0]
+        return process.status() == psutil.STATUS_ZOMBIE or _start_time(process) != started
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True
+
+
+def _split(identity: str) -> tuple[str, str, str, str]:
+    """Host, process ID, start time and PID namespace; all empty where a run's tag is not such an identity."""
+    match identity.rsplit(" ", 2):
+        case [host, pid, started] if pid.isdecimal():
+            time, _, pid_namespace = started.partition("@")
+            return host, pid, time, pid_namespace
+    return "", "", "", ""

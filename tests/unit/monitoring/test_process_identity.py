@@ -9,7 +9,7 @@ import pytest
 
 from imgrelay_dagster.monitoring.lost_runs import SAME_HOSTNAME_LIMIT
 from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, acquire_lock
-from imgrelay_dagster.runs.process_identity import run_process_identity
+from imgrelay_dagster.runs.process_identity import is_on_this_host, process_is_gone, run_process_identity
 from tests.support.runs import Clock, Runs, Status
 
 
@@ -61,7 +61,7 @@ def test_a_run_on_another_host_is_lost_after_a_long_silence(runs: Runs, tmp_path
     assert runs.end_lost() == [f"run {run_id} was lost and has been ended"]
 
 
-def test_a_run_on_another_host_that_rerun_ides_its_lock_is_not_lost(runs: Runs, clock: Clock):
+def test_a_run_on_another_host_that_refreshes_its_lock_is_not_lost(runs: Runs, clock: Clock):
     run_id = runs.create(Status.STARTED, process="elsewhere 1 1")
     ahead = time.time() + SILENCE_LIMIT
     acquire_lock(runs.store, "birds", run_id, is_over=lambda _: False, clock=lambda: ahead)
@@ -74,3 +74,10 @@ def test_a_run_on_another_host_lost_before_it_acquired_its_lock_is_ended(runs: R
     assert runs.end_lost() == []
     clock(SILENCE_LIMIT + 30)
     assert runs.end_lost() == [f"run {run_id} was lost and has been ended"]
+
+
+@pytest.mark.parametrize("tag", ["", "host", "host 12", "host pid 5@-", "a b c d"])
+def test_a_tag_that_is_not_an_identity_is_of_no_process_here(tag: str):
+    """Anybody who launches a run can set its tags: one such tag must not stop the checks of all other runs."""
+    assert not is_on_this_host(tag)
+    assert not process_is_gone(tag)
