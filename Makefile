@@ -20,7 +20,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo dev test test-python stress check lock clean pictures fuzz mutants bench worker capacity
+.PHONY: install demo dev test test-fast test-python stress check lock clean pictures fuzz mutants bench worker capacity
 
 install: $(VENV)/installed
 

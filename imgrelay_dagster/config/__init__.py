@@ -1,1 +1,1 @@
-"""What a run can be told: the run config, its mapping to the ops, allowed paths, executor choice, environment."""
+"""The run config, its mapping to the ops, allowed paths, the choice of the executor, and the environment."""

@@ -1,7 +1,7 @@
 """Every environment variable of imgrelay: name, type, default, bounds and help, in one table.
 
-No other module reads an `IMGRELAY_*` variable. A variable that is set to an empty value counts as not set. The table in
-docs/configuration.md is made from this one:
+No module reads an `IMGRELAY_*` variable in any other way. A variable that is set to an empty value counts as not set.
+The table in docs/configuration.md is made from this one:
 
     python -m imgrelay_dagster.config.environment docs/configuration.md
 """

@@ -1,7 +1,7 @@
-"""The run config: every field with default, bounds, unit and description.
+"""The run config: every field with its default, bounds, unit and description.
 
-This is the edge where people's input is checked. The engine gets `Settings` made from it and nothing else. How the
-form is shown in the launchpad and reaches the ops is in `forms.py`.
+Input from people is checked here. The engine gets only the `Settings` that are made from it. `config_mapping.py` shows
+the form in the launchpad and passes it to the ops.
 """
 
 import difflib
@@ -27,7 +27,7 @@ from imgrelay_dagster.relay.storage.addresses import absolute
 ADHOC = "adhoc"
 
 SAMPLE_MANIFEST = environment.SAMPLE_MANIFEST.get()
-"""What the launchpad opens with in `make dev`. It gives way to any URLs."""
+"""The manifest that the launchpad opens with in `make dev`. It is ignored if URLs are given."""
 
 
 class RelayOptions(dg.Config):
@@ -45,34 +45,34 @@ class RelayOptions(dg.Config):
     layout: LayoutConfig = Field(LayoutConfig(**{}), description="How the template is laid over the image.")
     output: OutputConfig = Field(OutputConfig(**{}), description="How the composed image is encoded.")
     download: DownloadConfig = Field(
-        DownloadConfig(**{}), description="Limits on downloads; name only those that shall differ from their defaults."
+        DownloadConfig(**{}), description="Limits on downloads; name only those that differ from their defaults."
     )
     tolerated_failure_percentage: float = Field(
         5.0, ge=0, le=100, description="The run fails when more than this share of entries failed, 0 to 100 %."
     )
-    refresh: bool = Field(False, description="Relay again even what receipts say is done.")
+    refresh: bool = Field(False, description="Relay every entry again, also those that are done.")
     retry_permanent: bool = Field(
-        False, description="Try again entries whose last failure was permanent (404, 410, not an image ...)."
+        False, description="Also retry entries whose last failure was permanent (404, 410, not an image ...)."
     )
     verify: bool = Field(
-        False, description="List the destination first; relay again what receipts call done but is gone."
+        False, description="List the destination first, and relay again the entries whose images are missing from it."
     )
     urls_per_task: int | None = Field(
-        None, ge=1, le=100_000, description="Entries in one task. Default: chosen from their number."
+        None, ge=1, le=100_000, description="Entries in one task. Default: depends on the number of entries."
     )
     max_concurrent: int | None = Field(
         None,
         ge=1,
         le=MOST_CONCURRENT,
-        description="Steps at once. Default: $IMGRELAY_MAX_CONCURRENT, else chosen from the cores.",
+        description="Concurrent steps. Default: $IMGRELAY_MAX_CONCURRENT, else one for each core, at least two.",
     )
     max_entries_per_run: int | None = Field(
         100_000,
         ge=1,
-        description="With more entries left to do than this, the run asks for shard runs that share them, and relays "
-        "nothing itself. null: one run, whatever the number.",
+        description="With more entries left to do than this, the run requests shard runs that share them, and relays "
+        "nothing itself. null: always one run.",
     )
-    shard: ShardConfig | None = Field(None, description="Filled in by the sensor `shards`; leave it out.")
+    shard: ShardConfig | None = Field(None, description="The sensor `shards` fills it in; leave it out.")
 
     def settings(self) -> Settings:
         """The engine's settings.

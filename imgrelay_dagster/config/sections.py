@@ -15,7 +15,7 @@ class LayoutConfig(dg.Config):
     """How the template is laid over the image."""
 
     mode: Literal["frame", "watermark"] = Field(
-        "frame", description="frame: the template covers the whole canvas. watermark: it is put small at `anchor`."
+        "frame", description="frame: the template covers the whole canvas. watermark: it is small, at `anchor`."
     )
     canvas: Literal["image", "template"] = Field(
         "image",
@@ -26,7 +26,7 @@ class LayoutConfig(dg.Config):
     )
     anchor: Literal[
         "north_west", "north", "north_east", "west", "center", "east", "south_west", "south", "south_east"
-    ] = Field("south_east", description="watermark only: where it is put.")
+    ] = Field("south_east", description="watermark only: its position.")
     scale: float = Field(
         0.25, gt=0, le=1, description="watermark only: its width as a share of the image's width, above 0 to 1."
     )
@@ -57,7 +57,7 @@ _LIMITS = Limits()
 
 
 class DownloadConfig(dg.Config):
-    """Limits on fetching strangers' images."""
+    """Limits on downloads from hosts that are not trusted."""
 
     connect_timeout: float = Field(
         _LIMITS.connect_timeout, gt=0, le=60, description="Seconds to look up a host and connect to it."
@@ -69,31 +69,34 @@ class DownloadConfig(dg.Config):
         _LIMITS.deadline, gt=0, le=3600, description="Seconds for one whole download, redirects included."
     )
     attempts: int = Field(
-        _LIMITS.attempts, ge=1, le=10, description="How often a URL is tried when the trouble may pass."
+        _LIMITS.attempts, ge=1, le=10, description="How often a URL is tried, if its error may be temporary."
     )
     backoff: float = Field(
-        _LIMITS.backoff, ge=0, le=60, description="Seconds of the first pause between attempts; it doubles."
+        _LIMITS.backoff,
+        ge=0,
+        le=60,
+        description="Seconds of the first pause between two attempts; it doubles each time.",
     )
     retry_after_cap: float = Field(
-        _LIMITS.retry_after_cap, ge=0, le=600, description="Longest Retry-After that is waited for, in seconds."
+        _LIMITS.retry_after_cap, ge=0, le=600, description="Longest Retry-After that is respected, in seconds."
     )
     max_bytes: int = Field(_LIMITS.max_bytes, ge=1, description="Largest image file, in bytes.")
     max_pixels: int = Field(
         Settings(dataset="", destination="").max_pixels,
         ge=1,
         le=HIGHEST_MAX_PIXELS,
-        description="Largest image, width times height, checked before it is decoded.",
+        description="Largest image in pixels, width times height; checked before the image is decoded.",
     )
-    max_redirects: int = Field(_LIMITS.max_redirects, ge=0, le=30, description="Redirects followed.")
-    threads: int = Field(_LIMITS.threads, ge=1, le=128, description="Downloads at once in each running download step.")
+    max_redirects: int = Field(_LIMITS.max_redirects, ge=0, le=30, description="Maximum number of redirects.")
+    threads: int = Field(_LIMITS.threads, ge=1, le=128, description="Concurrent downloads in each download step.")
     per_host: int = Field(
-        _LIMITS.per_host, ge=1, le=128, description="Downloads at once from one host in each of those steps."
+        _LIMITS.per_host, ge=1, le=128, description="Concurrent downloads from one host in each download step."
     )
 
 
 class ShardConfig(dg.Config):
-    """Which share of a manifest too large for one run this run relays. Written by the sensor `shards`."""
+    """The part of a large manifest that this shard run relays. The sensor `shards` fills it in."""
 
-    coordinator: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="The run that was cut into shards.")
-    number: int = Field(ge=1, description="Which of the shards, from 1.")
-    of: int = Field(ge=1, description="How many shards there are.")
+    coordinator: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="The run that was split into shards.")
+    number: int = Field(ge=1, description="Number of the shard, from 1.")
+    of: int = Field(ge=1, description="Number of all shards.")

@@ -23,7 +23,7 @@ class Kind(Generic[T_co]):
 
     Attributes:
         description: what a value has to be, as in "is not a whole number from 1 to 512".
-        parse: makes a value of a text; raises ValueError where it is none of this kind.
+        parse: converts a text to a value; raises ValueError if the text is not of this kind.
     """
 
     description: str
@@ -103,7 +103,7 @@ class Variable(Generic[T_co]):
         kind: type and bounds of its values.
         default: the value where the variable is not set.
         help: what it is for; Markdown.
-        default_text: the default in words, where it is not simply the value.
+        default_text: a description of the default, if it is not simply the value.
         is_internal: whether imgrelay sets it itself, for its own processes.
     """
 
@@ -138,7 +138,7 @@ class Variable(Generic[T_co]):
         return self.default
 
     def error(self) -> str | None:
-        """One sentence on what is wrong with the value; None where it is right."""
+        """One sentence on what is wrong with the value; None if it is valid."""
         given = os.environ.get(self.name)
         try:
             if given:

@@ -55,7 +55,7 @@ class StepContext(contexts.ForkServerContext):
 
     Process = StepProcess
 
-    def Event(self) -> StopEvent:  # type: ignore[override]
+    def Event(self) -> StopEvent:
         """A new stop event."""
         return StopEvent(ctx=self.get_context())
 
@@ -78,7 +78,7 @@ class RelayMultiprocessExecutor(MultiprocessExecutor):
 @dg.executor(
     name="multiprocess",
     config_schema={
-        "max_concurrent": dg.Field(int, default_value=0, description="Steps at once; 0: one for each core.")
+        "max_concurrent": dg.Field(int, default_value=0, description="Concurrent steps; 0: one for each core.")
     },
     requirements=multiple_process_executor_requirements(),
 )
@@ -86,7 +86,7 @@ def multiprocess(init_context: dg.InitExecutorContext) -> MultiprocessExecutor:
     """Steps in processes forked from one that has everything imported: a quarter of a second each instead of one."""
     return RelayMultiprocessExecutor(
         retries=RetryMode.ENABLED,
-        max_concurrent=checked_max_concurrent(init_context.executor_config["max_concurrent"]),
+        max_concurrent=checked_max_concurrent(cast(Any, init_context.executor_config)["max_concurrent"]),
         start_method=FORKSERVER,
         explicit_forkserver_preload=PRELOAD,
     )

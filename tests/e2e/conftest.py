@@ -13,7 +13,7 @@ from tests.support.ui import start_schedule
 from tests.support.webhook import Webhook
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 
 def utc_now() -> datetime:
@@ -73,8 +73,16 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         yield instance
 
 
+@pytest.fixture(scope="package")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium. Tests that use it are skipped if none is installed."""
+    with chromium() as started:
+        yield started
+
+
 @pytest.fixture
-def page() -> Iterator["Page"]:
-    """A page of a headless Chromium; the test is skipped where none can be started."""
-    with chromium() as browser:
-        yield browser.new_page(viewport={"width": 1400, "height": 900})
+def page(browser: "Browser") -> Iterator["Page"]:
+    """A page of the browser, with cookies and storage of its own."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 900})
+    yield opened
+    opened.close()

@@ -172,7 +172,8 @@ def test_a_cancel_while_the_manifest_is_read(home: Path, origin: HostileOrigin, 
 @pytest.mark.parametrize("after", [0.0, 0.5, 1.3])
 def test_ctrl_c_before_the_run_starts(home: Path, manifest: Path, tmp_path: Path, after: float):
     """Mostly while Dagster is imported, and never before the interpreter has reached the command."""
-    with RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", tmp_path / "out") as command:
+    options = ("--manifest", manifest, "--destination", tmp_path / "out")
+    with RunningCommand(home, tmp_path, *options, cold=True) as command:
         until(lambda: catches(command.process.pid, signal.SIGTERM), 60, "the command listens")
         time.sleep(after)
         command.send(signal.SIGINT, group=True)

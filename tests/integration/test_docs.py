@@ -20,7 +20,7 @@ from imgrelay_dagster.relay.outcomes import PERMANENT_REASONS, Reason
 from tests.conftest import ROOT, command_environment
 from tests.support.command import assert_quiet
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
 RUN = re.compile(r"<!-- run -->\n```sh\n(.*?)```", re.DOTALL)
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -47,7 +47,7 @@ def slow_urls(origin: HostileOrigin, count: int, milliseconds: int) -> list[str]
     return [origin.url(f"/latency/{milliseconds}/{number}/x.jpg") for number in range(count)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bucket(seaweed: SeaweedFS) -> str:
     seaweed.create_bucket("trouble")
     return "trouble"

@@ -37,15 +37,20 @@ def until(condition: Callable[[], Any], limit: float, what: str) -> Any:
 
 
 class RunningCommand:
-    """A running `imgrelay run`. Leaving the block kills its processes."""
+    """A running `imgrelay run`. Leaving the block kills its processes.
 
-    def __init__(self, home: Path, cwd: Path, *arguments: str | Path, **environment: str) -> None:
+    Args:
+        cold: start a new Python, which imports Dagster, instead of a fork of a warm process.
+    """
+
+    def __init__(self, home: Path, cwd: Path, *arguments: str | Path, cold: bool = False, **environment: str) -> None:
         self.out, self.err = cwd / "stdout", cwd / "stderr"
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = warm_start.popen(
                 [sys.executable, "-m", "imgrelay_dagster.cli", "run", *map(str, arguments)],
                 cwd=cwd,
                 env=command_environment(home, **environment),
+                cold=cold,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

@@ -104,7 +104,8 @@ class DagsterServers:
     def _code_folders(self) -> list[str]:
         """`PYTHONPATH`: what lets runs be forked from a warm process, then what was set before."""
         before = os.environ.get("PYTHONPATH")
-        return [*([str(WARM_CODE_SERVER)] if self.warm else []), *([before] if before else [])]
+        warm = self.warm and warm_start.COLD not in os.environ
+        return [*([str(WARM_CODE_SERVER)] if warm else []), *([before] if before else [])]
 
     @property
     def url(self) -> str:

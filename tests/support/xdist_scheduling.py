@@ -5,37 +5,40 @@ A group is run by one process. It is a file, unless the tables below say otherwi
 
 from xdist.scheduler import LoadFileScheduling
 
-SHARED_SERVERS = ("tests/e2e/",)
-"""Folders whose files share servers that take a while to start, and so are one group."""
+SHARED_SERVERS = {
+    "tests/e2e/test_shards.py": "e2e: runs that follow from others",
+    "tests/e2e/test_daily.py": "e2e: runs that follow from others",
+    "tests/e2e/test_browser.py": "e2e: what users do",
+    "tests/e2e/test_inbox.py": "e2e: what users do",
+    "tests/e2e/test_notify.py": "e2e: what users do",
+}
+"""Files by the group that they form with others, because they share servers that take a while to start.
 
-SHARED_PICTURES = "test_relay.py: compares pictures"
-COMPARING_PICTURES = (
-    "tests/integration/test_relay.py::test_every_image_arrives_in_s3",
-    "tests/integration/test_relay.py::test_every_kind_of_picture_looks",
-)
-"""Tests that share what the pictures should look like, which costs seconds to compute."""
+The order is that in which they are run: the test of daily manifests waits for a time of day, so it comes late.
+"""
 
 INDEPENDENT = tuple(
     f"tests/integration/test_{name}.py"
-    for name in ("relay", "outages", "hostile_run", "cancel", "leaks", "cli", "definitions", "docs", "stages", "cost")
+    for name in ("relay", "outages", "hostile_run", "cancel", "leaks", "cli", "definitions", "docs", "stages")
 )
 """Files whose tests share no server, so that each test is a group."""
 
 LONGEST = (
-    *SHARED_SERVERS,
+    "tests/e2e/test_shards.py",
+    "tests/e2e/test_daily.py",
+    "tests/e2e/",
     "tests/integration/test_celery.py",
-    *COMPARING_PICTURES,
+    "tests/integration/test_relay_pictures.py",
     "tests/deploy/test_kubernetes_run.py",
     "tests/integration/test_flood.py",
     "tests/deploy/test_deploy.py",
     "tests/integration/test_terminate.py",
     "tests/integration/test_celery_rabbitmq.py",
-    "tests/integration/test_relay.py::test_a_hundred_thousand",
     "tests/integration/test_outages.py",
     "tests/integration/test_relay.py",
     "tests/integration/test_cancel.py",
     "tests/integration/test_hostile_run.py",
-    "tests/integration/test_docs.py::test_the_commands",
+    "tests/integration/test_docs.py",
     "tests/integration/test_tables.py",
     "tests/integration/test_leaks.py",
     "tests/integration/test_capacity.py",
@@ -45,26 +48,18 @@ LONGEST = (
 )
 """What takes long, the longest first: beginnings of the names of tests."""
 
-_E2E_ORDER = ("browser", "shards", "inbox", "notify", "daily")
-"""The end-to-end tests of daily manifests come last: they wait for a time of day."""
-
 
 def place(nodeid: str) -> tuple[int, int]:
-    """Where a test stands in the order in which tests are handed out."""
-    group = next((number for number, name in enumerate(LONGEST) if nodeid.startswith(name)), len(LONGEST))
-    name = nodeid.partition("::")[0].rpartition("/test_")[2].removesuffix(".py")
-    return group, _E2E_ORDER.index(name) if name in _E2E_ORDER else 0
+    """Return the place of a test in the order in which tests are handed out."""
+    longest = next((number for number, name in enumerate(LONGEST) if nodeid.startswith(name)), len(LONGEST))
+    file = nodeid.partition("::")[0]
+    return longest, [*SHARED_SERVERS].index(file) if file in SHARED_SERVERS else 0
 
 
 def group_of(nodeid: str) -> str:
-    """The group that a test belongs to."""
-    for folder in SHARED_SERVERS:
-        if nodeid.startswith(folder):
-            return folder
-    if nodeid.startswith(COMPARING_PICTURES):
-        return SHARED_PICTURES
+    """Return the group of a test."""
     file = nodeid.partition("::")[0]
-    return nodeid if file in INDEPENDENT else file
+    return SHARED_SERVERS.get(file) or (nodeid if file in INDEPENDENT else file)
 
 
 class Scheduling(LoadFileScheduling):
