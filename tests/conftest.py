@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 
 from imgrelay_dagster.demo.origin import Origin
@@ -21,6 +22,9 @@ from tests.support.stored_files import Bucket
 from tests.support.xdist_scheduling import Scheduling, place
 
 ROOT = Path(__file__).parent.parent
+
+settings.register_profile("tests", deadline=None)  # on a busy machine any example may take a second
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
