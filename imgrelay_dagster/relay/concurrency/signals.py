@@ -57,6 +57,7 @@ class _Deferral:
     def __init__(self) -> None:
         found = {number: signal.getsignal(number) for number in signal.valid_signals()}
         self._handlers: dict[int, Any] = {number: handler for number, handler in found.items() if callable(handler)}
+        self._replaced = set(self._handlers)
         self._waiting: list[int] = []
         self._over = False
 
@@ -77,8 +78,16 @@ class _Deferral:
             self._handlers[number](number, None)
 
     def end(self) -> None:
-        # First of all signals go through from here: a handler that is restored may raise before the next one is.
-        self._over = True
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        """Restore the handlers, then call those of the signals that wait."""
+        try:
+            self._over = True  # from here on a signal may raise, also before its handler is restored
+            self._restore()
+        finally:
+            if self._replaced:
+                self._restore()
         self.handle()
+
+    def _restore(self) -> None:
+        for number in tuple(self._replaced):
+            signal.signal(number, self._handlers[number])
+            self._replaced.discard(number)

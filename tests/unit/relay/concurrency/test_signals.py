@@ -109,6 +109,7 @@ def test_an_interrupt_at_any_moment_keeps_no_later_thread_from_running():
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except Interrupted:
             interrupted += 1
+        assert signal.getsignal(signal.SIGINT) is raise_interrupted
     ran = threading.Event()
     threading.Thread(target=ran.set, daemon=True).start()
     assert ran.wait(30)
