@@ -217,7 +217,9 @@ def test_a_successful_run_does_not_fail_on_unusable_standard_streams(
     line = f"{shlex.join([*command, '--dataset', 'birds', '--destination', str(out)])} {redirections}"
     environment = {**command_environment(home), "PYTHONIOENCODING": encoding}
     done = _call(["bash", "-c", line], environment, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    # A run of more than ten seconds, on a busy machine, also prints its progress.
+    errors = [line for line in done.stderr.splitlines() if not re.match(r"imgrelay: .* (of 1 done|planned)", line)]
+    assert (done.returncode, errors) == (0, [])
     assert read_summary(out)["uploaded"] == 1
     assert (json.loads(done.stdout) == read_summary(out)) if summary else (done.stdout == "")
     shown = _call([*command[:3], "results", "--destination", str(out)], environment, tmp_path)
