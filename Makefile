@@ -1,6 +1,6 @@
 # make demo         install, relay the demo pictures into the folder out (S3=1: into an S3 server that it starts)
 # make dev          start the Dagster UI and the demo's image server, with its manifest ready to launch
-# make test         install, run the whole test suite
+# make test         install, run all tests except tests/stress
 # make test-fast    only the unit tests, which need no server
 # make test-python  run the tests on another Python version (PYTHON=python3.14), in an environment of its own;
 #                   tools/python_chroot.sh gets the interpreters of other Debian suites

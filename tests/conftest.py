@@ -17,7 +17,7 @@ from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.support import warm_start
 from tests.support.needs import add_markers, fail_if_skipped_in_ci
-from tests.support.s3_proxy import TroubledS3
+from tests.support.s3_proxy import FaultyS3
 from tests.support.stored_files import Bucket
 from tests.support.xdist_scheduling import Scheduling, place
 
@@ -28,7 +28,7 @@ settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what each test needs. Where several processes share the tests out, start with the longest."""
+    """Mark what each test needs. If several processes run the tests, start with the longest."""
     add_markers(items)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: place(item.nodeid))
@@ -73,8 +73,8 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 
 @pytest.fixture
-def store(seaweed: SeaweedFS) -> Iterator[TroubledS3]:
-    with TroubledS3(seaweed) as proxy:
+def store(seaweed: SeaweedFS) -> Iterator[FaultyS3]:
+    with FaultyS3(seaweed) as proxy:
         yield proxy
 
 

@@ -12,7 +12,7 @@ import psutil
 from benchmarks.capacity.costs import DELETES, GETS, PUTS
 from imgrelay_dagster.relay.keys import RESERVED_ROOT
 from tests.support.celery_cluster import Cluster
-from tests.support.s3_proxy import Request, TroubledS3
+from tests.support.s3_proxy import FaultyS3, Request
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Meter:
     requests: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> "Meter":
-        self._proxy = TroubledS3(self.cluster.store, self._count).__enter__()
+        self._proxy = FaultyS3(self.cluster.store, self._count).__enter__()
         self.cluster.more["AWS_ENDPOINT_URL_S3"] = self._proxy.environment()["AWS_ENDPOINT_URL_S3"]
         return self
 

@@ -36,7 +36,7 @@ def schedule_time() -> time:
 
 
 def scheduled_day_offset() -> int:
-    """How many days before its tick the schedule's day is: 1 for yesterday, 0 for today.
+    """The days between the day that the schedule relays and the day of its tick: 1 for yesterday, 0 for today.
 
     Raises:
         RelayError: `IMGRELAY_DROP_DAY` is neither `yesterday` nor `today`.

@@ -72,7 +72,7 @@ class ShutdownSignals:
         self._wakeup.close()  # this ends the thread
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        """Interrupt the main thread, for every signal in the way the current SIGINT handler does it."""
+        """Interrupt the main thread: for every signal, do what the current handler of SIGINT does."""
         interrupt = signal.getsignal(signal.SIGINT)
         if number != signal.SIGINT and callable(interrupt) and interrupt != self._handle:
             interrupt(number, frame)

@@ -175,7 +175,7 @@ _BEGIN, _END = "<!-- environment:begin -->\n", "<!-- environment:end -->"
 
 
 def replace_table(page: str) -> str:
-    """A page with the table between its two markers made anew."""
+    """The page, with the table between the two markers generated again."""
     before, _, rest = page.partition(_BEGIN)
     return f"{before}{_BEGIN}{markdown_table()}{_END}{rest.partition(_END)[2]}"
 

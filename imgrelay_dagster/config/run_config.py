@@ -117,7 +117,7 @@ class RelayOptions(dg.Config):
         """Return the form with its defaults filled in, and with absolute addresses.
 
         Raises:
-            RelayError: a value is not valid; the message names the field, the value and the way out.
+            RelayError: a value is not valid; the message names the field, the value and the solution.
         """
         _refuse_unknown(cls, values)
         try:

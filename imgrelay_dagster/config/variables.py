@@ -77,7 +77,6 @@ def _paths(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-TEXT: Kind[str | None] = Kind("text", lambda text: text)
 PLACE = Kind[str]("a folder or a store address", lambda text: text)
 OPTIONAL_PLACE: Kind[str | None] = Kind("a folder or a store address", lambda text: text)
 FILE: Kind[str | None] = Kind("a path", lambda text: text)

@@ -39,7 +39,7 @@ class StepPoller:
 
     def __init__(self) -> None:
         self._steps: WeakKeyDictionary[Any, BaseProcess] = WeakKeyDictionary()  # by their queues
-        self._silent = 0  # answers without an event since the last event
+        self._silent = 0  # polls without an event since the last event
 
     def next_event(self, process: BaseProcess, event_queue: Any) -> Any:
         """A step's next event; None where it has none yet, though another step may have one."""
@@ -88,7 +88,7 @@ EVENT_POLLING = Patch(
 
 
 def poll_all_steps(events: Iterator[T]) -> Iterator[T]:
-    """Pass on the events of a multiprocess executor, whose steps are all waited for at once meanwhile."""
+    """Yield the events of a multiprocess executor, which meanwhile waits for all its steps at once."""
     if not install(EVENT_POLLING):
         yield from events
         return

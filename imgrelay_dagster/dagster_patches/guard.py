@@ -1,11 +1,11 @@
-"""The guard of all patches: a library is changed only where its source is the source that the patch was written for.
+"""Applies all patches: a library is changed only if its source code is that for which the patch was written.
 
 Each patch names the functions that it replaces or relies on, with the digests of their known sources. Where one of them
 differs, the library is left alone and one warning is logged. imgrelay then works as before, only slower, or with the
 defect of the library that the patch works around.
 
-To add a library version, read what changed in the functions named by the warning. Where the patch still holds, add the
-digest that this prints:
+To add a library version, read what changed in the functions named by the warning. If the patch is still correct, add
+the digest that this command prints:
 
     python -m imgrelay_dagster.dagster_patches.guard MODULE:FUNCTION
 """

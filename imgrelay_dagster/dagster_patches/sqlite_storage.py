@@ -1,10 +1,10 @@
-"""Dagster's SQLite storage with less work for the same rows.
+"""Makes Dagster's SQLite storage write the same rows with less work.
 
 Changes, in a step process of ours and in the command `imgrelay`, and in no other process:
 
 - `SqliteEventLogStorage._connect` keeps one connection for each database of a storage object. Dagster's own opens and
-  closes the database for each of a step's dozen rows; when its last user closes it, SQLite also folds the write-ahead
-  log back and deletes it. That and the new engine are two thirds of what a row costs.
+  closes the database for each of a step's dozen rows; when the last connection is closed, SQLite also copies the
+  write-ahead log into the database and deletes it. That and the new engine are two thirds of what a row costs.
 - `ScriptDirectory.from_config` reads Dagster's migration scripts once. Dagster compares the schema of each storage with
   its own in every step, for which Alembic reads and runs some sixty scripts: half of what a short step costs. The
   scripts of other packages are read as before.

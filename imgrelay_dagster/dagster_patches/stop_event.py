@@ -79,7 +79,7 @@ STEP_STOP_EVENT = Patch(
     },
     apply=lambda: None,
 )
-"""Changes nothing by itself: it tells the executor whether its steps can have stop events."""
+"""Changes nothing by itself. The executor uses it to check whether its steps can have stop events."""
 
 
 def patch_stop_event() -> bool:

@@ -15,7 +15,7 @@ import ctypes, os, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, int(sys.argv[2]), 0, 0, 0)
     if os.getppid() != int(sys.argv[1]):
-        sys.exit("the parent is gone")
+        sys.exit("the parent process has ended")
 os.execv(sys.argv[3], sys.argv[3:])
 """
 

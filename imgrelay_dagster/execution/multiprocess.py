@@ -1,7 +1,8 @@
-"""Steps in processes of this host, forked from one process that has everything imported.
+"""Executes steps in processes on this host, forked from one process that has already imported everything.
 
-Dagster's multiprocess executor, with a multiprocessing context of its own: its stop events never hang, and its step
-processes use the cheaper storage. Dagster and multiprocessing stay as they are for all other code in the process.
+Dagster's multiprocess executor, with a multiprocessing context of its own: setting a stop event never hangs, and its
+step processes use the patched SQLite storage. Dagster and multiprocessing stay as they are for all other code in the
+process.
 """
 
 import logging
@@ -29,18 +30,18 @@ from imgrelay_dagster.dagster_patches.stop_event import StopEvent, steps_can_hav
 
 FORKSERVER = "forkserver"
 STEP_METHOD = "imgrelay_forkserver"
-"""The name under which multiprocessing knows `StepContext`. It adds a start method and changes none."""
+"""The start method of `StepContext`, added to those of multiprocessing, which do not change."""
 
 
 def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    # A cancel that arrives inside a destructor cannot be raised there. The step learns of it in other ways, so the
-    # terminal need not show a traceback.
+    # A cancel that arrives inside a destructor cannot be raised there. The step notices the cancel in other ways, so
+    # the terminal need not show a traceback.
     if not issubclass(unraisable.exc_type, DagsterExecutionInterruptedError):
         sys.__unraisablehook__(unraisable)
 
 
 class StepProcess(contexts.ForkServerProcess):
-    """A process of one step, which uses the cheaper storage and prints no traceback of a cancel."""
+    """A process of one step. It uses the patched SQLite storage and prints no traceback when it is cancelled."""
 
     def run(self) -> None:
         """Change this process, then execute the step."""
@@ -83,7 +84,7 @@ class RelayMultiprocessExecutor(MultiprocessExecutor):
     requirements=multiple_process_executor_requirements(),
 )
 def multiprocess(init_context: dg.InitExecutorContext) -> MultiprocessExecutor:
-    """Steps in processes forked from one that has everything imported: a quarter of a second each instead of one."""
+    """Executes steps in forked processes, in which everything is imported: a step starts in 0.25 s instead of 1 s."""
     return RelayMultiprocessExecutor(
         retries=RetryMode.ENABLED,
         max_concurrent=checked_max_concurrent(cast(Any, init_context.executor_config)["max_concurrent"]),

@@ -1,4 +1,4 @@
-"""The process that steps are forked from. It is itself forked from the command, after that has imported Dagster."""
+"""The process that steps are forked from. It is forked from the command, after the command has imported Dagster."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from imgrelay_dagster.config.executor_choice import PRELOAD, steps_leave_this_host
 from imgrelay_dagster.dagster_patches.forkserver_start import start_by_fork
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a run. The server ignores them, because it has to outlive its steps. A terminal sends a signal to
 the whole process group: it would end the server first, and the exit codes of the steps would be lost."""
 
@@ -45,7 +45,7 @@ def step_server(paused_threads: AbstractContextManager[object]) -> Iterator[None
 @contextmanager
 def _blocked_signals() -> Iterator[None]:
     """Let the signals that end a run wait until this block has ended."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     try:
         yield
     finally:
@@ -68,7 +68,7 @@ def _fork(arguments: Sequence[str], descriptors: Sequence[int]) -> int:
 
 
 def _serve(arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
-    """Run the server, with nothing of the command but its modules.
+    """Run the server in the forked process. It keeps the imported modules of the command and nothing else.
 
     Args:
         arguments: those of the Python that multiprocessing would start: its options, `-c`, the server's code, and, from
@@ -76,14 +76,15 @@ def _serve(arguments: Sequence[str], descriptors: Sequence[int]) -> NoReturn:
         descriptors: open files that the code uses.
     """
     try:
-        for number in ENDING:
+        for number in END_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
         server: Any = forkserver._forkserver
         server._lock = threading.Lock()  # the caller holds the old one
-        # A new Python has no tracker, and from 3.14 on no fork has. Each step is given the command's.
+        # A new Python process has no resource tracker; from Python 3.14 on, a forked one has none either.
+        # multiprocessing passes the command's tracker to each step.
         tracker: Any = resource_tracker._resource_tracker
         tracker._fd = tracker._pid = None
         _close_all_but(0, 1, 2, *descriptors)

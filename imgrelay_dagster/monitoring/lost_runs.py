@@ -1,4 +1,4 @@
-"""Lost runs, whose process is gone: mark them as ended, so that Dagster retries them, and check that it does."""
+"""Marks runs whose process is gone as ended, so that Dagster retries them, and checks that Dagster does so."""
 
 import socket
 import time
@@ -28,8 +28,9 @@ RETRY_LIMIT = 60.0
 """Seconds within which Dagster retries a lost run; usually it takes a few."""
 
 SAME_HOSTNAME_LIMIT = 90.0
-"""Seconds of silence after which a run counts as lost if its hostname is this host's but the boot or container is not,
-such as the container before this one: three refreshes of its lock, plus the minute for which steps retry a store."""
+"""Seconds of silence after which a run counts as lost if it ran on a host of the same name, but before a reboot or in
+another container, such as the one that this container replaced. Three refreshes of its lock, plus the minute for which
+steps retry a request to a store."""
 
 UNPLANNED_LIMIT = 600.0
 """Seconds without an event after which a started run whose step `plan` never started counts as lost."""
@@ -89,7 +90,7 @@ def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresR
     if is_on_this_host(identity):
         return process_is_gone(identity)
     limit = SAME_HOSTNAME_LIMIT if identity.startswith(socket.gethostname() + " ") else SILENCE_LIMIT
-    with suppress(Exception):  # an unreachable store tells nothing about the run
+    with suppress(Exception):  # an unreachable store says nothing about the run
         holder = lock_holder(stores.open(run.tags[DESTINATION_TAG], INTERACTIVE), run.tags[DATASET_TAG])
         refreshed = holder.at if holder is not None and holder.run_id == run.run_id else 0.0
         return time.time() - max(refreshed, _last_event(instance, record)) > limit

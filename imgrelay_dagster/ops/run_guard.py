@@ -34,8 +34,8 @@ REFRESH_TIMEOUT = 10.0
 class RunGuard:
     """Ends a step whose run is over, and refreshes the lock of the run's dataset while the step works.
 
-    Dagster signals a cancel to a running step. It does not signal a step that starts at that very moment, a step that
-    was orphaned by a `kill -9` of the run's process, or a step whose run failed in another step.
+    Dagster signals a cancel to a running step. It does not signal a step that starts at that very moment, a step
+    whose run's process was killed with `kill -9`, or a step whose run failed in another step.
     """
 
     def __init__(self, step: Step, staging: Staging | None = None) -> None:
@@ -56,7 +56,7 @@ class RunGuard:
 
         Raises:
             dagster.DagsterExecutionInterruptedError: the run is being cancelled, has ended, or its process is gone.
-            RelayError: another step left `HALT_NOTE`: it met an error that concerns the whole run.
+            RelayError: another step wrote `HALT_NOTE` because of an error that concerns the whole run.
         """
         parent = parent_process()
         if parent is not None and not parent.is_alive():
@@ -84,7 +84,7 @@ class RunGuard:
             self._refresh = BackgroundCall(lambda: refresh_lock(self._store(), self._dataset, self._run_id))
 
     def finish_refresh(self) -> None:
-        """Wait for a running refresh, which would end with the step's process."""
+        """Wait for a running refresh; otherwise it would be cut off when the step's process ends."""
         if self._refresh is not None:
             with suppress(TimeoutError):
                 self._refresh.wait(limit=REFRESH_TIMEOUT)

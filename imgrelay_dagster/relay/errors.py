@@ -38,7 +38,7 @@ class EntryFailure(Exception):
 class RelayError(Exception):
     """The whole run cannot continue: a bad manifest, template or destination, a full disk.
 
-    The message names the thing, the value and the remedy. It is shown to users after `redact_text`.
+    The message names the thing, the value and the solution. It is shown to users after `redact_text`.
     """
 
     def __init__(self, message: str) -> None:

@@ -106,8 +106,8 @@ PERMANENT_REASONS = frozenset(
         Reason.COMPOSE_ERROR,
     }
 )
-"""Reasons that a later download of the same URL would meet again. Reasons found by the planner are not listed: finding
-them again needs no request."""
+"""Reasons for which a later download of the same URL would fail again. Reasons found by the planner are not listed:
+finding them again needs no request."""
 
 TRANSIENT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 """The client errors (4xx) for which a retry may succeed: 408, 425 and 429."""

@@ -66,7 +66,7 @@ def _trailing_punctuation(match: re.Match[str]) -> str:
 class QueryFilter(logging.Filter):
     """Removes query strings from a library's log records: urllib3 logs request targets at DEBUG.
 
-    It changes records and never drops one.
+    It changes records and never removes one.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -1,1 +1,1 @@
-"""Facts about Dagster runs that several rooms need: tags, queries, status and process identity."""
+"""Facts about Dagster runs that several packages need: tags, queries, status and process identity."""

@@ -15,9 +15,10 @@ RESULTS_TAG = "imgrelay/results"
 """The progress of a run, updated every ten seconds; after its end the final counts: `<done> of <entries>`."""
 
 SETTLED_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_settled"
-"""The run's own id, once it is settled: its results are written, or it is known that it can have none.
+"""The run's own id, once it is settled: its results are written, or it is known that none can be written.
 
-Dagster copies the tags of a run to its re-execution; there the id is another run's, and the tag counts as unset.
+Dagster copies the tags of a run to its re-execution; there the id is that of the earlier run, so the tag counts as not
+set.
 """
 
 RETRY_REMINDER_TAG = f"{HIDDEN_TAG_PREFIX}imgrelay_told"
@@ -45,5 +46,5 @@ COORDINATOR_TAG = "imgrelay/coordinator"
 PARTITION_TAG = "dagster/partition"
 
 RETRY_TAGS = {"dagster/retry_strategy": "ALL_STEPS"}
-"""Retries execute all steps. Re-execution "from failure" drops tasks of an interrupted dynamic run (dagster issues
+"""Retries execute all steps. Re-execution "from failure" loses tasks of an interrupted dynamic run (dagster issues
 30248, 30972). Executing all steps again is cheap, because receipts record which entries are done."""

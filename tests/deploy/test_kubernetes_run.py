@@ -9,6 +9,7 @@ from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.support.command import until
 from tests.support.kubernetes_deployment import KubernetesDeployment
 from tests.support.postgres import Postgres
+from tests.support.slow_origin import slow_origin
 from tests.unit.execution.test_kubernetes import check_locked_down
 
 BUCKET = "kubernetes"
@@ -53,16 +54,18 @@ def test_a_run_has_a_job_and_so_has_each_of_its_steps(served: KubernetesDeployme
     assert not served.cluster.refused
 
 
-def test_a_step_whose_pod_is_lost_is_tried_again(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin):
-    run_id = launch(served, seaweed, origin, "larks", 40)
-    lost = until(
-        lambda: next((job for step, (job, *_) in served.jobs(run_id).items() if step.startswith("download")), None),
-        120,
-        "a download has a job",
-    )
-    until(lambda: lost.process is not None, 20, "its pod is started")
-    served.cluster.kill(lost)
-    assert served.wait_for(run_id) == "SUCCESS", served.why(run_id)
+def test_a_step_whose_pod_is_lost_is_tried_again(served: KubernetesDeployment, seaweed: SeaweedFS):
+    """Each download takes a second, so that the step is at work when its pod is lost."""
+    with slow_origin(1.0) as origin:
+        run_id = launch(served, seaweed, origin, "larks", 40)
+        lost = until(
+            lambda: next((job for step, (job, *_) in served.jobs(run_id).items() if step.startswith("download")), None),
+            120,
+            "a download has a job",
+        )
+        until(lambda: lost.process is not None, 20, "its pod is started")
+        served.cluster.kill(lost)
+        assert served.wait_for(run_id) == "SUCCESS", served.why(run_id)
     assert served.tags(run_id)["imgrelay/results"] == "40 of 40"
     assert [job.name.removeprefix(lost.name) for job in served.jobs(run_id)[lost.step]] == ["", "-1"]
 

@@ -1,5 +1,5 @@
-"""Fuzzing of what reads strangers' bytes: `make fuzz SECONDS=60`.
+"""Fuzzing of the code that reads untrusted data: `make fuzz SECONDS=60`.
 
-Every input follows from a seed and a number, so a finding is its own reproduction. Inputs are worked through in a
-child process: a crash or a hang in a decoder ends the child and is told like any other finding.
+Every input is computed from a seed and a number, so each finding can be reproduced. A child process reads the inputs:
+a crash or a hang in a decoder ends the child and is reported like any other finding.
 """

@@ -25,7 +25,7 @@ from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL
 from imgrelay_dagster.relay.results.inspection import SAMPLE
 from tests.conftest import ROOT
 from tests.support.command import RunningCommand
-from tests.support.s3_proxy import Request, TroubledS3
+from tests.support.s3_proxy import FaultyS3, Request
 
 ENTRIES = 500
 AT_ONCE = 2
@@ -117,7 +117,7 @@ def cost(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterat
     (watch / "sitecustomize.py").write_text(_WATCH.format(path=str(notes)))
     seaweed.create_bucket("cost")
     store = Store()
-    with Origin() as origin, TroubledS3(seaweed, trouble=store.see) as proxy:
+    with Origin() as origin, FaultyS3(seaweed, trouble=store.see) as proxy:
         manifest = folder / "urls.txt"
         manifest.write_text("\n".join(origin.url(f"jpeg/tiny-sunset.jpg?n={n}") for n in range(ENTRIES)))
         began = time.monotonic()

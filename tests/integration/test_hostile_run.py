@@ -234,8 +234,7 @@ def test_a_killed_step_is_retried(home: Path, slow: HostileOrigin, tmp_path: Pat
     out = tmp_path / "out"
     with RunningCommand(home, tmp_path, "--manifest", manifest, "--destination", out, "--json") as command:
         until(lambda: len(slow.hits) > 5, 60, "downloads have started")
-        victim = command.step_processes()[0]
-        os.kill(victim, signal.SIGKILL)
+        os.kill(command.step_processes()[0], signal.SIGKILL)
         ran = command.wait(120)
     assert ran.code == 0, ran.err
     assert_quiet(ran.err)

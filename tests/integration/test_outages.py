@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.support.command import RunningCommand, assert_quiet, until
-from tests.support.s3_proxy import CUT, DAMAGED, HANG, LOST, RESET, REVOKED, SLOW_DOWN, Request, Trouble, TroubledS3
+from tests.support.s3_proxy import CUT, DAMAGED, HANG, LOST, RESET, REVOKED, SLOW_DOWN, Fault, FaultyS3, Request
 from tests.support.store_outages import Command, at_images, the_next_launch_does_the_rest
 from tests.support.stored_files import Bucket, check_accounts, check_right, write_manifest
 
@@ -29,12 +29,12 @@ def manifest(origin: Origin, request: pytest.FixtureRequest, tmp_path: Path) -> 
     return write_manifest(tmp_path, urls)
 
 
-def once_each(*kinds: Trouble) -> Callable[[Request], Trouble | None]:
+def once_each(*kinds: Fault) -> Callable[[Request], Fault | None]:
     """Fail the first request of each method for each object, with the given faults in turn."""
     met: set[str] = set()
     turn = cycle(kinds)
 
-    def trouble(request: Request) -> Trouble | None:
+    def trouble(request: Request) -> Fault | None:
         name = f"{request.method} {request.key}"
         if name in met:
             return None
@@ -45,7 +45,7 @@ def once_each(*kinds: Trouble) -> Callable[[Request], Trouble | None]:
     return trouble
 
 
-def test_short_failures_are_retried(imgrelay: Command, store: TroubledS3, bucket: Bucket, manifest: Path):
+def test_short_failures_are_retried(imgrelay: Command, store: FaultyS3, bucket: Bucket, manifest: Path):
     store.trouble = once_each(SLOW_DOWN, LOST, RESET, DAMAGED, CUT)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}/x", "--json")
     ran = imgrelay("run", *options, **store.environment())
@@ -79,7 +79,7 @@ def test_a_restart_of_the_store_only_delays_the_run(
 
 
 def test_revoked_credentials_end_the_run(
-    imgrelay: Command, home: Path, store: TroubledS3, bucket: Bucket, manifest: Path
+    imgrelay: Command, home: Path, store: FaultyS3, bucket: Bucket, manifest: Path
 ):
     store.trouble = at_images(REVOKED, after=40)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
@@ -123,7 +123,7 @@ def delete(bucket: Bucket) -> bool:
 
 
 def test_a_cancel_does_not_wait_for_a_hanging_store(
-    imgrelay: Command, home: Path, store: TroubledS3, bucket: Bucket, manifest: Path, tmp_path: Path
+    imgrelay: Command, home: Path, store: FaultyS3, bucket: Bucket, manifest: Path, tmp_path: Path
 ):
     store.trouble = at_images(HANG, after=40)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")

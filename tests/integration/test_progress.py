@@ -23,7 +23,7 @@ from imgrelay_dagster.relay.progress.notes import (
 )
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.stores import open_store
-from tests.support.s3_proxy import Request, Trouble, TroubledS3
+from tests.support.s3_proxy import Fault, FaultyS3, Request
 
 HALFWAY = RunProgress(
     entries=300,
@@ -109,13 +109,13 @@ def test_notes_in_s3_are_read_concurrently_and_deleted_ones_are_skipped(
 ):
     seaweed.create_bucket("notes")
 
-    def trouble(request: Request) -> Trouble | None:
+    def trouble(request: Request) -> Fault | None:
         if request.method != "GET" or "/notes/upload-" not in request.key:
             return None
         seaweed.client().delete_object(Bucket="notes", Key="run1/notes/upload-9")  # the last one of the listing
-        return Trouble(delay=0.5)
+        return Fault(delay=0.5)
 
-    with TroubledS3(seaweed, trouble) as proxy:
+    with FaultyS3(seaweed, trouble) as proxy:
         for name, value in proxy.environment().items():
             monkeypatch.setenv(name, value)
         staging = Staging(open_store("s3://notes"), "run1")

@@ -45,7 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServers]
 
 
 class Dataset:
-    """A manifest of URLs of its own, what is launched with it, and who was asked for what."""
+    """A manifest with its own URLs, the run config to launch it, and the requests that the origin got."""
 
     def __init__(self, served: DagsterServers, origin: Origin, name: str, entries: int = ENTRIES) -> None:
         self.name, self.entries = name, entries
@@ -55,12 +55,12 @@ class Dataset:
         self.form = {"manifest": f"{name}.txt", "urls_per_task": TASK, "max_concurrent": 2}
 
     def asked(self) -> Counter[str]:
-        """How often each URL of the manifest was asked for."""
+        """The number of requests for each URL of the manifest."""
         asked = {self._origin.url(target): count for target, count in list(self._origin.hits.items())}
         return Counter({url: asked.get(url, 0) for url in self.urls})
 
     def again(self) -> int:
-        """How many requests were made for what had been asked for before."""
+        """The number of requests beyond the first one for each URL."""
         asked = self.asked()
         assert min(asked.values()) >= 1, "an entry was never asked for"
         return sum(asked.values()) - self.entries
@@ -78,7 +78,7 @@ def check_done(served: DagsterServers, dataset: Dataset, run_id: str) -> dict[st
 
 def retry_of(served: DagsterServers, run_id: str, number: int = 1) -> str:
     """The run that Dagster starts in place of a lost one."""
-    limit = lost_runs.RETRY_LIMIT + 120  # Dagster may have to be told of it a second time
+    limit = lost_runs.RETRY_LIMIT + 120  # the failure may have to be reported to Dagster a second time
     runs = until(lambda: found if len(found := served.retries(run_id)) >= number else None, limit, "the run is retried")
     assert len(runs) == number
     tags = served.tags(runs[-1])
@@ -127,7 +127,7 @@ def test_a_run_whose_process_is_killed_is_retried_and_the_retry_does_the_rest(se
     assert lost["uploaded"] == summary["unchanged"]
 
 
-def test_a_failure_that_the_daemon_passes_over_is_retried_all_the_same(served: DagsterServers, origin: Origin):
+def test_a_run_whose_failure_the_daemon_missed_is_retried(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "missed", 200)
     run_id = served.launch(dataset.form)
     served.wait_for_steps(run_id, "download")
@@ -160,7 +160,7 @@ def test_a_run_is_retried_twice_and_no_more(served: DagsterServers, origin: Orig
     assert len(served.retries(first)) == 2
 
 
-def test_a_second_run_of_a_dataset_at_work_refuses(served: DagsterServers, origin: Origin):
+def test_a_second_run_of_a_dataset_in_use_fails(served: DagsterServers, origin: Origin):
     dataset = Dataset(served, origin, "twice")
     first = served.launch(dataset.form)
     served.wait_for_steps(first, "download")

@@ -43,14 +43,14 @@ Relay = Callable[..., Relayed]
 
 @pytest.fixture(scope="module")
 def calm(relay: Relay, addresses: Addresses) -> tuple[list[Entry], Relayed]:
-    """The run without trouble, to measure against."""
+    """The run without bad URLs, for comparison."""
     entries = all_good(addresses, ENTRIES)
     return entries, relay(entries, FORM, limit=HANG_LIMIT)
 
 
 @pytest.fixture(scope="module")
 def stormy(relay: Relay, addresses: Addresses, calm: object) -> tuple[list[Entry], Relayed]:
-    """The run with trouble of every kind; after the calm one, so that both find the same machine."""
+    """The run with bad URLs of every kind; it follows the run without, so that the machine is equally busy."""
     entries = with_trouble(addresses, ENTRIES, TROUBLE)
     return entries, relay(entries, FORM, limit=HANG_LIMIT)
 

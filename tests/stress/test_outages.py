@@ -10,7 +10,7 @@ from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.support.command import RunningCommand, assert_quiet, until
 from tests.support.dagster_servers import DagsterServers, connections
-from tests.support.s3_proxy import HANG, LOST, RESET, SLOW_DOWN, Request, Trouble, TroubledS3
+from tests.support.s3_proxy import HANG, LOST, RESET, SLOW_DOWN, Fault, FaultyS3, Request
 from tests.support.store_outages import Command, at_images, settle_all, the_next_launch_does_the_rest
 from tests.support.stored_files import Bucket, check_accounts, check_right, write_manifest
 
@@ -46,7 +46,7 @@ def test_forty_seconds_without_a_store_cost_no_entry(
 
 
 def test_a_store_that_does_not_come_back_ends_the_run_and_the_next_one_does_the_rest(
-    imgrelay: Command, home: Path, store: TroubledS3, bucket: Bucket, urls: list[str], tmp_path: Path
+    imgrelay: Command, home: Path, store: FaultyS3, bucket: Bucket, urls: list[str], tmp_path: Path
 ):
     store.trouble = at_images(RESET, after=150)
     manifest = write_manifest(tmp_path, urls)
@@ -63,9 +63,9 @@ def test_a_store_that_does_not_come_back_ends_the_run_and_the_next_one_does_the_
 
 
 def test_a_store_that_takes_six_seconds_for_each_object_is_only_slow(
-    imgrelay: Command, store: TroubledS3, bucket: Bucket, urls: list[str], tmp_path: Path
+    imgrelay: Command, store: FaultyS3, bucket: Bucket, urls: list[str], tmp_path: Path
 ):
-    store.trouble = lambda request: Trouble(delay=6.0) if request.method == "PUT" else None
+    store.trouble = lambda request: Fault(delay=6.0) if request.method == "PUT" else None
     options = ("--manifest", write_manifest(tmp_path, urls[:64]), "--destination", f"s3://{bucket.name}", "--json")
     ran = imgrelay("run", *options, **store.environment())
     assert ran.code == 0, ran.err
@@ -76,22 +76,22 @@ def test_a_store_that_takes_six_seconds_for_each_object_is_only_slow(
 
 
 def test_a_stormy_store_that_is_the_scratch_space_too(
-    imgrelay: Command, seaweed: SeaweedFS, store: TroubledS3, bucket: Bucket, urls: list[str], tmp_path: Path
+    imgrelay: Command, seaweed: SeaweedFS, store: FaultyS3, bucket: Bucket, urls: list[str], tmp_path: Path
 ):
     """One request in twenty fails, whatever it is for."""
     chance = random.Random(3)
     seaweed.create_bucket("staging")
 
-    def trouble(request: Request) -> Trouble | None:
+    def trouble(request: Request) -> Fault | None:
         if chance.random() > 0.05:
             return None
-        return chance.choice([SLOW_DOWN, RESET, LOST, Trouble(delay=2.0)])
+        return chance.choice([SLOW_DOWN, RESET, LOST, Fault(delay=2.0)])
 
     store.trouble = trouble
     options = ("--manifest", write_manifest(tmp_path, urls), "--destination", f"s3://{bucket.name}", "--json")
     environment = {**store.environment(), "IMGRELAY_STAGING": "s3://staging/scratch"}
     ran = imgrelay("run", *options, "--urls-per-task", "100", **environment)
-    print(f"struck {sum(store.struck.values()) - store.struck[Trouble()]} of {sum(store.struck.values())} requests")
+    print(f"struck {sum(store.struck.values()) - store.struck[Fault()]} of {sum(store.struck.values())} requests")
     assert ran.code == 0, ran.err
     assert_quiet(ran.err)
     stored = bucket.objects()
@@ -102,7 +102,7 @@ def test_a_stormy_store_that_is_the_scratch_space_too(
 
 
 def test_a_run_is_terminated_from_the_ui_while_its_store_hangs(
-    store: TroubledS3, bucket: Bucket, origin: Origin, urls: list[str], tmp_path: Path
+    store: FaultyS3, bucket: Bucket, origin: Origin, urls: list[str], tmp_path: Path
 ):
     store.trouble = at_images(HANG, after=150)
     with DagsterServers(tmp_path / "served", **store.environment()) as served:

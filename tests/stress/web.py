@@ -1,4 +1,4 @@
-"""The hostile web: every kind of trouble that a URL can be, what has to become of it, and the files it needs."""
+"""The hostile web: every kind of bad URL, the outcome that is expected for it, and the files that the origin serves."""
 
 import random
 import struct
@@ -23,7 +23,7 @@ class Kind:
     """One kind of trouble.
 
     `url` has `{plain}` and `{tls}` for the origins and `{n}` for a number of the entry's own. `reason` is None
-    where the entry is to be uploaded all the same. `share` is how often it comes, against the others.
+    if the entry must be uploaded nevertheless. `share` is how often it occurs, relative to the others.
     """
 
     url: str
@@ -49,12 +49,12 @@ odd = partial(Kind, reason=Reason.UNSUPPORTED_FORMAT)
 untrusted = partial(Kind, reason=Reason.TLS_ERROR)
 
 HEADER = {"gif": 792}
-"""Bytes of a corrupt picture that are as they should be, 40 where nothing else is said: its size is among them."""
+"""Number of valid bytes at the start of a corrupt picture; 40 for other formats. They include its size."""
 
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF": "avif"}
 
 KINDS = (
-    # answers that are none
+    # responses without an image
     *(refused(f"{{plain}}/status/{code}?{{n}}", status=code) for code in (404, 410, 500, 429, 206)),
     Kind("{plain}/flaky/2/{n}/good-1.jpg", status=200),
     Kind("{plain}/retry-after/1/{n}/good-2.jpg", status=200),
@@ -119,7 +119,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A manifest line and what has to become of it."""
+    """A manifest line and its expected outcome."""
 
     url: str
     kind: Kind | None = None
@@ -158,7 +158,7 @@ def all_good(addresses: Addresses, count: int) -> list[Entry]:
 
 
 def with_trouble(addresses: Addresses, count: int, percentage: float, seed: int = 1) -> list[Entry]:
-    """Entries of which a share is trouble of every kind, everywhere between the good ones."""
+    """Entries of which a share are bad URLs of every kind, randomly mixed with the good ones."""
     weighted = [kind for kind in KINDS for _ in range(kind.share)]
     troubles = round(count * percentage / 100)
     assert troubles >= len(weighted), "too few entries for every kind"
@@ -191,7 +191,7 @@ def _pictures() -> Iterator[tuple[str, bytes]]:
 
 
 def _zeros(megabytes: int) -> bytes:
-    """That many megabytes of zeros, a thousandth of it when compressed."""
+    """This many megabytes of zeros, compressed to about a thousandth of the size."""
     stream = zlib.compressobj(9)
     return b"".join(stream.compress(bytes(1 << 20)) for _ in range(megabytes)) + stream.flush()
 

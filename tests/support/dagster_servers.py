@@ -155,7 +155,7 @@ class DagsterServers:
     def lose_the_machine(self) -> None:
         """Kill every process of this instance at once: servers, runs and steps."""
         self.kill(*self.processes())
-        until(lambda: not self.processes(), 20, "everything is dead")
+        until(lambda: not self.processes(), 20, "every process has ended")
 
     def kill(self, *pids: int) -> None:
         """`kill -9`."""
@@ -182,7 +182,7 @@ class DagsterServers:
     # Processes
 
     def processes(self) -> list[int]:
-        """The living processes of this instance, servers and runs: all carry its `DAGSTER_HOME`."""
+        """The running processes of this instance, servers and runs: all have its `DAGSTER_HOME`."""
         return [pid for pid in with_environment("DAGSTER_HOME", str(self.home)) if _lives(pid)]
 
     def run_processes(self) -> list[int]:

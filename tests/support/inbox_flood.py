@@ -29,9 +29,9 @@ def idle_instance(folder: Path) -> Iterator[DagsterServers]:
 
 
 def flood(served: DagsterServers, manifests: int) -> None:
-    """Drop so many manifests within one second; see that each gets its run, and only one, in bounded pieces.
+    """Write `manifests` files within one second; check that each gets exactly one run, at most 100 per tick.
 
-    The daemon is killed while it makes the runs of the second look, and `dagster dev` ends with it.
+    The daemon is killed while it creates the runs of the second tick, and `dagster dev` ends with it.
     """
     inbox = Path(served.environment["IMGRELAY_INBOX"])
     start_sensor(served, "inbox")
@@ -63,4 +63,4 @@ def flood(served: DagsterServers, manifests: int) -> None:
     assert {run.status.value for run in runs} == {"QUEUED"}
     asked = [len(tick["runIds"]) for tick in sensor_ticks(served, "inbox") if tick["runIds"]]
     assert max(asked) <= MAX_RUNS_PER_TICK
-    assert len(asked) >= manifests // MAX_RUNS_PER_TICK - 1  # the killed daemon's tick may not tell of its runs
+    assert len(asked) >= manifests // MAX_RUNS_PER_TICK - 1  # the tick of the killed daemon may not list its runs

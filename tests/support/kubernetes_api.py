@@ -1,8 +1,8 @@
 """A stand-in for a Kubernetes cluster: its API for jobs and pods, and processes of this machine as their containers.
 
-A job that Kubernetes' schema forbids is refused. A container is its arguments, run by this environment's programs,
-with its variables, secrets and config maps; image, resources, volumes and security context are looked at by tests, not
-carried out.
+A job that Kubernetes' schema forbids is refused. A container is a process of this machine, started with
+the container's arguments, variables, secrets and config maps. Image, resources, volumes and security context have no
+effect; tests only check their values.
 """
 
 import json
@@ -50,7 +50,7 @@ class Job:
 
     @property
     def step(self) -> str:
-        """The step that it is for; nothing for a run's own."""
+        """The key of the step that the job executes; empty for the job of a run."""
         names = {variable["name"]: variable.get("value") for variable in self.pod["containers"][0]["env"]}
         return names.get("DAGSTER_RUN_STEP_KEY") or ""
 
@@ -70,7 +70,7 @@ class Job:
 
 
 class Kubernetes:
-    """The cluster, between `with` and its end.
+    """The cluster. It runs during a `with` block.
 
     Args:
         home: the folder that holds `dagster.yaml`, in place of the chart's.
@@ -164,10 +164,10 @@ class Kubernetes:
         return found | {"DAGSTER_HOME": str(self._home)}
 
     def create(self, body: dict[str, Any]) -> Job:
-        """Take a job.
+        """Create a job.
 
         Raises:
-            ValueError: Kubernetes would not.
+            ValueError: Kubernetes would refuse it.
         """
         try:
             kubernetes_validate.validate({"apiVersion": "batch/v1", "kind": "Job", **body}, VERSION, strict=True)
@@ -185,13 +185,13 @@ class Kubernetes:
             return [job for job in self.jobs if kind not in job.deleted and name in (None, job.name)]
 
     def delete(self, kind: str, job: Job) -> None:
-        """Delete a job, which leaves its pod alone, as this version of the API does unless told otherwise; or a pod."""
+        """Delete a pod, or a job without its pod, which is this API version's default."""
         job.deleted.add(kind)
         if kind == "pods":
             threading.Thread(target=self._end, args=(job,), daemon=True).start()
 
     def _end(self, job: Job) -> None:
-        """Give a pod its time to end. What names it as its owner is garbage then."""
+        """End a pod within its grace period, then delete the jobs that it owns."""
         if job.process is not None:
             job.process.terminate()
             with suppress(subprocess.TimeoutExpired):

@@ -1,7 +1,7 @@
-"""What a test needs of the machine: markers, and which skipped tests are failures in CI.
+"""What a test needs on the machine (markers), and which skipped tests count as failed in CI.
 
-The markers are registered in pyproject.toml. A test gets those of its fixtures by itself; others stand in its file as
-`pytestmark`. `pytest -m "not browser and not redis"` leaves out what cannot be run here.
+The markers are registered in pyproject.toml. A test gets those of its fixtures automatically; others are set in its
+file with `pytestmark`. `pytest -m "not browser and not redis"` leaves out what cannot be run here.
 """
 
 import os

@@ -47,7 +47,7 @@ def early_end(served: DagsterServers, run_id: str) -> list[str]:
 
 
 def check_receipts(served: DagsterServers) -> int:
-    """Every receipt's object is there as the receipt says; returns how many objects have no receipt."""
+    """Check that every receipt matches its stored object; return the number of objects without a receipt."""
     uploaded = {
         record.key: record
         for record in sorted(served.receipts("*"), key=lambda record: record.at or 0)

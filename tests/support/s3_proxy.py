@@ -1,10 +1,10 @@
-"""A proxy on 127.0.0.1 in front of a real S3 server, which brings trouble upon what passes.
+"""A proxy on 127.0.0.1 in front of a real S3 server. It injects faults into the requests that pass through it.
 
-    with TroubledS3(seaweed) as store:
+    with FaultyS3(seaweed) as store:
         store.trouble = lambda request: SLOW_DOWN if request.is_image else None
 
-What is asked goes on byte by byte, with its `Host`, so that signatures hold. `seen` counts what was asked, `struck`
-what trouble there was, and `most_delayed` how many requests were held back at one time.
+Requests are forwarded unchanged, including `Host`, so that their signatures stay valid. `seen` counts the requests,
+`struck` the injected faults. `most_delayed` is the largest number of requests that were delayed at the same time.
 """
 
 import socket
@@ -26,7 +26,7 @@ HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {le
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: `key` is the object's, without its bucket."""
+    """A request; `key` is the key of the object, without its bucket."""
 
     method: str
     key: str
@@ -45,16 +45,16 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What befalls one request.
+class Fault:
+    """The fault that is injected into one request.
 
     Attributes:
-        delay: seconds before it goes on.
-        answer: status and code that are answered in the server's place.
-        damage: what is made of the body before it goes on.
-        hang: nothing is ever answered.
-        lose: the request goes on and is done, and its answer is lost with the connection.
-        refuse: the connection is reset, and nothing goes on.
+        delay: seconds before the request is forwarded.
+        answer: status and error code that the proxy returns instead of the server's response.
+        damage: changes the body before it is forwarded.
+        hang: no response is ever sent.
+        lose: the server executes the request, but the connection is closed before its response is sent.
+        refuse: the connection is reset, and nothing is forwarded.
     """
 
     delay: float = 0.0
@@ -70,23 +70,23 @@ def _flip(body: bytes) -> bytes:
     return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
 
 
-SLOW_DOWN = Trouble(answer=(503, "SlowDown"))
-REVOKED = Trouble(answer=(403, "InvalidAccessKeyId"))
-HANG = Trouble(hang=True)
-LOST = Trouble(lose=True)
-RESET = Trouble(refuse=True)
-DAMAGED = Trouble(damage=_flip)
-CUT = Trouble(damage=lambda body: body[: len(body) // 2])
+SLOW_DOWN = Fault(answer=(503, "SlowDown"))
+REVOKED = Fault(answer=(403, "InvalidAccessKeyId"))
+HANG = Fault(hang=True)
+LOST = Fault(lose=True)
+RESET = Fault(refuse=True)
+DAMAGED = Fault(damage=_flip)
+CUT = Fault(damage=lambda body: body[: len(body) // 2])
 
 
 @dataclass
-class TroubledS3:
-    """The proxy. `trouble` says what befalls a request; None where it passes as it is."""
+class FaultyS3:
+    """The proxy. `trouble` returns the fault for a request, or None to forward it unchanged."""
 
     server: SeaweedFS
-    trouble: Callable[[Request], Trouble | None] = lambda _: None
+    trouble: Callable[[Request], Fault | None] = lambda _: None
     seen: Counter[str] = field(default_factory=Counter)
-    struck: Counter[Trouble] = field(default_factory=Counter)
+    struck: Counter[Fault] = field(default_factory=Counter)
     most_delayed: int = 0
 
     def __enter__(self) -> Self:
@@ -154,10 +154,10 @@ class TroubledS3:
             if server is not None:
                 server.close()
 
-    def _befalls(self, request: Request) -> Trouble:
+    def _befalls(self, request: Request) -> Fault:
         with self._lock:
             self.seen[f"{request.method} {request.key}"] += 1
-            trouble = self.trouble(request) or Trouble()
+            trouble = self.trouble(request) or Fault()
             self.struck[trouble] += 1
             self._delayed += trouble.delay > 0
             self.most_delayed = max(self.most_delayed, self._delayed)
@@ -168,7 +168,7 @@ class TroubledS3:
         return trouble
 
     def _pass_on(
-        self, client: socket.socket, server: socket.socket, message: tuple[bytes, bytes], trouble: Trouble
+        self, client: socket.socket, server: socket.socket, message: tuple[bytes, bytes], trouble: Fault
     ) -> bool:
         """Whether both connections can be used again."""
         head, body = message
@@ -205,7 +205,7 @@ def _read(stream, asking: socket.socket | None, *, bodiless: bool = False) -> tu
 
 
 def _chunks(stream) -> bytes:
-    """A chunked body as it was sent."""
+    """Return a chunked body, still in its chunks."""
     found = []
     while True:
         size = stream.readline()

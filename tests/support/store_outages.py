@@ -11,20 +11,20 @@ from dagster_aws.s3 import S3Resource
 from imgrelay_dagster.monitoring import housekeeping
 from imgrelay_dagster.resources import StoresResource
 from tests.conftest import Ran
-from tests.support.s3_proxy import Request, Trouble, TroubledS3
+from tests.support.s3_proxy import Fault, FaultyS3, Request
 from tests.support.stored_files import Bucket, check_accounts, check_right, results
 
 Command = Callable[..., Ran]
 
 
-def at_images(kind: Trouble, after: int) -> Callable[[Request], Trouble | None]:
+def at_images(kind: Fault, after: int) -> Callable[[Request], Fault | None]:
     """Make every request fail after `after` images, but not before the receipts of a first task are stored.
 
     Two tasks are uploaded at a time: without a receipt the next run would have to do everything again.
     """
     images = receipts = 0
 
-    def trouble(request: Request) -> Trouble | None:
+    def trouble(request: Request) -> Fault | None:
         nonlocal images, receipts
         images += request.is_image
         if images > after and receipts:
@@ -38,7 +38,7 @@ def at_images(kind: Trouble, after: int) -> Callable[[Request], Trouble | None]:
 def the_next_launch_does_the_rest(
     imgrelay: Command,
     home: Path,
-    store: TroubledS3,
+    store: FaultyS3,
     bucket: Bucket,
     options: tuple[object, ...],
     *,
@@ -64,7 +64,7 @@ def the_next_launch_does_the_rest(
     assert not [key for key in stored if key.endswith(("lock.json", "ledger.jsonl.gz"))]
 
 
-def settle_all(home: Path, store: TroubledS3) -> None:
+def settle_all(home: Path, store: FaultyS3) -> None:
     """Settle ended runs at once, as the next command or the sensor does ten seconds later."""
     given = store.environment()
     s3 = S3Resource(

@@ -6,8 +6,8 @@ the process that asked for it, not of this one (clone(2), CLONE_PARENT), so its 
 
 Run as `python warm_server.py DESCRIPTOR MODE LIBRARIES PADDING`. DESCRIPTOR is a socket. MODE is `libraries` (nothing
 that reads the environment is imported, so that each program may have its own) or `everything` (for programs with this
-process's environment). LIBRARIES, separated by commas, are imported beside Dagster. PADDING is the room for the
-arguments of the forked programs, which `/proc` shows as theirs.
+process's environment). LIBRARIES, separated by commas, are imported beside Dagster. PADDING reserves space
+for the arguments of the forked programs, which `/proc` shows instead.
 """
 
 import ctypes

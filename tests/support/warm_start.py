@@ -22,13 +22,13 @@ PADDING = 16_384
 """Bytes of arguments and of environment that `/proc` can show of a forked process."""
 
 INHERITED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that a program ignores from the start if the one that starts it does."""
+"""Signals that a new process ignores if its parent ignores them."""
 
 COLD = "IMGRELAY_TESTS_COLD"
 """Set this variable to start every command as usual."""
 
 INTERPRETER_VARIABLES = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
-"""Variables that a Python reads once, when it starts: a command that has others than we is started as usual."""
+"""Variables that Python reads only when it starts. A command whose values differ from ours is started as usual."""
 
 
 # What a terminal gives a program, and a script or a test runner may not: signals that are not ignored. On Linux the

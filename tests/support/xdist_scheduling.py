@@ -1,4 +1,4 @@
-"""How tests are shared out among processes: the longest groups first, so that no process is left with one at the end.
+"""How tests are divided among processes: the longest groups first, so that none of them is still running at the end.
 
 A group is run by one process. It is a file, unless the tables below say otherwise.
 """
@@ -46,7 +46,7 @@ LONGEST = (
     "tests/fuzz/",
     *(f"tests/stress/test_{name}.py" for name in ("crash", "cancel", "outages", "celery", "flood", "command")),
 )
-"""What takes long, the longest first: beginnings of the names of tests."""
+"""The beginnings of the names of slow tests, the slowest first."""
 
 
 def place(nodeid: str) -> tuple[int, int]:

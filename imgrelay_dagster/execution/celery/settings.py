@@ -57,8 +57,8 @@ def backend_url() -> str:
 def lost_after() -> float:
     """Return the value of `IMGRELAY_CELERY_LOST_AFTER` in seconds.
 
-    Without a heartbeat for so long, a worker's steps are delivered to other workers. Only for Redis: RabbitMQ notices
-    that a worker's connection is closed.
+    If a worker sends no heartbeat for this time, its steps are delivered to other workers. Only for Redis: RabbitMQ
+    notices that a worker's connection is closed.
 
     Raises:
         RelayError: the value is not a number from 2 to 86400.

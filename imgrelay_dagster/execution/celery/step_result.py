@@ -50,7 +50,7 @@ class CeleryStepResult:
         self._unreachable_since: float | None = None
 
     def revoke(self) -> None:
-        """Drop the step if no worker has started it. A started step reads the run's status and ends by itself."""
+        """Revoke the step if no worker has started it. A started step reads the run's status and ends by itself."""
         self._revoke_deadline = self._clock() + REVOKE_LIMIT
         with suppress(*self._connection_errors()):
             self._result.revoke()
@@ -63,7 +63,7 @@ class CeleryStepResult:
         """Return the step's events, serialized.
 
         Raises:
-            TaskRevokedError: the step was dropped before it started, or did not end in time after `revoke`.
+            TaskRevokedError: the step was revoked before it started, or did not end in time after `revoke`.
         """
         if not self._has_result():
             raise TaskRevokedError

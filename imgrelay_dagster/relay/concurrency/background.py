@@ -43,7 +43,7 @@ class BackgroundCall(Generic[T]):
         Args:
             limit: maximum seconds to wait; None waits without limit.
             tick: called every `TICK` seconds while waiting. If it raises, the wait ends with that exception and the
-                call is abandoned: it goes on in its thread, and its result is lost.
+                call is abandoned: it continues in its thread, and its result is ignored.
 
         Raises:
             TimeoutError: the call did not finish within `limit`.

@@ -61,13 +61,13 @@ def work_through(
         waiting.put(numbered)
     # Results stay in this list: an interrupt could lose a result between its removal from a queue and `done`.
     ended: list[tuple[int, R | None, RelayError | None]] = []
-    bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+    wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def end(index: int, result: R | None, trouble: RelayError | None) -> None:
-        ended.append((index, result, trouble))
-        bell.put(None)
+    def end(index: int, result: R | None, failure: RelayError | None) -> None:
+        ended.append((index, result, failure))
+        wakeups.put(None)
 
-    def labour() -> None:
+    def run_worker() -> None:
         while not stop.is_set():
             try:
                 index, item = waiting.get_nowait()
@@ -84,27 +84,27 @@ def work_through(
                 # are raised in the main thread only
                 end(index, crashed(item, error), None)
 
-    crew = [
-        threading.Thread(target=labour, name=f"relay-{number}", daemon=True)
+    workers = [
+        threading.Thread(target=run_worker, name=f"relay-{number}", daemon=True)
         for number in range(min(threads, len(items)))
     ]
-    told = 0
+    reported = 0
     with defer_interrupts() as handle_interrupts:
         try:
-            for thread in crew:
+            for thread in workers:
                 thread.start()
             last_tick = time.monotonic()
-            while told < len(items):
+            while reported < len(items):
                 with suppress(queue.Empty):
-                    bell.get(timeout=TICK)
+                    wakeups.get(timeout=TICK)
                 handle_interrupts()
-                if told < len(ended):
-                    _, result, trouble = ended[told]
-                    if trouble is not None:
-                        raise trouble
+                if reported < len(ended):
+                    _, result, failure = ended[reported]
+                    if failure is not None:
+                        raise failure
                     done(cast(R, result))
-                    told += 1
-                elif not any(thread.is_alive() for thread in crew) and told == len(ended):
+                    reported += 1
+                elif not any(thread.is_alive() for thread in workers) and reported == len(ended):
                     raise Stopped if stop.is_set() else RelayError(THREADS_GONE)
                 if time.monotonic() - last_tick >= TICK:
                     tick()
@@ -112,16 +112,16 @@ def work_through(
             results = {index: cast(R, result) for index, result, _ in ended}
             return [results[index] for index in range(len(items))]
         finally:
-            if told < len(items):
+            if reported < len(items):
                 # An image that a thread has just stored must get its record.
                 stop.set()
-                _let_leave(crew, leave)
-                for _, result, trouble in ended[told:]:
-                    if trouble is None:
+                _join_workers(workers, leave)
+                for _, result, failure in ended[reported:]:
+                    if failure is None:
                         done(cast(R, result))
 
 
-def _let_leave(crew: Sequence[threading.Thread], limit: float) -> None:
+def _join_workers(workers: Sequence[threading.Thread], limit: float) -> None:
     until = time.monotonic() + limit
-    for thread in filter(threading.Thread.is_alive, crew):
+    for thread in filter(threading.Thread.is_alive, workers):
         thread.join(max(0.0, until - time.monotonic()))

@@ -121,7 +121,7 @@ class _WatchedTLSPool(_WatchedPool, HTTPSConnectionPool):
 
 
 class _WatchedPools(PoolManager):
-    """One pool for each scheme, host and port; the least recently used pool is dropped when there are too many."""
+    """One pool for each scheme, host and port; the least recently used pool is closed when there are too many."""
 
     def __init__(self, dialer: Dialer, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -96,7 +96,7 @@ def acquire_lock(
 def _create(store: ObjectStore, key: str, lock: bytes, pause: Callable[[float], None]) -> bool:
     """Create the lock; False when there is one.
 
-    That one may be this run's own, created by a request whose response was lost.
+    The existing lock may be this run's own: the response to the request that created it may have been lost.
     """
     for tries_left in reversed(range(TRIES)):
         try:

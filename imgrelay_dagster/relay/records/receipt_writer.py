@@ -96,8 +96,9 @@ class ReceiptWriter:
             self._finish_write(limit, tick)
 
     def _start_write(self) -> None:
-        # A failed PUT may have stored its object nevertheless, so each try has a new key; a receipt that is there twice
-        # does no harm. Lines stay in the list until they are stored, because an interrupt may arrive at any point.
+        # A failed PUT may have stored its object nevertheless, so each try has a new key; a receipt that is stored
+        # twice does no harm. Lines stay in the list until they are stored, because an interrupt may arrive at any
+        # point.
         key = receipts_key(self._prefix, self._writer, self._part)
         data = b"\n".join(self._lines) + b"\n"
         self._part += 1

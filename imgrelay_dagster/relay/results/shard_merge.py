@@ -90,7 +90,7 @@ def _planned_summary(dataset: str, outcomes: Counter[str], reasons: Counter[str]
 
 
 def add_shard_summary(store: ObjectStore, dataset: str, shard: Shard, summary: Summary) -> Summary | None:
-    """Make a run's results those of its shard, and merge them into the coordinator's.
+    """Store a shard run's summary as that of its shard, and merge it into the coordinator's results.
 
     They replace the results of another run of the same shard, unless that run left fewer entries unattempted: a lost
     run may get its results only after the run that replaced it has ended.

@@ -17,13 +17,13 @@ from imgrelay_dagster.relay.storage.error_text import explain, is_disk_full
 from imgrelay_dagster.relay.storage.objects import put_object
 
 LEAVE_LIMIT = 3.0
-"""Seconds that running uploads have to end when a run is canceled, so that each stored image has its receipt."""
+"""Seconds that running uploads have to end when a run is cancelled, so that each stored image has its receipt."""
 
 OUTAGE_FAILURES = 32
 """Uploads of one step that must fail in a row before the store is checked for an outage: two for each thread."""
 
 RECEIPT_LIMIT = 5.0
-"""Seconds in which a store that works takes a receipt."""
+"""Seconds within which a working store accepts a receipt."""
 
 
 def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
@@ -89,10 +89,10 @@ class OutageDetector:
         self._failures = 0
 
     def check(self, receipts: ReceiptWriter) -> None:
-        """After `OUTAGE_FAILURES` failed uploads in a row, check whether the store still takes receipts.
+        """After `OUTAGE_FAILURES` failed uploads in a row, check whether the store still accepts receipts.
 
         Raises:
-            RelayError: it does not.
+            RelayError: it does not accept them.
         """
         if self._failures < OUTAGE_FAILURES or self._error is None:
             return

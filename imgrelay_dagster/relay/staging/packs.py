@@ -31,17 +31,18 @@ MAX_PACKED_ENTRY = 1024 * 1024
 """Bytes of the largest entry that goes into a pack. A larger one is written to an object of its own as it arrives."""
 
 CACHED_PACKS = 2
-"""Packs that a reading step holds: its last threads still read one when the first ones start the next."""
+"""Packs that a step keeps in memory while it reads: some threads still read one pack when others start the next."""
 
 
 class PackWriter:
-    """Writes what one step makes of a task's entries. A context manager that all threads of the step share.
+    """Writes the bytes that one step produces for a task's entries. A context manager, shared by the step's threads.
 
     Args:
         tick: called several times a second while the last pack is written; an exception that it raises ends the wait.
 
     Attributes:
-        locations: where each entry is, by line, in the order of the packs. Complete after the context has ended.
+        locations: the location of each entry by its line number, in the order of the packs. Complete after the context
+        has ended.
 
     Raises:
         RelayError: from any call, when the store fails.

@@ -1,4 +1,4 @@
-"""Scratch space for what one run's stages hand to each other.
+"""Scratch space for the bytes that the stages of one run pass to each other.
 
 A stage writes its results for a task below `<run_id>/<task>/<stage>/`, in packs (`packs.py`). The input of a stage is
 deleted by the stage after it: compose leaves the downloaded images, and upload deletes them. So a stage that is killed
@@ -127,7 +127,7 @@ class Staging:
             raise self.relay_error(key, error) from error
 
     def relay_error(self, key: str, error: BaseException) -> RelayError:
-        """The error to raise for a store's error: it names the place and the way out."""
+        """The error to raise for a store's error: it names the place and the solution."""
         place = folder_of(self._store) or self._store
         if is_disk_full(error):
             return RelayError(f"disk full: no space left in staging ({place}); free some space or set IMGRELAY_STAGING")
@@ -135,7 +135,7 @@ class Staging:
 
 
 class _Writer:
-    """A writable stream that turns errors of the store into `RelayError`, and no error of its caller."""
+    """A writable stream that converts errors of the store to `RelayError`; other errors pass through unchanged."""
 
     def __init__(self, stream: "obstore.WritableFile", staging: Staging, key: str) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Which executor is chosen, and what is refused at once: before a run is made, in a sentence that says the way out."""
+"""Which executor is chosen, and what is refused before a run is created, with a sentence that names the solution."""
 
 import json
 import os
