@@ -66,8 +66,10 @@ def test_a_wait_that_starts_later_returns_at_once(context: Any) -> None:
 def test_a_process_that_has_ended_is_not_waited_for(waiting: tuple[Any, StopEvent]) -> None:
     process, event = waiting
     sleeping: Any = event
-    while sleeping._cond._sleeping_count._semlock._is_zero():  # until it truly sleeps
+    while sleeping._cond._sleeping_count._semlock._is_zero():
         os.sched_yield()
+    with sleeping._cond:  # killed before it releases the lock, it would keep the lock for ever
+        pass
     os.kill(process.pid, signal.SIGKILL)
     process.join(HANGS)
     assert set_it(event)
