@@ -52,7 +52,7 @@ class Worker:
             own = hidden / "host"
             command = [*_UNSHARE, "sh", "-c", _ON_ITS_OWN, "sh", name, hidden, own, *command]
         else:
-            own.mkdir()
+            own.mkdir(exist_ok=True)  # a worker that is started again
         environment = command_environment(own, **variables, HOME=str(own), TMPDIR=str(own), IMGRELAY_STORAGE=str(own))
         del environment["DAGSTER_HOME"]
         with self.log.open("ab") as output:
