@@ -24,6 +24,7 @@ from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, StepCounts, StepPro
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, release_lock
 from imgrelay_dagster.relay.results.shard_merge import write_shard_plan
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, PROBE
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
@@ -72,7 +73,8 @@ def plan(
         step = Step(context, settings, stores)
         source = row_source(step, config)
         context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
-    with fail_run_on_error(), _hold_dataset_lock(step), TemporaryDirectory(prefix="imgrelay-") as scratch:
+        staging = stores.staging(context.run_id)
+    with fail_run_on_error(), _hold_dataset_lock(step, staging), TemporaryDirectory(prefix="imgrelay-") as scratch:
         store = stores.open(settings.destination)
         run_plan = call_in_background(
             lambda check: plan_run(
@@ -85,14 +87,14 @@ def plan(
                 list_any=partial(stores.list_any, settings.destination) if is_s3(settings.destination) else None,
                 tick=check,
             ),
-            RunGuard(step).check,
+            RunGuard(step, staging).check,
         )
         if run_plan.shards:
             seconds = time.time() - started
             write_shard_plan(store, settings.dataset, context.run_id, shards=run_plan.shards, seconds=seconds)
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
         counts = StepCounts(None, run_plan.left, began=time.time())
-        StepProgress(stores.staging(context.run_id), PLAN_NOTE, counts).write()
+        StepProgress(staging, PLAN_NOTE, counts).write()
         tasks = 0
         for task in run_plan.tasks():
             tasks += 1
@@ -119,7 +121,7 @@ def _run_tags(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def _hold_dataset_lock(step: Step) -> Iterator[None]:
+def _hold_dataset_lock(step: Step, staging: Staging) -> Iterator[None]:
     """Acquire the lock of the run's dataset; keep it unless the run cannot be planned.
 
     Raises:
@@ -130,10 +132,12 @@ def _hold_dataset_lock(step: Step) -> Iterator[None]:
     store = step.stores.open(settings.destination, INTERACTIVE)
     probe_store = step.stores.open(settings.destination, PROBE)
     has_ended = partial(is_over, context.instance)
-    call_in_background(lambda _: check_destination(probe_store, settings, context.run_id), RunGuard(step).check)
+    call_in_background(
+        lambda _: check_destination(probe_store, settings, context.run_id), RunGuard(step, staging).check
+    )
     while True:
         # A new guard each time: an older one would refresh the lock, which the other run holds.
-        tick = RunGuard(step).check
+        tick = RunGuard(step, staging).check
         try:
             call_in_background(
                 lambda _: acquire_lock(probe_store, settings.dataset, context.run_id, is_over=has_ended), tick

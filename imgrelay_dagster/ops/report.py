@@ -48,7 +48,7 @@ def report(
     settings = planned.settings
     step = Step(context, settings, stores)
     with fail_run_on_error():
-        guard = RunGuard(step)
+        guard = RunGuard(step, stores.staging(context.run_id))
         guard.check()
     deferred = list(relay_deferred(step, http, templates, task_results))
     with fail_run_on_error():

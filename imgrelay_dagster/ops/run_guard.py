@@ -38,15 +38,15 @@ class RunGuard:
     whose run's process was killed with `kill -9`, or a step whose run failed in another step.
     """
 
-    def __init__(self, step: Step, staging: Staging | None = None) -> None:
-        """Guard a step. `staging` is the run's scratch space if the caller has opened it already."""
+    def __init__(self, step: Step, staging: Staging) -> None:
+        """Guard a step. `staging` is the run's scratch space which the caller has opened."""
         settings = step.settings
         self._instance = step.context.instance
         self._run_id = step.context.run_id
         self._dataset = settings.dataset
         self._stores = step.stores
         self._destination = settings.destination
-        self._staging = staging or step.stores.staging(self._run_id)
+        self._staging = staging
         self._next_check = 0.0
         self._next_refresh = time.monotonic() + REFRESH_INTERVAL
         self._refresh: BackgroundCall[None] | None = None

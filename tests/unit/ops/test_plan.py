@@ -28,16 +28,17 @@ def test_a_shard_waits_for_the_dataset_lock_and_any_other_run_fails(tmp_path: Pa
     store = open_store(str(tmp_path / "out"))
     acquire_lock(store, "birds", "other", is_over=lambda _: False)
     with dg.DagsterInstance.ephemeral() as instance:
+        refused = held_step(tmp_path, instance, None)
         with (
             pytest.raises(DatasetHeld, match="dataset 'birds' is being relayed by run other"),
-            plan._hold_dataset_lock(held_step(tmp_path, instance, None)),
+            plan._hold_dataset_lock(refused, refused.stores.staging(refused.context.run_id)),
         ):
             pass
         shard = ShardConfig(coordinator="whole", number=1, of=2)
         releasing = threading.Timer(0.3, release_lock, (store, "birds", "other"))
         releasing.start()
         step = held_step(tmp_path, instance, shard)
-        with plan._hold_dataset_lock(step):
+        with plan._hold_dataset_lock(step, step.stores.staging(step.context.run_id)):
             assert not releasing.is_alive()
             held = lock_holder(store, "birds")
             assert held is not None
