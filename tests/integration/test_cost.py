@@ -117,7 +117,7 @@ def cost(tmp_path_factory: pytest.TempPathFactory, seaweed: SeaweedFS) -> Iterat
     (watch / "sitecustomize.py").write_text(_WATCH.format(path=str(notes)))
     seaweed.create_bucket("cost")
     store = Store()
-    with Origin() as origin, FaultyS3(seaweed, trouble=store.see) as proxy:
+    with Origin() as origin, FaultyS3(seaweed, fault_for=store.see) as proxy:
         manifest = folder / "urls.txt"
         manifest.write_text("\n".join(origin.url(f"jpeg/tiny-sunset.jpg?n={n}") for n in range(ENTRIES)))
         began = time.monotonic()

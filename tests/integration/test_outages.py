@@ -34,7 +34,7 @@ def once_each(*kinds: Fault) -> Callable[[Request], Fault | None]:
     met: set[str] = set()
     turn = cycle(kinds)
 
-    def trouble(request: Request) -> Fault | None:
+    def fault_for(request: Request) -> Fault | None:
         name = f"{request.method} {request.key}"
         if name in met:
             return None
@@ -42,11 +42,11 @@ def once_each(*kinds: Fault) -> Callable[[Request], Fault | None]:
         kind = next(turn)
         return kind if request.method == "PUT" or kind.damage is None else SLOW_DOWN
 
-    return trouble
+    return fault_for
 
 
 def test_short_failures_are_retried(imgrelay: Command, store: FaultyS3, bucket: Bucket, manifest: Path):
-    store.trouble = once_each(SLOW_DOWN, LOST, RESET, DAMAGED, CUT)
+    store.fault_for = once_each(SLOW_DOWN, LOST, RESET, DAMAGED, CUT)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}/x", "--json")
     ran = imgrelay("run", *options, **store.environment())
     assert ran.code == 0, ran.err
@@ -81,7 +81,7 @@ def test_a_restart_of_the_store_only_delays_the_run(
 def test_revoked_credentials_end_the_run(
     imgrelay: Command, home: Path, store: FaultyS3, bucket: Bucket, manifest: Path
 ):
-    store.trouble = at_images(REVOKED, after=40)
+    store.fault_for = at_images(REVOKED, after=40)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
     ran = imgrelay("run", *options, **store.environment())
     assert ran.code == 1
@@ -89,7 +89,7 @@ def test_revoked_credentials_end_the_run(
     assert_quiet(ran.err)
     assert not list((home / "staging").iterdir())
     assert 40 <= bucket.images() < ENTRIES
-    store.trouble = lambda _: None
+    store.fault_for = lambda _: None
     the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="failure", entries=ENTRIES)
 
 
@@ -125,7 +125,7 @@ def delete(bucket: Bucket) -> bool:
 def test_a_cancel_does_not_wait_for_a_hanging_store(
     imgrelay: Command, home: Path, store: FaultyS3, bucket: Bucket, manifest: Path, tmp_path: Path
 ):
-    store.trouble = at_images(HANG, after=40)
+    store.fault_for = at_images(HANG, after=40)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
     with RunningCommand(home, tmp_path, *options, **store.environment()) as command:
         until(lambda: store.struck[HANG] > 8, 90, "the store hangs")
@@ -138,5 +138,5 @@ def test_a_cancel_does_not_wait_for_a_hanging_store(
     assert (ran.code, ran.out) == (130, "")
     assert_quiet(ran.err)
     assert not list((home / "staging").iterdir())
-    store.trouble = lambda _: None
+    store.fault_for = lambda _: None
     the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="canceled", entries=ENTRIES)

@@ -109,13 +109,13 @@ def test_notes_in_s3_are_read_concurrently_and_deleted_ones_are_skipped(
 ):
     seaweed.create_bucket("notes")
 
-    def trouble(request: Request) -> Fault | None:
+    def fault_for(request: Request) -> Fault | None:
         if request.method != "GET" or "/notes/upload-" not in request.key:
             return None
         seaweed.client().delete_object(Bucket="notes", Key="run1/notes/upload-9")  # the last one of the listing
         return Fault(delay=0.5)
 
-    with FaultyS3(seaweed, trouble) as proxy:
+    with FaultyS3(seaweed, fault_for) as proxy:
         for name, value in proxy.environment().items():
             monkeypatch.setenv(name, value)
         staging = Staging(open_store("s3://notes"), "run1")

@@ -1,4 +1,4 @@
-"""Celery workers that are killed, stopped and added while 5,000 URLs with all kinds of trouble are relayed."""
+"""Celery workers that are killed, stopped and added while 5,000 URLs with all kinds of faults are relayed."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from imgrelay_dagster.execution.celery.settings import MAX_STARTS
 from imgrelay_dagster.runs.tags import RESULTS_TAG, SETTLED_TAG
 from tests.stress.test_hostile_web import FORM
-from tests.stress.web import Addresses, Entry, with_trouble
+from tests.stress.web import Addresses, Entry, with_faults
 from tests.support.celery_checks import check_same, ensure_workers, launch_alone
 from tests.support.celery_cluster import BUCKET, Cluster, missing
 from tests.support.celery_run import CeleryRun
@@ -23,7 +23,7 @@ from tests.support.compose_deployment import ComposeDeployment
 pytestmark = [pytest.mark.redis, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 ENTRIES = 5_000
-TROUBLE = 5.0
+FAULT_PERCENTAGE = 5.0
 TASK = 100
 SLOTS = 2
 AT_ONCE = 6
@@ -68,7 +68,7 @@ def deployed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_workers_that_are_killed_stopped_and_added_change_nothing(
     cluster: Cluster, workers: None, addresses: Addresses
 ) -> None:
-    entries = with_trouble(addresses, ENTRIES, TROUBLE)
+    entries = with_faults(addresses, ENTRIES, FAULT_PERCENTAGE)
     form = {**FORM, **CUT, "manifest": cluster.put("manifests/web.txt", [entry.url for entry in entries])}
     with launch_alone(cluster, {**form, "max_concurrent": 2}) as alone:
         assert alone.wait(600).code == 0

@@ -1,4 +1,4 @@
-"""10,000 URLs of which one in twenty is trouble of some kind: no other URL may notice, nor the machine's memory."""
+"""10,000 URLs of which one in twenty is faulty in some way: no other URL may notice, nor the machine's memory."""
 
 import json
 from collections import Counter
@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.stress.conftest import Relayed
-from tests.stress.web import KINDS, SIZE, Addresses, Entry, all_good, with_trouble
+from tests.stress.web import KINDS, SIZE, Addresses, Entry, all_good, with_faults
 
 ENTRIES = 10_000
-TROUBLE = 5.0
+FAULT_PERCENTAGE = 5.0
 """Percent of the entries."""
 
 FORM = {
@@ -42,21 +42,21 @@ Relay = Callable[..., Relayed]
 
 
 @pytest.fixture(scope="module")
-def calm(relay: Relay, addresses: Addresses) -> tuple[list[Entry], Relayed]:
+def all_good_run(relay: Relay, addresses: Addresses) -> tuple[list[Entry], Relayed]:
     """The run without bad URLs, for comparison."""
     entries = all_good(addresses, ENTRIES)
     return entries, relay(entries, FORM, limit=HANG_LIMIT)
 
 
 @pytest.fixture(scope="module")
-def stormy(relay: Relay, addresses: Addresses, calm: object) -> tuple[list[Entry], Relayed]:
+def faulty_run(relay: Relay, addresses: Addresses, all_good_run: object) -> tuple[list[Entry], Relayed]:
     """The run with bad URLs of every kind; it follows the run without, so that the machine is equally busy."""
-    entries = with_trouble(addresses, ENTRIES, TROUBLE)
+    entries = with_faults(addresses, ENTRIES, FAULT_PERCENTAGE)
     return entries, relay(entries, FORM, limit=HANG_LIMIT)
 
 
-def test_every_good_image_is_uploaded_and_every_bad_one_has_its_reason(stormy: tuple[list[Entry], Relayed]):
-    entries, run = stormy
+def test_every_good_image_is_uploaded_and_every_bad_one_has_its_reason(faulty_run: tuple[list[Entry], Relayed]):
+    entries, run = faulty_run
     assert run.code == 0, run.err
     assert [row["url"] for row in run.results] == [entry.url for entry in entries]
     wrong = [
@@ -73,8 +73,8 @@ def test_every_good_image_is_uploaded_and_every_bad_one_has_its_reason(stormy: t
     assert not said, "\n".join(map(str, said))
 
 
-def test_the_totals_add_up(stormy: tuple[list[Entry], Relayed]):
-    entries, run = stormy
+def test_the_totals_add_up(faulty_run: tuple[list[Entry], Relayed]):
+    entries, run = faulty_run
     reasons = Counter(str(entry.reason) for entry in entries if entry.reason)
     assert run.summary["reasons"] == dict(reasons)
     parts = {part: run.summary[part] for part in ("entries", "uploaded", "unchanged", "failed", "not_attempted")}
@@ -89,8 +89,8 @@ def test_the_totals_add_up(stormy: tuple[list[Entry], Relayed]):
     assert {entry.kind for entry in entries if entry.kind} == set(KINDS)
 
 
-def test_the_destination_holds_the_good_images_and_nothing_else(stormy: tuple[list[Entry], Relayed]):
-    entries, run = stormy
+def test_the_destination_holds_the_good_images_and_nothing_else(faulty_run: tuple[list[Entry], Relayed]):
+    entries, run = faulty_run
     good = {row["key"]: row for row in run.results if row["outcome"] == "uploaded"}
     assert run.stored() == set(good)
     for row, entry in zip(run.results, entries, strict=True):
@@ -100,30 +100,30 @@ def test_the_destination_holds_the_good_images_and_nothing_else(stormy: tuple[li
                 assert (image.format, image.size) == ("JPEG", SIZE)
 
 
-@pytest.mark.parametrize("weather", ["calm", "stormy"])
-def test_nothing_is_left_behind(weather: str, request: pytest.FixtureRequest):
-    _, run = request.getfixturevalue(weather)
+@pytest.mark.parametrize("kind_of_run", ["all_good_run", "faulty_run"])
+def test_nothing_is_left_behind(kind_of_run: str, request: pytest.FixtureRequest):
+    _, run = request.getfixturevalue(kind_of_run)
     assert run.code == 0, run.err
     assert run.staged == []
     assert run.left == []
 
 
-def test_trouble_costs_the_good_urls_little_time_and_no_memory(
-    calm: tuple[list[Entry], Relayed], stormy: tuple[list[Entry], Relayed], figures: Path
+def test_faults_cost_the_good_urls_little_time_and_no_memory(
+    all_good_run: tuple[list[Entry], Relayed], faulty_run: tuple[list[Entry], Relayed], figures: Path
 ):
-    measured = {name: _figures(*run) for name, run in (("calm", calm), ("stormy", stormy))}
+    measured = {name: _figures(*run) for name, run in (("all_good_run", all_good_run), ("faulty_run", faulty_run))}
     ratios = {
-        name: round(measured["stormy"][name] / measured["calm"][name], 3)
+        name: round(measured["faulty_run"][name] / measured["all_good_run"][name], 3)
         for name in ("last_good_seconds", "good_per_second", "peak_pss_mb", "seconds")
     }
-    _write(figures, {**measured, "ratios": ratios}, calm=calm[1], stormy=stormy[1])
+    _write(figures, {**measured, "ratios": ratios}, all_good_run=all_good_run[1], faulty_run=faulty_run[1])
     assert ratios["peak_pss_mb"] <= MEMORY_RATIO, measured
     assert ratios["last_good_seconds"] <= LAST_GOOD_RATIO, measured
 
 
-@pytest.mark.parametrize("weather", ["calm", "stormy"])
-def test_no_process_grows_while_the_run_goes_on(weather: str, request: pytest.FixtureRequest):
-    _, run = request.getfixturevalue(weather)
+@pytest.mark.parametrize("kind_of_run", ["all_good_run", "faulty_run"])
+def test_no_process_grows_while_the_run_goes_on(kind_of_run: str, request: pytest.FixtureRequest):
+    _, run = request.getfixturevalue(kind_of_run)
     for samples in run.memory.lasting().values():
         third = len(samples) // 3
         early = max(sample.rss for sample in samples[: 2 * third])

@@ -48,7 +48,7 @@ def test_forty_seconds_without_a_store_cost_no_entry(
 def test_a_store_that_does_not_come_back_ends_the_run_and_the_next_one_does_the_rest(
     imgrelay: Command, home: Path, store: FaultyS3, bucket: Bucket, urls: list[str], tmp_path: Path
 ):
-    store.trouble = at_images(RESET, after=150)
+    store.fault_for = at_images(RESET, after=150)
     manifest = write_manifest(tmp_path, urls)
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "100", "--json")
     began = time.monotonic()
@@ -58,14 +58,14 @@ def test_a_store_that_does_not_come_back_ends_the_run_and_the_next_one_does_the_
     assert_quiet(ran.err)
     assert "the run ends here; launch it again when the store is back" in ran.err
     assert not list((home / "staging").iterdir())
-    store.trouble = lambda _: None
+    store.fault_for = lambda _: None
     the_next_launch_does_the_rest(imgrelay, home, store, bucket, options, status="failure", entries=ENTRIES)
 
 
 def test_a_store_that_takes_six_seconds_for_each_object_is_only_slow(
     imgrelay: Command, store: FaultyS3, bucket: Bucket, urls: list[str], tmp_path: Path
 ):
-    store.trouble = lambda request: Fault(delay=6.0) if request.method == "PUT" else None
+    store.fault_for = lambda request: Fault(delay=6.0) if request.method == "PUT" else None
     options = ("--manifest", write_manifest(tmp_path, urls[:64]), "--destination", f"s3://{bucket.name}", "--json")
     ran = imgrelay("run", *options, **store.environment())
     assert ran.code == 0, ran.err
@@ -82,12 +82,12 @@ def test_a_stormy_store_that_is_the_scratch_space_too(
     chance = random.Random(3)
     seaweed.create_bucket("staging")
 
-    def trouble(request: Request) -> Fault | None:
+    def fault_for(request: Request) -> Fault | None:
         if chance.random() > 0.05:
             return None
         return chance.choice([SLOW_DOWN, RESET, LOST, Fault(delay=2.0)])
 
-    store.trouble = trouble
+    store.fault_for = fault_for
     options = ("--manifest", write_manifest(tmp_path, urls), "--destination", f"s3://{bucket.name}", "--json")
     environment = {**store.environment(), "IMGRELAY_STAGING": "s3://staging/scratch"}
     ran = imgrelay("run", *options, "--urls-per-task", "100", **environment)
@@ -104,7 +104,7 @@ def test_a_stormy_store_that_is_the_scratch_space_too(
 def test_a_run_is_terminated_from_the_ui_while_its_store_hangs(
     store: FaultyS3, bucket: Bucket, origin: Origin, urls: list[str], tmp_path: Path
 ):
-    store.trouble = at_images(HANG, after=150)
+    store.fault_for = at_images(HANG, after=150)
     with DagsterServers(tmp_path / "served", **store.environment()) as served:
         form = {
             "manifest": served.write_manifest("birds.txt", urls),
@@ -120,7 +120,7 @@ def test_a_run_is_terminated_from_the_ui_while_its_store_hangs(
         assert times[1] < GONE_LIMIT
         assert connections(origin.port) == 0
         assert connections(store.port) <= 2  # the sensor's own, perhaps
-        store.trouble = lambda _: None
+        store.fault_for = lambda _: None
         settle_all(served.home, store)
         assert served.staged(run_id) == []
         again = served.launch(form)

@@ -20,7 +20,7 @@ SIZE = (320, 240)
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of trouble.
+    """One kind of fault.
 
     `url` has `{plain}` and `{tls}` for the origins and `{n}` for a number of the entry's own. `reason` is None
     if the entry must be uploaded nevertheless. `share` is how often it occurs, relative to the others.
@@ -153,17 +153,17 @@ class Addresses:
 
 
 def all_good(addresses: Addresses, count: int) -> list[Entry]:
-    """Entries without any trouble."""
+    """Entries without any fault."""
     return [addresses.good(number) for number in range(count)]
 
 
-def with_trouble(addresses: Addresses, count: int, percentage: float, seed: int = 1) -> list[Entry]:
+def with_faults(addresses: Addresses, count: int, percentage: float, seed: int = 1) -> list[Entry]:
     """Entries of which a share are bad URLs of every kind, randomly mixed with the good ones."""
     weighted = [kind for kind in KINDS for _ in range(kind.share)]
-    troubles = round(count * percentage / 100)
-    assert troubles >= len(weighted), "too few entries for every kind"
-    entries = [addresses.bad(kind, number) for number, kind in enumerate(islice(cycle(weighted), troubles))]
-    entries += [addresses.good(number) for number in range(troubles, count)]
+    faults = round(count * percentage / 100)
+    assert faults >= len(weighted), "too few entries for every kind"
+    entries = [addresses.bad(kind, number) for number, kind in enumerate(islice(cycle(weighted), faults))]
+    entries += [addresses.good(number) for number in range(faults, count)]
     random.Random(seed).shuffle(entries)
     return entries
 

@@ -163,7 +163,7 @@ class HostileOrigin:
 
 
 def main() -> None:
-    """Serve a folder's files, and all the trouble, until standard input ends."""
+    """Serve a folder's files, and every fault, until standard input ends."""
     parser = argparse.ArgumentParser(description="An image origin on 127.0.0.1 that misbehaves.")
     parser.add_argument("--images", type=Path, required=True, help="folder of the files to serve")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: a free one")

@@ -1,7 +1,7 @@
 """A proxy on 127.0.0.1 in front of a real S3 server. It injects faults into the requests that pass through it.
 
     with FaultyS3(seaweed) as store:
-        store.trouble = lambda request: SLOW_DOWN if request.is_image else None
+        store.fault_for = lambda request: SLOW_DOWN if request.is_image else None
 
 Requests are forwarded unchanged, including `Host`, so that their signatures stay valid. `seen` counts the requests,
 `struck` the injected faults. `most_delayed` is the largest number of requests that were delayed at the same time.
@@ -81,10 +81,10 @@ CUT = Fault(damage=lambda body: body[: len(body) // 2])
 
 @dataclass
 class FaultyS3:
-    """The proxy. `trouble` returns the fault for a request, or None to forward it unchanged."""
+    """The proxy. `fault_for` returns the fault for a request, or None to forward it unchanged."""
 
     server: SeaweedFS
-    trouble: Callable[[Request], Fault | None] = lambda _: None
+    fault_for: Callable[[Request], Fault | None] = lambda _: None
     seen: Counter[str] = field(default_factory=Counter)
     struck: Counter[Fault] = field(default_factory=Counter)
     most_delayed: int = 0
@@ -132,19 +132,19 @@ class FaultyS3:
             with client, client.makefile("rb") as asked:
                 while not self._over.is_set() and (message := _read(asked, client)) is not None:
                     request = _request(*message)
-                    trouble = self._befalls(request)
-                    if trouble.answer is not None:
-                        client.sendall(_error(*trouble.answer))
+                    fault = self._befalls(request)
+                    if fault.answer is not None:
+                        client.sendall(_error(*fault.answer))
                         continue
-                    if trouble.refuse:
+                    if fault.refuse:
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                         return
-                    if trouble.hang:
+                    if fault.hang:
                         self._over.wait()
                         return
                     if server is None:
                         server = socket.create_connection(urlsplit(self.server.endpoint).netloc.split(":"), timeout=30)
-                    if not self._pass_on(client, server, message, trouble):
+                    if not self._pass_on(client, server, message, fault):
                         return
         except OSError:
             pass
@@ -157,29 +157,29 @@ class FaultyS3:
     def _befalls(self, request: Request) -> Fault:
         with self._lock:
             self.seen[f"{request.method} {request.key}"] += 1
-            trouble = self.trouble(request) or Fault()
-            self.struck[trouble] += 1
-            self._delayed += trouble.delay > 0
+            fault = self.fault_for(request) or Fault()
+            self.struck[fault] += 1
+            self._delayed += fault.delay > 0
             self.most_delayed = max(self.most_delayed, self._delayed)
-        if trouble.delay:
-            self._over.wait(trouble.delay)
+        if fault.delay:
+            self._over.wait(fault.delay)
             with self._lock:
                 self._delayed -= 1
-        return trouble
+        return fault
 
     def _pass_on(
-        self, client: socket.socket, server: socket.socket, message: tuple[bytes, bytes], trouble: Fault
+        self, client: socket.socket, server: socket.socket, message: tuple[bytes, bytes], fault: Fault
     ) -> bool:
         """Whether both connections can be used again."""
         head, body = message
-        sent = trouble.damage(body) if trouble.damage else body
+        sent = fault.damage(body) if fault.damage else body
         server.sendall(head + sent)
         if len(sent) < len(body):
             server.shutdown(socket.SHUT_WR)
         with server.makefile("rb") as answers:
             method = head.split(b" ", 1)[0]
             answer = _read(answers, None, bodiless=method == b"HEAD")
-        if answer is None or trouble.lose:
+        if answer is None or fault.lose:
             return False
         client.sendall(answer[0] + answer[1])
         return b"connection: close" not in answer[0].lower() and len(sent) == len(body)

@@ -24,7 +24,7 @@ def at_images(kind: Fault, after: int) -> Callable[[Request], Fault | None]:
     """
     images = receipts = 0
 
-    def trouble(request: Request) -> Fault | None:
+    def fault_for(request: Request) -> Fault | None:
         nonlocal images, receipts
         images += request.is_image
         if images > after and receipts:
@@ -32,7 +32,7 @@ def at_images(kind: Fault, after: int) -> Callable[[Request], Fault | None]:
         receipts += request.is_receipt
         return None
 
-    return trouble
+    return fault_for
 
 
 def the_next_launch_does_the_rest(
