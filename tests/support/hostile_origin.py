@@ -42,6 +42,7 @@ class Request:
     headers: dict[str, str]
     sock: socket.socket
     origin: "HostileOrigin"
+    number: int = 1  # of the request on its connection
     rest: str = ""  # what follows the route in the path
 
     def send(self, data: bytes) -> None:
@@ -125,14 +126,15 @@ class HostileOrigin:
                 sock = self._context.wrap_socket(plain, server_side=True)
                 with self._lock:
                     self._open.add(sock)
-            head = b""
+            head, number = b"", 0
             while not self.closing.is_set():
                 while (end := head.find(b"\r\n\r\n")) < 0:
                     data = sock.recv(16384)
                     if not data or len(head) > _LARGEST_HEAD:
                         return
                     head += data
-                head, request = head[end + 4 :], self._read(head[:end], sock)
+                number += 1
+                head, request = head[end + 4 :], self._read(head[:end], sock, number)
                 self._answer(request)
         except (OSError, Hangup):
             pass
@@ -142,12 +144,12 @@ class HostileOrigin:
             sock.close()
             self._vacant.release()
 
-    def _read(self, head: bytes, sock: socket.socket) -> Request:
+    def _read(self, head: bytes, sock: socket.socket, number: int) -> Request:
         first, *lines = head.decode("latin-1").split("\r\n")
         path, _, query = first.split(" ")[1].partition("?")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         asked = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
-        return Request(path, asked, headers, sock, self)
+        return Request(path, asked, headers, sock, self, number)
 
     def _answer(self, request: Request) -> None:
         with self._lock:

@@ -304,6 +304,16 @@ def hang_up(request: Any) -> None:
 
 
 @route
+def once_a_connection(request: Any) -> None:
+    """/once-a-connection/reset/x.jpg: the image for the first request of a connection; for the second it is reset."""
+    if request.number == 1:
+        return request.send(image(content(request), "image/jpeg"))
+    if request.rest.startswith("reset/"):
+        return _reset(request.sock)
+    raise Hangup
+
+
+@route
 def raw(request: Any) -> None:
     """/raw?hex=485454...: exactly these bytes, then the end."""
     request.send(bytes.fromhex(request.query["hex"]))

@@ -29,6 +29,7 @@ from imgrelay_dagster.relay.fetch.dialer import Dialer
 from imgrelay_dagster.relay.fetch.error_mapping import (
     HTTP_ERRORS,
     clear_traceback_frames,
+    closed_without_response,
     failure_before_response,
     failure_in_body,
 )
@@ -159,19 +160,31 @@ class Client:
             raise Stopped
 
     def _send(self, target: Target) -> HTTPResponse:
+        """Send a request; return its response, with the body still to be read.
+
+        A server may close a kept connection at any moment, also while the next request is on its way (RFC 9112 9.3.1).
+        Such a request is repeated at once over a new connection, and is not counted as an attempt.
+        """
         request = PreparedRequest()
         request.method, request.url, request.headers = "GET", target.url, self._headers
         if target.authorization is not None:
             request.headers = self._headers.copy()
             request.headers["Authorization"] = target.authorization
         timeout = (self._limits.connect_timeout, self._limits.read_timeout)
-        try:
-            raw: HTTPResponse = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies).raw
-        except HTTP_ERRORS as error:
-            failure = failure_before_response(error, target.host)
-            clear_traceback_frames(error)
-        else:
-            return raw
+        exchange = self._watchdog.current
+        while True:
+            try:
+                raw: HTTPResponse = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies).raw
+            except HTTP_ERRORS as error:
+                failure = failure_before_response(error, target.host)
+                closed = closed_without_response(error)
+                clear_traceback_frames(error)
+            else:
+                return raw
+            if not (closed and exchange.connection_reused):
+                break
+            exchange.check()
+            exchange.may_reuse = False
         # Raised outside of `except`, so that it has no context: a traceback would show the URLs that messages quote.
         raise failure
 

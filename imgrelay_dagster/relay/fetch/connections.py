@@ -106,8 +106,12 @@ class _WatchedPool(HTTPConnectionPool):
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection: Any = super()._get_conn(timeout)
+        exchange = self.dialer.watchdog.current
+        if connection.handle is not None and not exchange.may_reuse:
+            connection.close()  # it connects again when the request is sent
+        exchange.connection_reused = connection.handle is not None
         if connection.handle is not None:
-            self.dialer.watchdog.current.attach(connection.handle)
+            exchange.attach(connection.handle)
         return connection
 
     def _put_conn(self, conn: Any) -> None:

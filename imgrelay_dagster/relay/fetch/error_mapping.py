@@ -34,6 +34,12 @@ def failure_before_response(error: Exception, host: str) -> EntryFailure:
     return EntryFailure(Reason.CONNECT_ERROR, detail, transient=True)
 
 
+def closed_without_response(error: Exception) -> bool:
+    """Whether the connection was closed before the first byte of a response, or while the request was sent."""
+    closed = ConnectionResetError | ConnectionAbortedError | BrokenPipeError | ssl.SSLEOFError | ssl.SSLZeroReturnError
+    return isinstance(_root_cause(error), closed)
+
+
 def failure_in_body(error: Exception, received: int) -> EntryFailure:
     """Return the failure for an error raised while reading the body, after `received` bytes of it."""
     if isinstance(error, ReadTimeoutError | TimeoutError):

@@ -59,11 +59,18 @@ class CancelReason(Enum):
 
 
 class Exchange:
-    """One request and its response while the watchdog watches them. Created by `Watchdog.watch`."""
+    """One request and its response while the watchdog watches them. Created by `Watchdog.watch`.
+
+    Attributes:
+        connection_reused: whether the request was sent over a connection that an earlier one had opened.
+        may_reuse: whether it may be sent over such a connection.
+    """
 
     def __init__(self, seconds: float, should_defer: Callable[[], bool] = lambda: False) -> None:
         self.started = time.monotonic()
         self.deadline = self.started + seconds
+        self.connection_reused = False
+        self.may_reuse = True
         self._should_defer = should_defer
         self._cancel_reason: CancelReason | None = None
         self._handles: list[SocketHandle] = []
