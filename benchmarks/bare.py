@@ -12,6 +12,7 @@ import time
 import uuid
 from dataclasses import replace
 from functools import cache, partial
+from itertools import repeat
 from pathlib import Path
 
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
@@ -72,7 +73,7 @@ def main() -> None:
         work = partial(relay, settings=settings, scratch=options.scratch)
         done = list(pool.imap_unordered(work, plan.tasks()))
         retry_at = {line: at for ended in done for line, at in ended.retry_at.items()}
-        for task in split_into_tasks((record for ended in done for record in ended.deferred), LARGEST_TASK):
+        for task in split_into_tasks((record for ended in done for record in ended.deferred), repeat(LARGEST_TASK)):
             work(replace(task, name=f"deferred_{task.name}", retry_at=retry_at), last_chance=True)
     summary = write_results(store, settings.dataset, run_id=RUN_ID, seconds=time.time() - started)
     _staging(options.scratch).clear()

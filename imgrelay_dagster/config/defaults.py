@@ -12,15 +12,27 @@ def default_destination() -> str:
     return environment.DESTINATION.get()
 
 
-def default_max_concurrent() -> int:
-    """Concurrent steps of a run that does not set their number: `IMGRELAY_MAX_CONCURRENT`, else one for each core.
+WAITING_STEPS = 2
+"""Concurrent steps beyond one for each core: downloads mostly wait, and meanwhile other steps keep the cores busy."""
 
-    The default is at least two.
+
+def default_max_concurrent() -> int:
+    """Concurrent steps of a run that does not set their number.
+
+    `IMGRELAY_MAX_CONCURRENT`, else one for each core, at least two, and `WAITING_STEPS` more.
 
     Raises:
         RelayError: the variable's value is not valid.
     """
-    return environment.MAX_CONCURRENT.get() or max(2, len(os.sched_getaffinity(0)))
+    return environment.MAX_CONCURRENT.get() or max(2, len(os.sched_getaffinity(0))) + WAITING_STEPS
+
+
+def max_concurrent_downloads(max_concurrent: int) -> int:
+    """How many of a run's concurrent steps may be download steps: half of them, so that the stages overlap.
+
+    Without this limit all steps download first, then all compose, then all upload.
+    """
+    return (max_concurrent + 1) // 2
 
 
 def checked_max_concurrent(given: int) -> int:

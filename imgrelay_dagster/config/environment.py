@@ -109,7 +109,7 @@ MAX_CONCURRENT = Variable[int | None](
     whole_number(1, MOST_CONCURRENT),
     None,
     "Concurrent steps of a run that does not set `max_concurrent`.",
-    "one for each core, at least two",
+    "two more than the machine has cores, at least four",
 )
 EXECUTOR = Variable(
     "IMGRELAY_EXECUTOR",

@@ -88,7 +88,12 @@ class DownloadConfig(dg.Config):
         description="Largest image in pixels, width times height; checked before the image is decoded.",
     )
     max_redirects: int = Field(_LIMITS.max_redirects, ge=0, le=30, description="Maximum number of redirects.")
-    threads: int = Field(_LIMITS.threads, ge=1, le=128, description="Concurrent downloads in each download step.")
+    threads: int = Field(
+        _LIMITS.threads,
+        ge=1,
+        le=128,
+        description="Concurrent downloads in each download step, at most: servers that answer late get more of them.",
+    )
     per_host: int = Field(
         _LIMITS.per_host, ge=1, le=128, description="Concurrent downloads from one host in each download step."
     )

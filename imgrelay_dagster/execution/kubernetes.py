@@ -7,6 +7,7 @@ from dagster_k8s import k8s_job_executor
 
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.defaults import checked_max_concurrent
+from imgrelay_dagster.execution.download_limit import download_limit
 
 
 def step_pod() -> dict[str, Any]:
@@ -31,8 +32,10 @@ def step_pod() -> dict[str, Any]:
 
 
 def _executor_config(config: dict[str, Any]) -> dict[str, Any]:
+    max_concurrent = checked_max_concurrent(config["max_concurrent"])
     return {
-        "max_concurrent": checked_max_concurrent(config["max_concurrent"]),
+        "max_concurrent": max_concurrent,
+        "tag_concurrency_limits": download_limit(max_concurrent),
         "step_k8s_config": step_pod(),
         "enable_owner_references": True,  # so that Kubernetes deletes a run's steps together with its pod
     }

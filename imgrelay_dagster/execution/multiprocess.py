@@ -27,6 +27,7 @@ from imgrelay_dagster.config.executor_choice import PRELOAD
 from imgrelay_dagster.dagster_patches.event_polling import poll_all_steps
 from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage
 from imgrelay_dagster.dagster_patches.stop_event import StopEvent, steps_can_have_stop_events
+from imgrelay_dagster.execution.download_limit import download_limit
 
 FORKSERVER = "forkserver"
 STEP_METHOD = "imgrelay_forkserver"
@@ -79,15 +80,17 @@ class RelayMultiprocessExecutor(MultiprocessExecutor):
 @dg.executor(
     name="multiprocess",
     config_schema={
-        "max_concurrent": dg.Field(int, default_value=0, description="Concurrent steps; 0: one for each core.")
+        "max_concurrent": dg.Field(int, default_value=0, description="Concurrent steps; 0: two more than cores.")
     },
     requirements=multiple_process_executor_requirements(),
 )
 def multiprocess(init_context: dg.InitExecutorContext) -> MultiprocessExecutor:
     """Executes steps in forked processes, in which everything is imported: a step starts in 0.25 s instead of 1 s."""
+    max_concurrent = checked_max_concurrent(cast(Any, init_context.executor_config)["max_concurrent"])
     return RelayMultiprocessExecutor(
         retries=RetryMode.ENABLED,
-        max_concurrent=checked_max_concurrent(cast(Any, init_context.executor_config)["max_concurrent"]),
+        max_concurrent=max_concurrent,
+        tag_concurrency_limits=download_limit(max_concurrent),
         start_method=FORKSERVER,
         explicit_forkserver_preload=PRELOAD,
     )

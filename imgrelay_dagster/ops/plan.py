@@ -95,9 +95,9 @@ def plan(
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
         counts = StepCounts(None, run_plan.left, began=time.time())
         StepProgress(staging, PLAN_NOTE, counts).write()
-        tasks = 0
+        tasks = largest = 0
         for task in run_plan.tasks():
-            tasks += 1
+            tasks, largest = tasks + 1, max(largest, len(task.records))
             yield dg.DynamicOutput(TaskInput(task, settings), mapping_key=task.name, output_name="tasks")
         yield dg.Output(
             PlanResult(settings, run_plan.entries, run_plan.shards),
@@ -106,7 +106,7 @@ def plan(
                 "entries": run_plan.entries,
                 "left to do": run_plan.left,
                 **({"shards": run_plan.shards} if run_plan.shards else {"tasks": tasks}),
-                **({"entries per task": run_plan.task_size} if tasks else {}),
+                **({"entries of the largest task": largest} if tasks else {}),
                 **{f"already {outcome}": count for outcome, count in run_plan.decided.items()},
             },
         )

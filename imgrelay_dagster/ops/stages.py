@@ -1,16 +1,18 @@
 """Ops `download`, `compose` and `upload`: each takes one task through one stage.
 
 Their priorities (upload > compose > download) finish started tasks before new ones start, so that staging holds at most
-about `max_concurrent` tasks. Concurrency limits by tag or pool would break that order, so there are none.
+about `max_concurrent` tasks. Executors limit concurrent downloads by `STAGE_TAG`. A limit on another stage would break
+that order: a slow stage would let the one before it run ahead.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import dagster as dg
 
 from imgrelay_dagster.ops.stage_context import stage_context
-from imgrelay_dagster.ops.step import Step, TaskInput, priority_tags
+from imgrelay_dagster.ops.step import Step, TaskInput, stage_tags
 from imgrelay_dagster.relay.outcomes import Record, Stage
 from imgrelay_dagster.relay.stages.compose import compose_task
 from imgrelay_dagster.relay.stages.download import download_task
@@ -35,7 +37,7 @@ class TaskResult:
     retry_at: Mapping[int, float] = field(default_factory=dict)
 
 
-@dg.op(tags=priority_tags(1), retry_policy=_RETRY_POLICY)
+@dg.op(tags=stage_tags(Stage.DOWNLOAD, 1), retry_policy=_RETRY_POLICY)
 def download(
     context: dg.OpExecutionContext, stores: StoresResource, http: HttpResource, task_input: TaskInput
 ) -> TaskInput:
@@ -43,7 +45,7 @@ def download(
     return replace(task_input, task=_download(Step(context, task_input.settings, stores), http, task_input.task))
 
 
-@dg.op(tags=priority_tags(2), retry_policy=_RETRY_POLICY)
+@dg.op(tags=stage_tags(Stage.COMPOSE, 2), retry_policy=_RETRY_POLICY)
 def compose(
     context: dg.OpExecutionContext, stores: StoresResource, templates: TemplatesResource, task_input: TaskInput
 ) -> TaskInput:
@@ -51,7 +53,7 @@ def compose(
     return replace(task_input, task=_compose(Step(context, task_input.settings, stores), templates, task_input.task))
 
 
-@dg.op(tags=priority_tags(3), retry_policy=_RETRY_POLICY)
+@dg.op(tags=stage_tags(Stage.UPLOAD, 3), retry_policy=_RETRY_POLICY)
 def upload(context: dg.OpExecutionContext, stores: StoresResource, task_input: TaskInput) -> TaskResult:
     """Store every composed image of the task under its key."""
     return _upload(Step(context, task_input.settings, stores), task_input.task)
@@ -67,7 +69,7 @@ def relay_deferred(
     task_results = list(task_results)
     deferred = (record for result in task_results for record in result.deferred)
     retry_at = {line: at for result in task_results for line, at in result.retry_at.items()}
-    for number, task in enumerate(split_into_tasks(deferred, LARGEST_TASK), 1):
+    for number, task in enumerate(split_into_tasks(deferred, repeat(LARGEST_TASK)), 1):
         renamed = replace(task, name=f"deferred_{number}", retry_at=retry_at)
         downloaded = _download(step, http, renamed, last_chance=True)
         yield _upload(step, _compose(step, templates, downloaded))

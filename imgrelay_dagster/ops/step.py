@@ -6,14 +6,21 @@ import dagster as dg
 
 from imgrelay_dagster.automation.partitions import day_dataset
 from imgrelay_dagster.config.run_config import RelayOptions
+from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.runs.tags import STAGE_TAG
 
 
 def priority_tags(number: int) -> dict[str, str]:
     """The op tags for a step's priority (higher runs first), as Dagster's executors and dagster-celery spell them."""
     return {"dagster/priority": str(number), "dagster-celery/priority": str(number)}
+
+
+def stage_tags(stage: Stage, priority: int) -> dict[str, str]:
+    """The op tags of a stage: its priority, and the name by which executors count its running steps."""
+    return {STAGE_TAG: stage.value, **priority_tags(priority)}
 
 
 @dataclass(frozen=True)

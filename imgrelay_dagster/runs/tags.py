@@ -43,6 +43,9 @@ SHARD_TAG = "imgrelay/shard"
 COORDINATOR_TAG = "imgrelay/coordinator"
 """The id of the run that a shard run belongs to."""
 
+STAGE_TAG = "imgrelay/stage"
+"""The op tag with the stage of a step, by which executors limit the concurrent downloads of a run."""
+
 PARTITION_TAG = "dagster/partition"
 
 RETRY_TAGS = {"dagster/retry_strategy": "ALL_STEPS"}

@@ -33,8 +33,8 @@ def test_one_slot_executes_steps_one_after_another(costs: Costs) -> None:
 
 
 def test_task_sizes_are_those_that_runs_choose(costs: Costs) -> None:
-    assert [Plan(100_000, slots=1, at_once=at_once).task for at_once in (2, 64)] == [1_000, 782]
-    assert day(Plan(300_000, slots=1, at_once=2), costs).tasks == 300
+    assert [Plan(100_000, slots=1, at_once=at_once).task for at_once in (2, 64)] == [500, 391]
+    assert day(Plan(300_000, slots=1, at_once=2), costs).tasks == 600
 
 
 def test_staging_never_holds_more_tasks_than_concurrent_steps(costs: Costs) -> None:

@@ -33,6 +33,7 @@ from imgrelay_dagster.execution.celery.settings import (
     make_celery_app,
 )
 from imgrelay_dagster.execution.celery.step_result import CeleryStepResult
+from imgrelay_dagster.execution.download_limit import download_limit
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, lock_holder, refresh_lock
 from imgrelay_dagster.relay.redact import redact, redact_text
@@ -105,7 +106,7 @@ def check_broker() -> None:
 
 
 class _LimitedPlan(ExecutionPlan):
-    """An execution plan with at most `max_concurrent` steps in flight."""
+    """An execution plan with at most `max_concurrent` steps in flight, of which some may be downloads."""
 
     max_concurrent: int
 
@@ -116,7 +117,11 @@ class _LimitedPlan(ExecutionPlan):
         return limited
 
     def start(self, *args: Any, **kwargs: Any) -> ActiveExecution:
-        return super().start(*args, **{**kwargs, "max_concurrent": self.max_concurrent})
+        limits = {
+            "max_concurrent": self.max_concurrent,
+            "tag_concurrency_limits": download_limit(self.max_concurrent),
+        }
+        return super().start(*args, **{**kwargs, **limits})
 
 
 def _submit_step(

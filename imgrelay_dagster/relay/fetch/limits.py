@@ -22,7 +22,8 @@ class Limits:
         retry_after_cap: maximum wait for a server's `Retry-After`; a longer one is shortened to this.
         max_bytes: maximum size of a body, both as sent and as decoded.
         max_redirects: redirects followed in one attempt.
-        threads: threads that share the downloader; it determines the size of the connection pools.
+        threads: threads that share the downloader; it determines the size of the connection pools. A step uses as many
+            as the latency of its servers needs.
         per_host: concurrent requests to one host from this process.
         user_agent: value of the User-Agent header.
         proxy: URL of an HTTP proxy, or None. Proxies set in the environment are ignored. With a proxy, the proxy
@@ -39,7 +40,7 @@ class Limits:
     retry_after_cap: float = 30.0
     max_bytes: int = 50 * 1024 * 1024
     max_redirects: int = 5
-    threads: int = 16
-    per_host: int = 16
+    threads: int = 64
+    per_host: int = 32
     user_agent: str = "imgrelay"
     proxy: str | None = None

@@ -111,6 +111,7 @@ class ReportPage:
     images: tuple[SheetImage, ...]
     images_note: str
     throughput: Chart | None
+    pace_note: str
     download_time: Chart | None
     downloaded_size: Chart | None
     stored_size: Chart | None
@@ -149,6 +150,7 @@ def build_view_model(
         + ("all of them" if len(thumbnails) == stored else "picked at random")
         + ", in manifest order",
         throughput=timeline_chart(statistics.timeline),
+        pace_note=_pace_note(summary),
         download_time=histogram_chart(statistics.stage_seconds[Stage.DOWNLOAD], formatting.seconds),
         downloaded_size=histogram_chart(statistics.bytes_in, formatting.size),
         stored_size=histogram_chart(statistics.bytes_out, formatting.size),
@@ -178,6 +180,16 @@ def _lead(summary: Summary, stored: int) -> str:
         verb = "was" if summary.not_attempted == 1 else "were"
         lead += f", {formatting.count(summary.not_attempted)} {verb} not attempted: launch the same manifest again"
     return lead + "."
+
+
+def _pace_note(summary: Summary) -> str:
+    """How soon and how evenly images were stored; empty if that is not known."""
+    notes = []
+    if summary.first_image_seconds is not None:
+        notes.append(f"first image stored {formatting.seconds(summary.first_image_seconds)} after the start of the run")
+    if summary.largest_gap_seconds is not None:
+        notes.append(f"at most {formatting.seconds(summary.largest_gap_seconds)} between two stored images")
+    return "; ".join(notes)
 
 
 def _outcomes(summary: Summary) -> tuple[OutcomeShare, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imgrelay_dagster.relay.records.ledger import Planned, planned_json
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.staging.tasks import Task, entries_per_task, split_into_tasks
+from imgrelay_dagster.relay.staging.tasks import Task, split_into_tasks, task_sizes
 
 
 class Plan:
@@ -46,19 +46,14 @@ class Plan:
             return 0
         return ceil(self.left / limit)
 
-    @property
-    def task_size(self) -> int:
-        """Entries of one task."""
-        return entries_per_task(
-            self.left, requested=self._settings.urls_per_task, max_concurrent=self._settings.max_concurrent
-        )
-
     def tasks(self) -> Iterator[Task]:
         """The tasks, in manifest order. A run with shards has no tasks."""
         if self.shards:
             return
+        settings = self._settings
+        sizes = task_sizes(self.left, requested=settings.urls_per_task, max_concurrent=settings.max_concurrent)
         with gzip.open(self._ledger) as lines:
             next(lines)
             planned = map(planned_json.validate_json, lines)
             left = (line.record for line in planned if line.record.outcome is None and line.same_as is None)
-            yield from split_into_tasks(left, self.task_size)
+            yield from split_into_tasks(left, sizes)

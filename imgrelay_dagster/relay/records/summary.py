@@ -23,7 +23,9 @@ class Summary:
 
     `status` is `success`, `failure` or `canceled`, or `partial` while a coordinator waits for its shard runs.
     `bytes_in` are the bytes that this run downloaded, `bytes_out` those that it stored. `seconds` is its wall time,
-    `images_per_second` the number of uploaded images divided by it.
+    `images_per_second` the number of uploaded images divided by it. `first_image_seconds` are the seconds from its
+    start until the first image was stored, `largest_gap_seconds` the most seconds between two stored images; None if
+    it stored too few, and in summaries of earlier versions.
     """
 
     run_id: str
@@ -39,6 +41,8 @@ class Summary:
     bytes_out: int
     seconds: float
     images_per_second: float
+    first_image_seconds: float | None = None
+    largest_gap_seconds: float | None = None
 
     @property
     def failed_percentage(self) -> float:

@@ -5,6 +5,7 @@ is `not_attempted`. Memory does not grow with the number of entries.
 """
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -62,12 +63,12 @@ def write_results(
 def _write(
     store: ObjectStore, ledger: Ledger, run_id: str, seconds: float, status: str | None, tick: Callable[[], None]
 ) -> Summary:
-    dataset = ledger.settings.dataset
+    dataset, started = ledger.settings.dataset, time.time() - seconds
     try:
         with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
             totals = _write_files(store, ledger, Path(scratch), run_id)
             tick()
-            summary = upload_results(store, totals, Path(scratch), seconds=seconds, status=status)
+            summary = upload_results(store, totals, Path(scratch), seconds=seconds, status=status, started=started)
             if ledger.settings.shard is not None:
                 add_shard_summary(store, dataset, ledger.settings.shard, summary)
             merge_receipts(store, run_receipts_prefix(dataset, run_id), Path(scratch))

@@ -18,6 +18,7 @@ from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.records.layout import FAILED_FILE, RESULTS_FILE, failed_key, results_key
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
 from imgrelay_dagster.relay.records.summary import Summary, write_summary
+from imgrelay_dagster.relay.results.stored_times import StoredTimes
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.objects import put_object
 
@@ -36,6 +37,7 @@ class RunTotals:
     reasons: Counter[str] = field(default_factory=Counter)
     bytes_in: int = 0
     bytes_out: int = 0
+    stored: StoredTimes = field(default_factory=StoredTimes)
 
     def add(self, record: Record) -> None:
         """Add the record of a finished entry."""
@@ -45,6 +47,8 @@ class RunTotals:
         self.bytes_in += record.bytes_in or 0
         if record.outcome is Outcome.UPLOADED and record.attempts:
             self.bytes_out += record.bytes_out or 0
+            if record.at is not None:
+                self.stored.add(record.at)
         if record.outcome is Outcome.FAILED and record.reason is not None:
             self.reasons[record.reason.value] += 1
 
@@ -55,13 +59,15 @@ class RunTotals:
         tolerated = self.settings.tolerated_failure_percentage
         return "failure" if self.outcomes[Outcome.NOT_ATTEMPTED] or failed_percentage > tolerated else "success"
 
-    def summary(self, seconds: float, status: str | None) -> Summary:
+    def summary(self, seconds: float, status: str | None, started: float | None = None) -> Summary:
         """The summary of the run.
 
         Args:
             seconds: wall time of the run.
             status: how the run ended; None derives it from the counts.
+            started: when the run started, in seconds since the epoch, if it is known.
         """
+        first, gap = self.stored.first, self.stored.largest_gap
         uploaded = self.outcomes[Outcome.UPLOADED]
         return Summary(
             run_id=self.run_id,
@@ -77,6 +83,8 @@ class RunTotals:
             bytes_out=self.bytes_out,
             seconds=round(seconds, 3),
             images_per_second=round(uploaded / seconds, 2) if seconds > 0 else 0.0,
+            first_image_seconds=None if first is None or started is None else round(max(0.0, first - started), 3),
+            largest_gap_seconds=None if gap is None else round(gap, 3),
         )
 
 
@@ -93,13 +101,19 @@ def write_result_files(records: Iterable[Record], settings: Settings, scratch: P
 
 
 def upload_results(
-    store: ObjectStore, totals: RunTotals, scratch: Path, *, seconds: float, status: str | None = None
+    store: ObjectStore,
+    totals: RunTotals,
+    scratch: Path,
+    *,
+    seconds: float,
+    status: str | None = None,
+    started: float | None = None,
 ) -> Summary:
     """Upload what `write_result_files` wrote, then `summary.json` and `report.html`; return the summary.
 
     The summary is written after the files, because a run with a summary counts as having all its results.
     """
-    summary = totals.summary(seconds, status)
+    summary = totals.summary(seconds, status, started)
     dataset, run_id = summary.dataset, summary.run_id
     put_object(store, results_key(dataset, run_id), scratch / RESULTS_FILE, RECEIPTS_TYPE)
     put_object(store, failed_key(dataset, run_id), scratch / FAILED_FILE, RECEIPTS_TYPE)

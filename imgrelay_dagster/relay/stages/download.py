@@ -4,11 +4,12 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from imgrelay_dagster.relay.errors import Deferred, EntryFailure
+from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.adaptive_timeout import AdaptiveTimeout
 from imgrelay_dagster.relay.fetch.downloader import Downloader
 from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
 from imgrelay_dagster.relay.stages.context import StageContext
+from imgrelay_dagster.relay.stages.download_pace import DownloadPace
 from imgrelay_dagster.relay.stages.runner import run_entries
 from imgrelay_dagster.relay.staging.packs import PackWriter
 from imgrelay_dagster.relay.staging.tasks import Task
@@ -28,16 +29,25 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
     """
     limits, retry_at = context.settings.limits, task.retry_at
     timeout = None if last_chance else AdaptiveTimeout()
+    pace = DownloadPace(DEFERRED_THREADS, DEFERRED_THREADS) if last_chance else DownloadPace(limits.threads)
+
+    def check() -> None:
+        if context.stop.is_set():
+            raise Stopped
 
     def fetch(record: Record, client: Downloader) -> Record:
         sink = partial(writer.open_entry, record.line)
         wait = retry_at.get(record.line, 0.0) - time.time()
         try:
-            fetched = client.fetch(record.url, sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait)
+            with pace.slot(check):
+                fetched = client.fetch(
+                    record.url, sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait
+                )
         except (EntryFailure, Deferred) as error:
             if timeout is not None and (isinstance(error, Deferred) or error.reason is Reason.TIMEOUT):
                 timeout.record_timeout()
             raise
+        pace.record(record.url, fetched.seconds)
         if timeout is not None:
             timeout.record_duration(fetched.seconds)
         return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)

@@ -13,11 +13,15 @@ from imgrelay_dagster.relay.staging.pack_location import PackLocation
 PER_URL_LIMIT = 25
 """Up to this number of entries, each entry is a task of its own. Its three steps cost about 0.6 s on two cores."""
 
-SMALLEST_TASK = 25
+SMALLEST_TASK = 50
 """Entries of the smallest task in a larger run."""
 
-LARGEST_TASK = 1_000
-"""Entries of the largest task: what a killed step does again, and what each running step may have in staging."""
+LARGEST_TASK = 500
+"""Entries of the largest task: what a killed step does again, and what each running step may have in staging. While a
+task is in one stage, no image of it leaves that stage. So its size also bounds how long a run stores nothing."""
+
+LARGEST_TASK_BYTES = 128 * 1024 * 1024
+"""Bytes of the downloads of the largest task, as far as the size of an image is known when tasks are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +44,58 @@ class Task:
     locations: Mapping[int, PackLocation] = field(default_factory=dict)
 
 
-def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int) -> int:
-    """The number of entries in each task.
+def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int, image_bytes: float = 0.0) -> int:
+    """The number of entries in the largest tasks of a run.
 
-    Up to `PER_URL_LIMIT` entries, each is a task, so that every URL has a row of its own on the run page. For more,
-    there are as few tasks as possible, in a multiple of `max_concurrent`, so that all steps end at about the same time;
-    each within the bounds above.
+    Up to `PER_URL_LIMIT` entries, each is a task, so that every URL has a row of its own on the run page.
 
     Args:
         entries: entries of the run.
         requested: the number that the run config asks for, if it does.
         max_concurrent: steps that run at the same time.
+        image_bytes: average size of a download, if it is known.
     """
     if requested is not None:
         return requested
     if entries <= PER_URL_LIMIT:
         return 1
     rounds = ceil(entries / (LARGEST_TASK * max_concurrent))
-    return max(SMALLEST_TASK, ceil(entries / (rounds * max_concurrent)))
+    size = max(SMALLEST_TASK, ceil(entries / (rounds * max_concurrent)))
+    return max(1, min(size, int(LARGEST_TASK_BYTES / image_bytes))) if image_bytes else size
 
 
-def split_into_tasks(records: Iterable[Record], size: int) -> Iterator[Task]:
-    """Split records into tasks of `size` entries, in order; the last one may be smaller."""
+def task_sizes(entries: int, *, requested: int | None, max_concurrent: int, image_bytes: float = 0.0) -> Iterator[int]:
+    """The number of entries of each task, in the order in which they start.
+
+    The first tasks are small and each is twice as large as the one before, up to `entries_per_task`: the first images
+    are stored soon, and concurrent tasks are in different stages instead of all downloading, then all composing. The
+    last tasks are smaller again, so that all steps end at about the same time.
+    """
+    largest = entries_per_task(entries, requested=requested, max_concurrent=max_concurrent, image_bytes=image_bytes)
+    size = SMALLEST_TASK
+    while entries > 0:
+        if requested is None and largest > SMALLEST_TASK:
+            taken = min(size, largest, max(ceil(entries / 2), largest // 2), entries)
+            size *= 2
+        else:
+            taken = min(largest, entries)
+        yield taken
+        entries -= taken
+
+
+def split_into_tasks(records: Iterable[Record], sizes: Iterable[int]) -> Iterator[Task]:
+    """Split records into tasks of these sizes, in order; the last one may be smaller."""
     remaining = iter(records)
-    while batch := tuple(islice(remaining, size)):
-        yield Task(_task_name(batch, size), batch)
+    for size in sizes:
+        batch = tuple(islice(remaining, size))
+        if not batch:
+            return
+        yield Task(_task_name(batch), batch)
 
 
-def _task_name(batch: tuple[Record, ...], size: int) -> str:
+def _task_name(batch: tuple[Record, ...]) -> str:
     first, last = batch[0], batch[-1]
-    if size > 1:
+    if len(batch) > 1:
         return f"lines_{first.line}_to_{last.line}"
     stem = re.sub(r"[^A-Za-z0-9]+", "_", urlsplit(first.url).path.rpartition("/")[2])[:40].strip("_")
     return f"line_{first.line}_{stem}".rstrip("_")

@@ -1,10 +1,12 @@
 """The cheaper SQLite storage of step processes: the same rows, one connection for each storage object and database."""
 
+import queue
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 CODE = """
 import sys, threading
@@ -92,3 +94,38 @@ from alembic.script import ScriptDirectory
 print(SqliteEventLogStorage._connect.__module__, ScriptDirectory.from_config.__func__.__module__)
 """
     assert run(code, tmp_path) == "dagster._core.storage.event_log.sqlite.sqlite_event_log alembic.script.base"
+
+
+def test_a_watcher_sees_each_row_while_the_writer_keeps_its_connection(tmp_path: Path):
+    """Dagster's UI watches the file of a run's database; the rows are in the write-ahead log."""
+    code = """
+import time
+from dagster._core.events.log import EventLogEntry
+assert patch_sqlite_storage()
+storage = SqliteEventLogStorage(str(home))
+for line in sys.stdin:
+    storage.store_event(EventLogEntry(error_info=None, level=20, user_message=line.strip(), run_id="a-run",
+                                      timestamp=time.time()))
+    print("stored", flush=True)
+"""
+    command = [sys.executable, "-c", CODE + code, str(tmp_path)]
+    storage = SqliteEventLogStorage(str(tmp_path))
+    seen: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+
+        def store(message: str) -> None:
+            writer.stdin.write(f"{message}\n")
+            writer.stdin.flush()
+            writer.stdout.readline()
+
+        store("before")
+        storage.watch("a-run", None, lambda entry, _: seen.put(entry.user_message))
+        store("first")
+        assert [seen.get(timeout=10), seen.get(timeout=10)] == ["before", "first"]
+        store("second")
+        assert seen.get(timeout=10) == "second"
+        writer.stdin.close()
+    storage.end_watch("a-run", next(iter(storage._watchers["a-run"])))
+    storage.dispose()

@@ -128,6 +128,8 @@ def test_the_summary_has_the_promised_fields_in_order(store: MemoryStore, tmp_pa
         "bytes_out",
         "seconds",
         "images_per_second",
+        "first_image_seconds",
+        "largest_gap_seconds",
     ]
     assert (summary["status"], summary["images_per_second"]) == ("success", 0.5)
     assert read_summary(store, "birds", "run1") == written

@@ -77,7 +77,9 @@ def test_merged_results_equal_those_of_a_single_run(runs: ShardedRuns, tmp_path:
     write_results(alone.store, "birds", run_id="whole", seconds=7.0)
     for name in ("results.jsonl", "failed.jsonl"):
         assert runs.result_lines(name) == alone.result_lines(name)
-    assert runs.summary() == read_summary(alone.store, "birds", "whole")
+    whole = read_summary(alone.store, "birds", "whole")
+    assert whole is not None
+    assert runs.summary() == replace(whole, first_image_seconds=None)  # shards have no common start
 
 
 def test_merging_again_changes_nothing(runs: ShardedRuns):

@@ -1,0 +1,62 @@
+"""How many downloads a step has under way."""
+
+import pytest
+
+from imgrelay_dagster.relay.errors import Stopped
+from imgrelay_dagster.relay.stages.download_pace import SAMPLES, START, DownloadPace
+
+
+def record(pace: DownloadPace, seconds: float, host: str = "h", times: int = SAMPLES) -> None:
+    for number in range(times):
+        pace.record(f"http://{host}/{number}.jpg", seconds)
+
+
+def held(pace: DownloadPace) -> int:
+    """The number of downloads that may start now."""
+    count = 0
+    while pace._free.acquire(blocking=False):
+        count += 1
+    return count
+
+
+def test_near_servers_get_no_more_than_at_first():
+    pace = DownloadPace(64)
+    record(pace, 0.01, times=10 * SAMPLES)
+    assert (pace.allowed, held(pace)) == (START, START)
+
+
+def test_far_servers_get_as_many_as_their_latency_needs():
+    pace = DownloadPace(64)
+    record(pace, 0.2)
+    assert (pace.allowed, held(pace)) == (60, 60)
+
+
+def test_the_number_has_an_upper_bound():
+    pace = DownloadPace(24)
+    record(pace, 2.0)
+    assert (pace.allowed, held(pace)) == (24, 24)
+    assert DownloadPace(8).allowed == 8
+
+
+def test_a_busy_near_server_does_not_count_as_far():
+    pace = DownloadPace(64)
+    pace.record("http://h/1.jpg", 0.01)
+    record(pace, 0.5)
+    assert pace.allowed == START
+
+
+def test_each_server_counts_with_its_own_latency():
+    pace = DownloadPace(64)
+    record(pace, 0.01, "near", SAMPLES // 2)
+    record(pace, 0.3, "far", SAMPLES // 2)
+    assert pace.allowed == 47
+
+
+def test_a_waiting_download_ends_when_the_step_stops():
+    pace = DownloadPace(1)
+
+    def stop() -> None:
+        raise Stopped
+
+    with pace.slot(stop), pytest.raises(Stopped), pace.slot(stop):
+        pass
