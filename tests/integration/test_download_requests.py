@@ -60,7 +60,7 @@ def test_a_location_can_be_utf8_and_relative(origin: HostileOrigin) -> None:
     assert origin.hits["/x.jpg"] == 1
 
 
-def test_identity_encoding_is_requested_and_cookies_are_not_sent(origin: HostileOrigin) -> None:
+def test_identity_encoding_is_requested_and_cookies_are_not_kept(origin: HostileOrigin) -> None:
     with downloader(user_agent="relay/1") as download:
         download.fetch(origin.url("/cookie"), Bodies())
         download.fetch(origin.url("/ok.jpg"), Bodies())
@@ -68,6 +68,48 @@ def test_identity_encoding_is_requested_and_cookies_are_not_sent(origin: Hostile
     assert headers["accept-encoding"] == "identity"
     assert headers["user-agent"] == "relay/1"
     assert "cookie" not in headers
+
+
+def test_a_cookie_of_a_redirect_is_sent_back_in_that_chain_and_nowhere_else(origin: HostileOrigin) -> None:
+    bodies = Bodies()
+    with HostileOrigin(IMAGES) as other, downloader("127.0.0.1", "localhost") as download:
+        download.fetch(origin.url("/cookie-redirect/ok.jpg"), bodies)
+        download.fetch(origin.url("/ok.jpg"), bodies)
+        assert [request.headers.get("cookie") for request in origin.seen] == [None, "seen=1", None]
+        away = other.url("/ok.jpg", "localhost")
+        download.fetch(origin.url(f"/redirect-to?u=/raw?hex={_redirect_with_cookie(away).hex()}"), bodies)
+        assert "cookie" not in other.seen[-1].headers
+        failure = failure_of(download, origin.url("/cookie-loop"))
+    assert bodies.whole == [JPEG] * 3
+    assert failure.reason is Reason.TOO_MANY_REDIRECTS
+    assert "asks for cookies" in failure.detail
+
+
+def _redirect_with_cookie(location: str) -> bytes:
+    return f"HTTP/1.1 302 Found\r\nSet-Cookie: ticket=7\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("path", ["/a%2fb/%7Ec.jpg?sig=x%2fy%3D", "//two//slashes.jpg?", "/a/../b.jpg"])
+def test_a_url_is_requested_as_it_is_written_and_in_a_redirect_too(path: str) -> None:
+    lines: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=_answer_twice, args=(server, f"{url}{path}", lines), daemon=True).start()
+        with downloader(attempts=1) as download:
+            download.fetch(f"{url}{path}", Bodies())
+    assert lines == [f"GET {path} HTTP/1.1"] * 2
+
+
+def _answer_twice(server: socket.socket, location: str, lines: list[str]) -> None:
+    # The cookie makes the second request another one, so that this is no loop.
+    for answer in (
+        f"302 Found\r\nSet-Cookie: a=1\r\nLocation: {location}\r\nContent-Length: 0",
+        "200 OK\r\nContent-Length: 2",
+    ):
+        sock, _ = server.accept()
+        with sock:
+            lines.append(sock.recv(4096).decode().split("\r\n")[0])
+            sock.sendall(f"HTTP/1.1 {answer}\r\nConnection: close\r\n\r\nok".encode())
 
 
 def test_user_info_is_sent_as_credentials_to_its_own_origin_only(origin: HostileOrigin) -> None:

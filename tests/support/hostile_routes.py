@@ -340,6 +340,20 @@ def cookie(request: Any) -> None:
     request.send(answer("200 OK", BODY, "Set-Cookie: session=secret; Path=/"))
 
 
+@route
+def cookie_redirect(request: Any) -> None:
+    """/cookie-redirect/x.jpg: sets a cookie, redirects to the same path, and gives the image with the cookie only."""
+    if "seen=1" in request.headers.get("cookie", ""):
+        return request.send(image(content(request), "image/jpeg"))
+    return request.send(answer("302 Found", b"", f"Location: {request.path}", "Set-Cookie: seen=1; Path=/"))
+
+
+@route
+def cookie_loop(request: Any) -> None:
+    """A cookie and a redirect, whatever is sent."""
+    request.send(answer("302 Found", b"", f"Location: {request.path}", "Set-Cookie: seen=1; Path=/"))
+
+
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol
 
-from requests.models import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
 
@@ -19,12 +18,13 @@ from imgrelay_dagster.relay.fetch.adaptive_timeout import Stopwatch
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.backoff import is_transient_status, parse_retry_after
 from imgrelay_dagster.relay.fetch.connections import (
+    Request,
     WatchedAdapter,
     discard_response,
     has_excess_data,
     tls_context,
 )
-from imgrelay_dagster.relay.fetch.content_encoding import create_inflater
+from imgrelay_dagster.relay.fetch.content_encoding import create_decoder, too_large
 from imgrelay_dagster.relay.fetch.dialer import Dialer
 from imgrelay_dagster.relay.fetch.error_mapping import (
     HTTP_ERRORS,
@@ -35,7 +35,8 @@ from imgrelay_dagster.relay.fetch.error_mapping import (
 )
 from imgrelay_dagster.relay.fetch.host_limiter import HostLimiter
 from imgrelay_dagster.relay.fetch.limits import Limits
-from imgrelay_dagster.relay.fetch.request_target import Target, resolve_redirect
+from imgrelay_dagster.relay.fetch.redirects import RedirectChain
+from imgrelay_dagster.relay.fetch.request_target import Target
 from imgrelay_dagster.relay.fetch.resolver import ResolveFunction, Resolver
 from imgrelay_dagster.relay.fetch.watchdog import Exchange, Watchdog
 from imgrelay_dagster.relay.outcomes import Reason
@@ -45,6 +46,9 @@ _CHUNK_SIZE = 64 * 1024  # bytes read at a time
 _SUCCESS_STATUSES = frozenset({200, 203})  # RFC 9110 15.3; without a Range header, 206 is not a valid response
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})  # RFC 9110 15.4; a GET stays a GET for all of them
 _QUERY_FILTER = QueryFilter()
+ACCEPT = "image/jpeg,image/png,image/*;q=0.9,*/*;q=0.8"
+"""Names image types, as some servers demand. It prefers the formats of originals: some servers convert to what is
+asked for first."""
 
 
 class Writable(Protocol):
@@ -58,7 +62,9 @@ Sink = Callable[[], AbstractContextManager[Writable]]
 
 
 class Client:
-    """Fetches URLs for all threads of a process. It uses no cookies, no proxy settings of the environment, no `.netrc`.
+    """Fetches URLs for all threads of a process.
+
+    It keeps no cookies, and ignores `.netrc` and proxies of the environment.
 
     Args:
         limits: the limits of an attempt.
@@ -84,7 +90,7 @@ class Client:
         self._adapter = WatchedAdapter(dialer, limits.threads, limits.per_host, tls or tls_context())
         self._proxies = {"http": limits.proxy, "https": limits.proxy} if limits.proxy else None
         self._headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(
-            {"User-Agent": limits.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+            {"User-Agent": limits.user_agent, "Accept": ACCEPT, "Accept-Encoding": "identity"}
         )
         logging.getLogger("urllib3.connectionpool").addFilter(_QUERY_FILTER)
 
@@ -116,20 +122,21 @@ class Client:
             Stopped: the run is being stopped.
         """
         remaining = self._limits.deadline
-        visited = {target.url}
+        chain = RedirectChain(self._limits.max_redirects)
         while True:
             with (
                 self._host_slot(target.host, stopwatch),
                 self._watchdog.watch(remaining, stopwatch.should_defer) as exchange,
             ):
-                response = self._send(target)
+                request = Request(target, self._request_headers(target, chain))
+                response = self._send(request)
                 try:
                     exchange.check()  # a connection that was shut down may look like the end of the headers
                     location = response.headers.get("Location") if response.status in _REDIRECT_STATUSES else None
                     if location is None:
                         return response.status, self._read_body(response, target.host, exchange, sink)
                     discard_response(response)
-                    target = self._follow_redirect(target, location, visited)
+                    target = chain.follow(request, response, location)
                 except EntryFailure as failure:
                     failure.http_status = response.status
                     raise
@@ -137,16 +144,17 @@ class Client:
                     response.close()
             remaining -= time.monotonic() - exchange.started
 
-    def _follow_redirect(self, target: Target, location: str, visited: set[str]) -> Target:
-        """Return the target of a redirect, and add its URL to `visited`."""
-        if len(visited) > self._limits.max_redirects:
-            detail = f"more than {self._limits.max_redirects} redirects"
-            raise EntryFailure(Reason.TOO_MANY_REDIRECTS, detail)
-        target = resolve_redirect(target, location)
-        if target.url in visited:  # without cookies, the same request gets the same response
-            raise EntryFailure(Reason.TOO_MANY_REDIRECTS, "redirect loop")
-        visited.add(target.url)
-        return target
+    def _request_headers(self, target: Target, chain: RedirectChain) -> CaseInsensitiveDict[str]:
+        """The headers of a request: those of every request, credentials for this origin, cookies of this chain."""
+        cookie = chain.cookie_header(target)
+        if target.authorization is None and cookie is None:
+            return self._headers
+        headers = self._headers.copy()
+        if target.authorization is not None:
+            headers["Authorization"] = target.authorization
+        if cookie is not None:
+            headers["Cookie"] = cookie
+        return headers
 
     @contextmanager
     def _host_slot(self, host: str, stopwatch: Stopwatch) -> Iterator[None]:
@@ -159,24 +167,19 @@ class Client:
         if self.stopped:
             raise Stopped
 
-    def _send(self, target: Target) -> HTTPResponse:
+    def _send(self, request: Request) -> HTTPResponse:
         """Send a request; return its response, with the body still to be read.
 
         A server may close a kept connection at any moment, also while the next request is on its way (RFC 9112 9.3.1).
         Such a request is repeated at once over a new connection, and is not counted as an attempt.
         """
-        request = PreparedRequest()
-        request.method, request.url, request.headers = "GET", target.url, self._headers
-        if target.authorization is not None:
-            request.headers = self._headers.copy()
-            request.headers["Authorization"] = target.authorization
         timeout = (self._limits.connect_timeout, self._limits.read_timeout)
         exchange = self._watchdog.current
         while True:
             try:
                 raw: HTTPResponse = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies).raw
             except HTTP_ERRORS as error:
-                failure = failure_before_response(error, target.host)
+                failure = failure_before_response(error, request.target.host)
                 closed = closed_without_response(error)
                 clear_traceback_frames(error)
             else:
@@ -195,8 +198,8 @@ class Client:
             raise _status_failure(response, host)
         limit = self._limits.max_bytes
         if (response.length_remaining or 0) > limit:
-            raise _too_large(response.length_remaining, limit)
-        decoder = create_inflater(response.headers.get("Content-Encoding"))
+            raise too_large(response.length_remaining, limit)
+        decoder = create_decoder(response.headers.get("Content-Encoding"), limit)
         received = size = 0
         with sink() as body:
             while data := _read_chunk(response, received):
@@ -204,7 +207,7 @@ class Client:
                 for chunk in decoder.feed(data) if decoder else (data,):
                     size += len(chunk)
                     if max(received, size) > limit:
-                        raise _too_large(None, limit)
+                        raise too_large(None, limit)
                     body.write(chunk)
             exchange.check()  # a connection that was shut down may look like the end of the body
             if decoder:
@@ -242,8 +245,3 @@ def _status_failure(response: HTTPResponse, host: str) -> EntryFailure:
         transient=is_transient_status(response.status),
         retry_after=parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
     )
-
-
-def _too_large(length: int | None, limit: int) -> EntryFailure:
-    body = "the body" if length is None else f"a body of {length:,} bytes"
-    return EntryFailure(Reason.TOO_LARGE, f"{body} exceeds the limit of {limit:,} bytes")

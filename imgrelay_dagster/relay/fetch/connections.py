@@ -6,13 +6,16 @@ of a redirect even with redirects disabled.
 
 import socket
 import ssl
+import threading
 from contextlib import suppress
 from functools import cache
-from http.client import HTTPException, parse_headers
 from http.client import HTTPResponse as StandardResponse
+from io import BytesIO
 from typing import Any
 
 from requests.adapters import HTTPAdapter
+from requests.models import PreparedRequest
+from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -21,11 +24,12 @@ from urllib3.response import HTTPResponse
 from urllib3.util import create_urllib3_context
 
 from imgrelay_dagster.relay.fetch.dialer import Dialer
+from imgrelay_dagster.relay.fetch.request_target import Target
+from imgrelay_dagster.relay.fetch.response_head import read_head
 from imgrelay_dagster.relay.fetch.watchdog import SocketHandle
 
 _MAX_DISCARDED = 8 * 1024  # bytes of an unwanted body that are read to keep its connection
 _DISCARD_TIMEOUT = 0.2  # seconds to wait for them
-_MAX_INTERIM_RESPONSES = 16  # responses with a status of 1xx before the final one
 _MAX_IDLE_CONNECTIONS = 256  # kept for reuse; each uses two descriptors, and 1,024 is a common limit of a process
 
 
@@ -41,27 +45,26 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-class _FinalResponse(StandardResponse):
-    """A final response: interim responses (102, 103 and other 1xx, RFC 9110 15.2) before it are skipped.
+class _TolerantResponse(StandardResponse):
+    """A final response whose head `read_head` reads; http.client gets only the headers that it needs."""
 
-    http.client skips 100 only. It would return another interim response as the response, and the final one would
-    stay in the connection, to be read as the response to the next request. 101 is final, because what follows it is
-    not HTTP.
-    """
-
-    def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(_MAX_INTERIM_RESPONSES):
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 101 < status < 200:
-                return version, status, reason
-            parse_headers(self.fp)
-        raise HTTPException(f"more than {_MAX_INTERIM_RESPONSES} interim responses")
+    def begin(self) -> None:
+        if self.headers is not None:
+            return
+        stream = self.fp
+        try:
+            head = read_head(stream)
+            self.fp = BytesIO(head.framing())
+            super().begin()
+            self.headers = self.msg = head.message()
+        finally:
+            self.fp = stream
 
 
 class _WatchedConnection(HTTPConnection):
     """Connects with the `dialer` that its pool sets; the watchdog can shut it down with its handle."""
 
-    response_class = _FinalResponse
+    response_class = _TolerantResponse
     dialer: Dialer
     handle: SocketHandle | None = None
 
@@ -98,6 +101,18 @@ class _WatchedTLSConnection(_WatchedConnection, HTTPSConnection):
 class _WatchedPool(HTTPConnectionPool):
     ConnectionCls = _WatchedConnection
     dialer: Dialer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._as_written = threading.local()
+
+    def urlopen(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        self._as_written.url = url
+        return super().urlopen(method, url, *args, **kwargs)
+
+    def _make_request(self, conn: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        url = self._as_written.url  # `urlopen` rewrites percent-encodings (`%2f` to `%2F`), which breaks signatures
+        return super()._make_request(conn, method, url, *args, **kwargs)
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()
@@ -140,6 +155,20 @@ class _WatchedPools(PoolManager):
 
 class _WatchedProxyPools(_WatchedPools, ProxyManager):
     """The same, through a proxy."""
+
+
+class Request(PreparedRequest):
+    """A GET request for a target.
+
+    Args:
+        target: what to request.
+        headers: all headers but Host.
+    """
+
+    def __init__(self, target: Target, headers: CaseInsensitiveDict[str]) -> None:
+        super().__init__()
+        self.target = target
+        self.method, self.url, self.headers = "GET", target.url, headers
 
 
 class WatchedAdapter(HTTPAdapter):
@@ -192,6 +221,11 @@ class WatchedAdapter(HTTPAdapter):
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {}  # the TLS context handles certificates
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """The request's path as it is written; its whole URL for a proxy that is asked for an http URL."""
+        target: Target = request.target
+        return target.url if proxies and target.origin[0] == "http" else target.path
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Do nothing; requests would load its certificate authorities again for every connection."""

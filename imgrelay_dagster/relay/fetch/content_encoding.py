@@ -1,58 +1,86 @@
-"""Decodes Content-Encoding while streaming, in bounded memory.
+"""Decodes Content-Encoding while streaming, in bounded memory: gzip, deflate, Brotli and Zstandard, also stacked.
 
 Requests send `Accept-Encoding: identity`, so responses should not be compressed, but some servers compress anyway.
-Only zlib's codings are decoded. A body with any other label is passed on unchanged: labels such as `aws-chunked`,
-`utf-8` or `none` occur on plain images, and a body that really is Brotli fails later as `unsupported_format`.
+Labels that are not codings, such as `aws-chunked`, `utf-8` or `none`, occur on plain images: such a body is passed on
+unchanged, and so is a body that starts like an image although its label names a coding.
 """
 
-import zlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.fetch.codings import BrotliDecoder, Inflater, ZstandardDecoder
 from imgrelay_dagster.relay.outcomes import Reason
 
-_CHUNK_SIZE = 64 * 1024  # bytes; maximum output of one decompression step
-_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
-_GZIP_MAGIC = b"\x1f\x8b"
-_WINDOW_BITS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}  # RFC 9110 8.4.1
+MAX_CODINGS = 5
+"""Codings that a body may have, one inside the other."""
+
+_DECODERS: dict[str, Callable[[], "Decoder"]] = {
+    "gzip": lambda: Inflater("gzip"),
+    "x-gzip": lambda: Inflater("gzip"),
+    "deflate": lambda: Inflater("deflate"),
+    "br": BrotliDecoder,
+    "zstd": ZstandardDecoder,
+}
+_NO_CODINGS = frozenset({"", "identity", "none", "aws-chunked", "binary", "utf-8", "utf8"})
+_IMAGE_START = re.compile(
+    rb"\xff\xd8|\x89PNG\r\n\x1a\n|GIF8|RIFF....WEBP|....ftyp|BM....\0\0\0\0|II\*\0|MM\0\*", re.DOTALL
+)
 
 
-class Inflater:
-    """Decompresses a body chunk by chunk."""
-
-    def __init__(self, coding: str) -> None:
-        self._coding = coding
-        self._zlib = zlib.decompressobj(_WINDOW_BITS[coding])
-        self._started = False
-        self._trailing = b""  # one byte after the end: it may be the first half of another member's magic number
+class Decoder(Protocol):
+    """Undoes one coding, chunk by chunk."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decompress `data`; yield chunks of at most 64 KiB.
+        """Decode `data`; yield small chunks. Raises `EntryFailure` (`corrupt_image`) if it is not of this coding."""
+
+    def finish(self) -> None:
+        """Check at the end of the body that it is complete. Raises `EntryFailure` (`truncated`) otherwise."""
+
+
+class BodyDecoder:
+    """Undoes the codings of one body.
+
+    Args:
+        codings: in the order in which the server applied them.
+        limit: bytes that no coding may decode to, also in between: a body may be a decompression bomb.
+        unknown: a label that is not known; the body must then start like an image.
+    """
+
+    def __init__(self, codings: Iterable[str], limit: int, unknown: str | None = None) -> None:
+        self._decoders = [_DECODERS[coding]() for coding in codings][::-1]
+        self._limit = limit
+        self._unknown = unknown
+        self._sizes = [0] * len(self._decoders)
+        self._started = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Decode `data`; yield small chunks.
 
         Raises:
-            EntryFailure: `corrupt_image`, when `data` is not of this coding.
+            EntryFailure: `corrupt_image` for data that is not of its coding, `too_large`, or `unsupported_format`
+                for a body with an unknown label that does not start like an image.
         """
-        while data:
-            if self._zlib.eof:
-                data = self._trailing + data
-                if self._coding == "deflate" or not data.startswith(_GZIP_MAGIC):
-                    self._trailing = data[:1]  # half a magic number, or padding, which is ignored
-                    return
-                self._trailing = b""
-                self._zlib = zlib.decompressobj(_GZIP)  # RFC 1952 2.2: members may follow each other
-            yield self._decompress(data)
-            data = self._zlib.unconsumed_tail or self._zlib.unused_data
+        if not self._started:
+            self._started = True
+            if _IMAGE_START.match(data):
+                self._decoders = []
+            elif self._unknown is not None:
+                detail = f"the body has the Content-Encoding {self._unknown[:40]!r}, which cannot be decoded"
+                raise EntryFailure(Reason.UNSUPPORTED_FORMAT, detail)
+        chunks: Iterator[bytes] = iter((data,))
+        for number in range(len(self._decoders)):
+            chunks = self._decode(number, chunks)
+        return chunks
 
-    def _decompress(self, data: bytes) -> bytes:
-        started, self._started = self._started, True
-        try:
-            return self._zlib.decompress(data, _CHUNK_SIZE)
-        except zlib.error as error:
-            if self._coding == "deflate" and not started:
-                # Some servers send raw deflate data (RFC 1951) without the required zlib wrapper.
-                self._zlib = zlib.decompressobj(_RAW)
-                return self._decompress(data)
-            raise EntryFailure(Reason.CORRUPT_IMAGE, f"the body is not {self._coding} data") from error
+    def _decode(self, number: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            for decoded in self._decoders[number].feed(chunk):
+                self._sizes[number] += len(decoded)
+                if self._sizes[number] > self._limit:
+                    raise too_large(None, self._limit)
+                yield decoded
 
     def finish(self) -> None:
         """Check that the compressed data is complete; called at the end of the body.
@@ -60,19 +88,32 @@ class Inflater:
         Raises:
             EntryFailure: `truncated`, when the compressed data is incomplete.
         """
-        if self._started and not self._zlib.eof:
-            raise EntryFailure(Reason.TRUNCATED, f"the {self._coding} data is incomplete", transient=True)
+        for decoder in self._decoders:
+            decoder.finish()
 
 
-def create_inflater(content_encoding: str | None) -> Inflater | None:
+def create_decoder(content_encoding: str | None, limit: int) -> BodyDecoder | None:
     """Return the decoder for a Content-Encoding header; None when the body needs no decoding.
 
+    Args:
+        content_encoding: the header's value, such as `gzip` or `gzip, br`.
+        limit: maximum size of the body in bytes.
+
     Raises:
-        EntryFailure: `unsupported_format`, for more than one compression.
+        EntryFailure: `unsupported_format`, for more than `MAX_CODINGS` codings.
     """
     if content_encoding is None:
         return None
-    codings = [coding for coding in map(str.strip, content_encoding.lower().split(",")) if coding in _WINDOW_BITS]
-    if len(codings) > 1:
-        raise EntryFailure(Reason.UNSUPPORTED_FORMAT, "the body is compressed more than once")
-    return Inflater(codings[0]) if codings else None
+    labels = [label for label in map(str.strip, content_encoding.lower().split(",")) if label not in _NO_CODINGS]
+    codings = [label for label in labels if label in _DECODERS]
+    if len(codings) > MAX_CODINGS:
+        detail = f"the body has {len(codings)} content codings; at most {MAX_CODINGS} are undone"
+        raise EntryFailure(Reason.UNSUPPORTED_FORMAT, detail)
+    unknown = next((label for label in labels if label not in _DECODERS), None)
+    return BodyDecoder(codings, limit, unknown) if labels else None
+
+
+def too_large(length: int | None, limit: int) -> EntryFailure:
+    """Return the failure for a body of more than `limit` bytes; `length` is its size, if it is known."""
+    body = "the body" if length is None else f"a body of {length:,} bytes"
+    return EntryFailure(Reason.TOO_LARGE, f"{body} exceeds the limit of {limit:,} bytes")

@@ -10,6 +10,7 @@ from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.fetch.response_head import InvalidHead
 from imgrelay_dagster.relay.outcomes import Reason
 
 HTTP_ERRORS = (RequestException, HTTPError)
@@ -30,6 +31,8 @@ def failure_before_response(error: Exception, host: str) -> EntryFailure:
     if isinstance(error, RequestsConnectionError) and isinstance(cause, OSError):
         detail = f"{host}: {cause.strerror or 'connection closed without a response'}"
         return EntryFailure(Reason.CONNECT_ERROR, detail, transient=True)
+    if isinstance(cause, InvalidHead):
+        return EntryFailure(Reason.CONNECT_ERROR, f"{host} sent {cause}", transient=True)
     detail = f"{host} sent an invalid HTTP response ({type(cause).__name__})"
     return EntryFailure(Reason.CONNECT_ERROR, detail, transient=True)
 

@@ -1,10 +1,11 @@
 """Preparing URLs for requests."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.fetch.request_target import parse_target
+from imgrelay_dagster.relay.fetch.request_target import parse_target, resolve_redirect
 from imgrelay_dagster.relay.outcomes import Reason
 
 BASIC = "Basic dXNlcjpzM2NyZXQ="  # user:s3cret
@@ -15,6 +16,47 @@ def test_the_repr_of_a_target_shows_no_secrets() -> None:
     assert repr(target) == "Target('https://h/a.jpg')"
     assert target.authorization == BASIC
     assert "user" not in target.url
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/a%2fb%2F/%7Euser/%41.jpg", "//a//b.jpg", "/a/../b/./c.jpg", "/a.jpg?", "/?", "/a;v=1,2/b=c&d.jpg"),
+        *("/a.jpg?sig=a%2fb+c%3d&x=~(1)'!*", "/a.jpg?a=1?b=/2", "/size[]=1|2.jpg?size[]={3}|4^5", "/a:b@c/$d"),
+    ],
+)
+def test_a_valid_request_target_stays_as_it_is_written(path: str) -> None:
+    written = path.replace("'", "%27")  # the one character that browsers encode in a query only
+    assert parse_target(f"http://h{path}").path == written
+    base = parse_target("http://h/other/x.jpg")
+    assert resolve_redirect(base, f"http://h:80{path}").path == written
+    if not path.startswith("//"):
+        assert resolve_redirect(base, path).path == written
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        *(("", "/"), ("?q", "/?q"), ("/a b.jpg", "/a%20b.jpg"), ("/ü%20ö", "/%C3%BC%20%C3%B6"), ("/x#part", "/x")),
+        *(("/100%.jpg", "/100%25.jpg"), ('/"<>`', "/%22%3C%3E%60"), ("/a?q=ä b", "/a?q=%C3%A4%20b")),
+    ],
+)
+def test_only_what_a_request_must_not_contain_is_encoded(written: str, sent: str) -> None:
+    target = parse_target(f"HTTP://H.test:81{written}")
+    assert (target.path, target.url) == (sent, f"http://h.test:81{sent}")
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        *(("b.jpg", "http://h:8/a//b.jpg"), ("../b.jpg", "http://h:8/a/b.jpg"), ("./../../b", "http://h:8/b")),
+        *(("?v=2", "http://h:8/a//x.jpg?v=2"), ("//k/y", "http://k/y"), ("/%7e/..//y", "http://h:8/%7e/..//y")),
+        *(("", "http://h:8/a//x.jpg?s=1"), ("#top", "http://h:8/a//x.jpg?s=1"), ("https://k", "https://k/")),
+        *((" /y ", "http://h:8/y"), ("b/..", "http://h:8/a//"), ("../../../../b?x=../c", "http://h:8/b?x=../c")),
+    ],
+)
+def test_a_redirect_is_resolved_without_changes_that_are_not_needed(location: str, url: str) -> None:
+    assert resolve_redirect(parse_target("http://h:8/a//x.jpg?s=1"), location).url == url
 
 
 @given(st.text(max_size=60), st.sampled_from(["http://", "https://h/", "http://h:", "http://[", "http://u:p@h?"]))

@@ -1,0 +1,165 @@
+"""The codings of Content-Encoding (RFC 9110 8.4.1): each decoder works chunk by chunk, in bounded memory."""
+
+import sys
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import brotli
+
+from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.outcomes import Reason
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_CHUNK_SIZE = 64 * 1024  # bytes; maximum output of one decompression step, for Brotli about
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_ZLIB_HEADER = 2  # bytes; without them zlib data and raw deflate data cannot be told apart
+_GZIP_MAGIC = b"\x1f\x8b"
+_WINDOW_BITS = {"gzip": _GZIP, "deflate": _ZLIB}  # RFC 9110 8.4.1
+_ZSTANDARD_WINDOW_BITS = 23  # 8 MiB (RFC 9659)
+_ZSTANDARD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16)))
+
+
+class Inflater:
+    """Decompresses gzip or deflate data chunk by chunk."""
+
+    def __init__(self, coding: str) -> None:
+        self._coding = coding
+        self._zlib = zlib.decompressobj(_WINDOW_BITS[coding])
+        self._started = False
+        self._trailing = b""  # one byte at the start, or after the end: it may be the first half of a magic number
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Decompress `data`; yield chunks of at most 64 KiB.
+
+        Raises:
+            EntryFailure: `corrupt_image`, when `data` is not of this coding.
+        """
+        if not self._started:
+            data, self._trailing = self._trailing + data, b""
+            if len(data) < _ZLIB_HEADER:
+                self._trailing = data
+                return
+        while data:
+            if self._zlib.eof:
+                data = self._trailing + data
+                if self._coding == "deflate" or not data.startswith(_GZIP_MAGIC):
+                    self._trailing = data[:1]  # half a magic number, or padding, which is ignored
+                    return
+                self._trailing = b""
+                self._zlib = zlib.decompressobj(_GZIP)  # RFC 1952 2.2: members may follow each other
+            yield self._decompress(data)
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data
+
+    def _decompress(self, data: bytes) -> bytes:
+        started, self._started = self._started, True
+        try:
+            return self._zlib.decompress(data, _CHUNK_SIZE)
+        except zlib.error as error:
+            if self._coding == "deflate" and not started:
+                # Some servers send raw deflate data (RFC 1951) without the required zlib wrapper.
+                self._zlib = zlib.decompressobj(_RAW)
+                return self._decompress(data)
+            raise _corrupt(self._coding) from error
+
+    def finish(self) -> None:
+        """Check that the compressed data is complete; called at the end of the body.
+
+        Raises:
+            EntryFailure: `truncated`, when the compressed data is incomplete.
+        """
+        if self._started and not self._zlib.eof:
+            raise _truncated(self._coding)
+
+
+class BrotliDecoder:
+    """Decompresses Brotli data (RFC 7932) chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._brotli = brotli.Decompressor()
+        self._started = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Decompress `data`; yield chunks of about 64 KiB.
+
+        Raises:
+            EntryFailure: `corrupt_image`, when `data` is not of this coding.
+        """
+        self._started = True
+        if self._brotli.is_finished():
+            return  # padding
+        while chunk := self._decompress(data):
+            yield chunk
+            data = b""  # `can_accept_more_data` may be true while there is more to return
+
+    def _decompress(self, data: bytes) -> bytes:
+        try:
+            return bytes(self._brotli.process(data, output_buffer_limit=_CHUNK_SIZE))
+        except brotli.error as error:
+            raise _corrupt("br") from error
+
+    def finish(self) -> None:
+        """Check that the compressed data is complete.
+
+        Raises:
+            EntryFailure: `truncated`, when it is not.
+        """
+        if self._started and not self._brotli.is_finished():
+            raise _truncated("br")
+
+
+class ZstandardDecoder:
+    """Decompresses Zstandard data (RFC 8878) chunk by chunk. Windows are limited to 8 MiB, as RFC 9659 demands."""
+
+    def __init__(self) -> None:
+        self._frame = self._new_frame()
+        self._started = False
+        self._trailing = b""  # bytes after the end of a frame
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Decompress `data`; yield chunks of at most 64 KiB.
+
+        Raises:
+            EntryFailure: `corrupt_image`, when `data` is not of this coding.
+        """
+        self._started = True
+        data, self._trailing = self._trailing + data, b""
+        while data or not (self._frame.eof or self._frame.needs_input):
+            if self._frame.eof:
+                if not data.startswith(_ZSTANDARD_MAGICS):
+                    self._trailing = data[:3]  # a part of a magic number, or padding, which is ignored
+                    return
+                self._frame = self._new_frame()  # RFC 8878 3: frames may follow each other
+            yield self._decompress(data)
+            data = self._frame.unused_data if self._frame.eof else b""
+
+    def _decompress(self, data: bytes) -> bytes:
+        try:
+            return bytes(self._frame.decompress(data, _CHUNK_SIZE))
+        except zstd.ZstdError as error:
+            raise _corrupt("zstd") from error
+
+    @staticmethod
+    def _new_frame() -> Any:
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTANDARD_WINDOW_BITS})
+
+    def finish(self) -> None:
+        """Check that the compressed data is complete.
+
+        Raises:
+            EntryFailure: `truncated`, when it is not.
+        """
+        if self._started and not self._frame.eof:
+            raise _truncated("zstd")
+
+
+def _corrupt(coding: str) -> EntryFailure:
+    return EntryFailure(Reason.CORRUPT_IMAGE, f"the body is not {coding} data")
+
+
+def _truncated(coding: str) -> EntryFailure:
+    return EntryFailure(Reason.TRUNCATED, f"the {coding} data is incomplete", transient=True)
