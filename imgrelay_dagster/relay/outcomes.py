@@ -35,6 +35,7 @@ class Reason(StrEnum):
     UNSUPPORTED_FORMAT = "unsupported_format"
     TOO_MANY_PIXELS = "too_many_pixels"
     CORRUPT_IMAGE = "corrupt_image"
+    TOO_COSTLY = "too_costly"
     TEMPLATE_MISSING = "template_missing"
     COMPOSE_ERROR = "compose_error"
     UPLOAD_ERROR = "upload_error"
@@ -103,6 +104,7 @@ PERMANENT_REASONS = frozenset(
         Reason.UNSUPPORTED_FORMAT,
         Reason.TOO_MANY_PIXELS,
         Reason.CORRUPT_IMAGE,
+        Reason.TOO_COSTLY,
         Reason.COMPOSE_ERROR,
     }
 )
@@ -145,6 +147,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.TOO_MANY_PIXELS: "More pixels than download.max_pixels. "
     "Unless it is a decompression bomb, raise the limit and set retry_permanent.",
     Reason.CORRUPT_IMAGE: "The image cannot be decoded.",
+    Reason.TOO_COSTLY: "Decoding the image takes too much time or memory, or it has more parts than an image needs.",
     Reason.TEMPLATE_MISSING: "The entry's own template is not in the template folder, or is broken.",
     Reason.COMPOSE_ERROR: "The result cannot be encoded. Choose another format or canvas.",
     Reason.UPLOAD_ERROR: "The store did not accept the image, after retries. The detail quotes the store's error.",

@@ -8,6 +8,7 @@ from PIL import Image
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.decode import Decoded, Source
+from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.layout import (
     Canvas,
     Layout,
@@ -47,6 +48,7 @@ def compose(
     max_pixels: int,
     budget: PixelBudget | None = None,
     stop: threading.Event | None = None,
+    decoders: DecoderPool | None = None,
 ) -> Composed:
     """Draw the template over the image in `data` and encode the result.
 
@@ -57,9 +59,11 @@ def compose(
         max_pixels: an image with more pixels is refused before it is decoded.
         budget: limits the pixels that the threads of this process decode at once; decoding waits for it.
         stop: ends the wait for the budget.
+        decoders: decode images whose cost is not known in advance; without them they are decoded in this process.
 
     Raises:
-        EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image, compose_error.
+        EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image, too_costly, compose_error.
+        MemoryError: memory is short, which says nothing about the image.
         Stopped: `stop` was set while waiting for the budget.
     """
     source = Source.inspect(data, max_pixels)
@@ -67,13 +71,17 @@ def compose(
     check_encodable(template.size if uses_template_canvas else (source.width, source.height), output)
     reservation: AbstractContextManager[None] = budget.hold(source.pixels, stop) if budget else nullcontext()
     with reservation:
-        if uses_template_canvas:
+        if decoders is not None and not source.cost.is_bounded:
+            decoded = decoders.decode(source)
+        elif uses_template_canvas:
             decoded = source.decode(lambda full: scaled_size(place_image(template.size, full, layout.fit), full))
         else:
             decoded = source.decode()
         try:
             canvas = _prepare_canvas(decoded, template.size if uses_template_canvas else None, layout, output)
             template.draw(canvas, place_template(canvas.size, template.size, layout), layout.opacity)
+        except MemoryError:
+            raise
         except Exception as error:
             cause = str(error) or type(error).__name__
             detail = f"laying template {template.name!r} over the image failed: {cause}"

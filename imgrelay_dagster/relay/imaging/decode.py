@@ -25,8 +25,10 @@ from PIL import (
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.color import to_eight_bits, to_srgb
 from imgrelay_dagster.relay.imaging.complexity import check_complexity
+from imgrelay_dagster.relay.imaging.cost import Cost, estimate_cost
 from imgrelay_dagster.relay.imaging.header import SourceFormat, read_format, read_size
 from imgrelay_dagster.relay.imaging.layout import Box, Size
+from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.outcomes import Reason
 
 HIGHEST_MAX_PIXELS = 178_956_970
@@ -92,12 +94,14 @@ class Source:
     format: SourceFormat
     width: int
     height: int
+    cost: Cost
+    max_pixels: int
 
     @classmethod
     def inspect(cls, data: bytes, max_pixels: int) -> "Source":
         """Read the header and check the limits. Takes microseconds and allocates no pixels.
 
-        Raises EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image.
+        Raises EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image, too_costly.
         """
         _configure_pillow()
         source_format = read_format(data)
@@ -107,23 +111,33 @@ class Source:
         if width * height > limit:
             detail = f"the image has {width}x{height} = {width * height} pixels; the limit is {limit}"
             raise EntryFailure(Reason.TOO_MANY_PIXELS, detail)
-        return cls(data, source_format, width, height)
+        cost = estimate_cost(data, source_format, (width, height))
+        if cost.pixels > limit:
+            detail = f"the image of {width}x{height} pixels is coded with {cost.pixels} pixels; the limit is {limit}"
+            raise EntryFailure(Reason.TOO_MANY_PIXELS, detail)
+        return cls(data, source_format, width, height, cost, max_pixels)
 
     @property
     def pixels(self) -> int:
         """The number of pixels that decoding allocates."""
-        return self.width * self.height
+        return self.cost.pixels
 
     def decode(self, target_size: Callable[[Size], Size] | None = None) -> Decoded:
         """Decode the image; of an animation, the first frame.
 
         `target_size` maps the upright full size to the size that the image will be scaled to. A JPEG that is much
-        larger is then decoded at a half, quarter or eighth of its size. Raises EntryFailure: corrupt_image.
+        larger is then decoded at a half, quarter or eighth of its size.
+
+        Raises EntryFailure: corrupt_image. Raises MemoryError if memory is short, which says nothing about the image.
         """
         try:
             return self._decode(target_size)
+        except MemoryError:
+            raise
         except Exception as error:
-            # On a broken file Pillow may raise almost any error: OSError, SyntaxError, struct.error, MemoryError.
+            if is_memory_shortage(error):
+                raise MemoryError(str(error)) from error
+            # On a broken file Pillow may raise almost any error: OSError, SyntaxError, struct.error.
             detail = f"the {self.format} cannot be decoded: {str(error)[:150] or type(error).__name__}"
             raise EntryFailure(Reason.CORRUPT_IMAGE, detail) from error
 

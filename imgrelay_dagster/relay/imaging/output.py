@@ -8,6 +8,7 @@ from PIL import Image, ImageColor
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.layout import Size
+from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.outcomes import Reason
 
 PNG_COMPRESS_LEVEL = 4
@@ -98,7 +99,7 @@ def encode(image: Image.Image, output: Output) -> bytes:
 
     `image.info` must be empty, because Pillow would write metadata from it.
 
-    Raises EntryFailure: compose_error.
+    Raises EntryFailure: compose_error. Raises MemoryError if memory is short.
     """
     check_encodable(image.size, output)
     options: dict[Format, dict[str, int]] = {
@@ -110,7 +111,11 @@ def encode(image: Image.Image, output: Output) -> bytes:
     buffer = io.BytesIO()
     try:
         image.save(buffer, output.format, **options[output.format])
+    except MemoryError:
+        raise
     except Exception as error:
+        if is_memory_shortage(error):
+            raise MemoryError(str(error)) from error
         detail = f"encoding {image.width}x{image.height} pixels as {output.format} failed: {error}"
         raise EntryFailure(Reason.COMPOSE_ERROR, detail) from error
     return buffer.getvalue()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.compose import compose
+from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.malloc import keep_freed_memory
 from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
@@ -43,6 +44,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             max_pixels=settings.max_pixels,
             budget=budget,
             stop=context.stop,
+            decoders=decoders,
         )
         writer.add(record.line, composed.data)
         return replace(
@@ -53,7 +55,10 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             sha256=hashlib.sha256(composed.data).hexdigest(),
         )
 
-    with PackWriter(context.staging, task.name, Stage.COMPOSE, context.tick) as writer:
+    with (
+        DecoderPool(context.stop) as decoders,
+        PackWriter(context.staging, task.name, Stage.COMPOSE, context.tick) as writer,
+    ):
         remaining = run_entries(
             reader.task_in_pack_order(), context, Stage.COMPOSE, compose_entry, settings.compose_threads
         )

@@ -1,0 +1,108 @@
+"""A process that decodes pictures for `decoder_pool.py`, one after the other, until its connection is closed.
+
+    python -m imgrelay_dagster.relay.imaging.decoder_process FD
+
+It knows nothing but the bytes of a picture: its environment holds no credentials. A request is a header (`Request`) and
+the file's bytes. A response is a header (`Response`), and after a success the pixels, in strips of whole rows. A header
+is JSON, after its length in four bytes.
+"""
+
+import json
+import socket
+import struct
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from PIL import Image
+
+from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.imaging.decode import Source
+from imgrelay_dagster.relay.imaging.decoder_limits import limited, prepare_process
+from imgrelay_dagster.relay.imaging.layout import Box, Size
+from imgrelay_dagster.relay.outcomes import Reason
+
+STRIP_BYTES = 4 << 20
+"""Bytes of the pixels that are sent at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A file of `size` bytes to decode, in at most `cpu_limit` seconds of CPU time and `memory` bytes."""
+
+    size: int
+    max_pixels: int
+    memory: int
+    cpu_limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A decoded picture (see `Decoded`) of `size`, or the reason why it cannot be decoded."""
+
+    mode: str = ""
+    size: Size = (0, 0)
+    full_size: Size = (0, 0)
+    extent: Box = (0, 0, 0, 0)
+    reason: Reason | None = None
+    detail: str = ""
+
+
+def encode_header(header: Request | Response) -> bytes:
+    """A header as it is sent."""
+    encoded = json.dumps(asdict(header)).encode()
+    return struct.pack(">I", len(encoded)) + encoded
+
+
+def rows_of_strip(mode: str, width: int) -> int:
+    """The number of rows in a strip."""
+    return max(1, STRIP_BYTES // (width * len(mode)))
+
+
+def main() -> None:
+    """Serve requests until the connection is closed."""
+    prepare_process()
+    with socket.socket(fileno=int(sys.argv[1])) as connection, suppress(EOFError, ConnectionError):
+        while True:
+            (length,) = struct.unpack(">I", _receive(connection, 4))
+            header: dict[str, Any] = json.loads(_receive(connection, length))
+            request = Request(**header)
+            _serve(connection, request, bytes(_receive(connection, request.size)))
+
+
+def _serve(connection: socket.socket, request: Request, data: bytes) -> None:
+    try:
+        with limited(connection, request.memory, request.cpu_limit):
+            decoded = Source.inspect(data, request.max_pixels).decode()
+    except EntryFailure as failure:
+        connection.sendall(encode_header(Response(reason=failure.reason, detail=failure.detail)))
+    except MemoryError:
+        detail = f"decoding it takes more than {request.memory:,} bytes of memory"
+        connection.sendall(encode_header(Response(reason=Reason.TOO_COSTLY, detail=detail)))
+    else:
+        image = decoded.image
+        connection.sendall(encode_header(Response(image.mode, image.size, decoded.full_size, decoded.extent)))
+        _send_pixels(connection, image)
+
+
+def _send_pixels(connection: socket.socket, image: Image.Image) -> None:
+    rows = rows_of_strip(image.mode, image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        connection.sendall(strip.tobytes())
+
+
+def _receive(connection: socket.socket, size: int) -> bytearray:
+    data = bytearray(size)
+    view, received = memoryview(data), 0
+    while received < size:
+        count = connection.recv_into(view[received:])
+        if not count:
+            raise EOFError
+        received += count
+    return data
+
+
+if __name__ == "__main__":
+    main()
