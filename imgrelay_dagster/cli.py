@@ -53,6 +53,17 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--refresh", action="store_true", default=None, help="relay every entry again, also those already done"
     )
+    run.add_argument(
+        "--retry-permanent", action="store_true", default=None, help="also ask again for what failed permanently"
+    )
+    run.add_argument(
+        "--retry",
+        metavar="REASON",
+        dest="retry_reasons",
+        action="append",
+        choices=[*map(str, Reason)],
+        help="ask again for entries whose last failure was this reason; may be repeated",
+    )
     run.add_argument("--config", metavar="FILE", help="YAML file with the run config; command-line options override it")
     run.add_argument("--json", action="store_true", help="print summary.json as one line on standard output")
     results = commands.add_parser(
@@ -191,7 +202,7 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
             config.pop(source, None)
     simple_fields = (
         "urls", "manifest", "template", "destination", "dataset", "tolerated_failure_percentage",
-        "urls_per_task", "max_concurrent", "refresh",
+        "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons",
     )  # fmt: skip
     config.update({name: value for name in simple_fields if (value := getattr(arguments, name)) not in (None, [])})
     output = {name: value for name in ("format", "quality") if (value := getattr(arguments, name)) is not None}

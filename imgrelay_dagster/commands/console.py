@@ -139,6 +139,9 @@ class Console:
             lines.append((name.replace("_", " "), f"{getattr(summary, name):,}", ""))
             if name == "failed":
                 lines += [(f"  {reason}", f"{count:,}", "dim") for reason, count in summary.reasons.items()]
+                if summary.not_asked:
+                    again = "failed permanently in an earlier run; --retry-permanent asks again"
+                    lines.append(("  not asked", f"{summary.not_asked:,} {again}", "dim"))
         lines.append(("time", f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s", ""))
         lines.append(("images", destination, ""))
         results = f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"

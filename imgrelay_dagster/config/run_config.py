@@ -20,6 +20,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.downloader import Limits
 from imgrelay_dagster.relay.imaging.compose import Format, Output
 from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
+from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
 from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.storage.addresses import absolute
@@ -53,6 +54,14 @@ class RelayOptions(dg.Config):
     refresh: bool = Field(False, description="Relay every entry again, also those that are done.")
     retry_permanent: bool = Field(
         False, description="Also retry entries whose last failure was permanent (404, 410, not an image ...)."
+    )
+    retry_permanent_after: float = Field(
+        Settings(dataset="", destination="").retry_permanent_after,
+        ge=0,
+        description="Days after which entries that failed permanently are asked for again anyway.",
+    )
+    retry_reasons: list[str] = Field(
+        [], description="Reasons, such as corrupt_image: entries whose last failure was one of them are asked again."
     )
     verify: bool = Field(
         False, description="List the destination first, and relay again the entries whose images are missing from it."
@@ -105,6 +114,8 @@ class RelayOptions(dg.Config):
             tolerated_failure_percentage=self.tolerated_failure_percentage,
             refresh=self.refresh,
             retry_permanent=self.retry_permanent,
+            retry_permanent_after=self.retry_permanent_after,
+            retry_reasons=checked_reasons(self.retry_reasons),
             verify=self.verify,
             urls_per_task=self.urls_per_task,
             max_concurrent=self.max_concurrent or default_max_concurrent(),
@@ -164,6 +175,20 @@ class RelayConfig(RelayOptions):
             check_reachable("manifest", address, "IMGRELAY_MANIFESTS")
         dataset = self.dataset if self.dataset is not None else (dataset_name(address) if address else ADHOC)
         return {**super()._resolved(), "url_lines": url_lines, "manifest": address, "dataset": dataset}
+
+
+def checked_reasons(reasons: list[str]) -> tuple[str, ...]:
+    """The reasons, each once.
+
+    Raises:
+        RelayError: one of them is not a reason.
+    """
+    for reason in reasons:
+        if reason not in list(Reason):
+            near = difflib.get_close_matches(reason, list(Reason), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the reasons are {', '.join(Reason)}"
+            raise RelayError(f"retry_reasons: {reason!r} is not a reason; {hint}")
+    return tuple(dict.fromkeys(reasons))
 
 
 def _check_url_sources(sources: dict[str, Any]) -> None:

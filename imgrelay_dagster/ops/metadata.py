@@ -64,14 +64,21 @@ def _failures_and_images(summary: Summary, inspection: Inspection | None) -> Met
     return metadata
 
 
+def not_asked_note(summary: Summary) -> str:
+    """A sentence on the failures that are remembered from earlier runs; empty if there are none."""
+    if not summary.not_asked:
+        return ""
+    return f"\n{formatting.count(summary.not_asked)} of them were not asked in this run; `retry_permanent` asks again\n"
+
+
 def failure_table(summary: Summary) -> str:
     """A Markdown table of failures by reason with their meaning, shorter than `INLINE_LIMIT` characters."""
     table = "| reason | entries | what it means |\n|---|--:|---|\n"
     left = len(summary.reasons)
     for reason, number in summary.reasons.items():
         row = f"| `{reason}` | {formatting.count(number)} | {MEANINGS[Reason(reason)]} |\n"
-        if len(table) + len(row) > INLINE_LIMIT - 60:
-            return f"{table}\nand {left} more reasons, all in the report"
+        if len(table) + len(row) > INLINE_LIMIT - 160:
+            return f"{table}\nand {left} more reasons, all in the report{not_asked_note(summary)}"
         table += row
         left -= 1
-    return table
+    return table + not_asked_note(summary)

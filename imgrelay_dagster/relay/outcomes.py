@@ -69,7 +69,7 @@ class Record:
     `outcome` is None until the entry has ended. `line` is the line number, starting at 1. `bytes_in` is the size of
     the downloaded body; `bytes_out`, `width`, `height` (pixels) and `sha256` (hex) describe the stored object.
     `template` is a file name inside the template folder. `at` is the time at which the entry ended, in seconds since
-    the epoch.
+    the epoch. `decoder` is the version of the decoders that refused the image.
     """
 
     line: int
@@ -89,6 +89,7 @@ class Record:
     seconds: Seconds = field(default_factory=Seconds)
     template: str | None = None
     at: float | None = None
+    decoder: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Steps pickle thousands of records; this takes half the time of the default for a dataclass with slots."""
@@ -115,11 +116,26 @@ TRANSIENT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY
 """The client errors (4xx) for which a retry may succeed: 408, 425 and 429."""
 
 
+ACCESS_STATUSES = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS,
+    }
+)
+"""The client errors that are no property of the image: they end with new credentials, another proxy or a better hour.
+A retry in the same run is useless, but the next launch asks again."""
+
+NOT_ASKED = "not asked in this run"
+"""How the detail of an entry begins whose earlier failure is remembered."""
+
+
 def is_permanent(record: Record) -> bool:
-    """Whether a failed entry would fail again on every retry (404, 410, not an image ...)."""
+    """Whether a failed entry would fail again on every later launch (404, 410, not an image ...)."""
     if record.reason is Reason.HTTP_STATUS:
         status = record.http_status or 0
-        return 400 <= status < 500 and status not in TRANSIENT_STATUSES
+        return 400 <= status < 500 and status not in TRANSIENT_STATUSES | ACCESS_STATUSES
     return record.reason in PERMANENT_REASONS
 
 

@@ -21,7 +21,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One run's settings. `template` is a file name inside the template folder."""
+    """One run's settings. `template` is a file name inside the template folder.
+
+    `retry_permanent_after` are days. `retry_reasons` are values of `Reason`.
+    """
 
     dataset: str
     destination: str
@@ -35,6 +38,8 @@ class Settings:
     tolerated_failure_percentage: float = 5.0
     refresh: bool = False
     retry_permanent: bool = False
+    retry_permanent_after: float = 7.0
+    retry_reasons: tuple[str, ...] = ()
     verify: bool = False
     urls_per_task: int | None = None
     max_concurrent: int = 2

@@ -141,7 +141,7 @@ def build_view_model(
         failures_note=f"{formatting.count(summary.failed)} of {formatting.count(summary.entries)} entries, "
         f"{formatting.percent(summary.failed, summary.entries)}; "
         f"up to {settings.tolerated_failure_percentage:g} % are tolerated. "
-        "Launch the same manifest again to retry the failures that may be temporary.",
+        "Launch the same manifest again to retry the failures that may be temporary." + _not_asked_note(summary),
         images=tuple(
             SheetImage(thumbnail.stored.line, thumbnail.stored.key, thumbnail.uri, *thumbnail.image.size)
             for thumbnail in thumbnails
@@ -226,6 +226,13 @@ def _failures(summary: Summary, statistics: RunStatistics) -> tuple[ReasonGroup,
         )
         for name, count in summary.reasons.items()
     )
+
+
+def _not_asked_note(summary: Summary) -> str:
+    if not summary.not_asked:
+        return ""
+    count = formatting.count(summary.not_asked)
+    return f" {count} were not asked in this run, because they failed permanently before; --retry-permanent asks again."
 
 
 def _statuses(statistics: RunStatistics) -> tuple[str, ...]:

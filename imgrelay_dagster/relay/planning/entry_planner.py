@@ -8,7 +8,8 @@ from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.keys import check_key
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, is_permanent
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
+from imgrelay_dagster.relay.planning.remembered import remembered_detail
 from imgrelay_dagster.relay.records.ledger import Planned
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.settings import Settings
@@ -125,15 +126,12 @@ class EntryPlanner:
                 height=receipt.height,
                 sha256=receipt.sha256,
             )
-        if is_permanent(receipt) and not self._settings.retry_permanent:
-            return replace(
-                record,
-                outcome=Outcome.FAILED,
-                reason=receipt.reason,
-                detail=receipt.detail,
-                http_status=receipt.http_status,
-            )
-        return None
+        detail = remembered_detail(receipt, self._settings, time.time())
+        if detail is None:
+            return None
+        return replace(
+            record, outcome=Outcome.FAILED, reason=receipt.reason, detail=detail, http_status=receipt.http_status
+        )
 
 
 def _failed(record: Record, reason: Reason, detail: str) -> Record:

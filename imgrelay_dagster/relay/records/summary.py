@@ -25,7 +25,8 @@ class Summary:
     `bytes_in` are the bytes that this run downloaded, `bytes_out` those that it stored. `seconds` is its wall time,
     `images_per_second` the number of uploaded images divided by it. `first_image_seconds` are the seconds from its
     start until the first image was stored, `largest_gap_seconds` the most seconds between two stored images; None if
-    it stored too few, and in summaries of earlier versions.
+    it stored too few, and in summaries of earlier versions. `not_asked` of the failed entries were not asked for in
+    this run, because an earlier failure is remembered as permanent.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Summary:
     images_per_second: float
     first_image_seconds: float | None = None
     largest_gap_seconds: float | None = None
+    not_asked: int = 0
 
     @property
     def failed_percentage(self) -> float:
@@ -75,6 +77,7 @@ def sum_summaries(parts: Iterable[Summary], run_id: str, dataset: str, status: s
         bytes_out=sum(part.bytes_out for part in parts),
         seconds=round(seconds, 3),
         images_per_second=round(uploaded / seconds, 2) if seconds > 0 else 0.0,
+        not_asked=sum(part.not_asked for part in parts),
     )
 
 

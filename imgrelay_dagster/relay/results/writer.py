@@ -14,7 +14,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
-from imgrelay_dagster.relay.outcomes import Outcome, Record
+from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record
 from imgrelay_dagster.relay.records.layout import FAILED_FILE, RESULTS_FILE, failed_key, results_key
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
 from imgrelay_dagster.relay.records.summary import Summary, write_summary
@@ -22,7 +22,7 @@ from imgrelay_dagster.relay.results.stored_times import StoredTimes
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.objects import put_object
 
-NOT_IN_RESULTS = {"template", "at"}
+NOT_IN_RESULTS = {"template", "at", "decoder"}
 """Fields of a record that `results.jsonl` leaves out."""
 
 
@@ -35,6 +35,7 @@ class RunTotals:
     statistics: RunStatistics
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    not_asked: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     stored: StoredTimes = field(default_factory=StoredTimes)
@@ -51,6 +52,7 @@ class RunTotals:
                 self.stored.add(record.at)
         if record.outcome is Outcome.FAILED and record.reason is not None:
             self.reasons[record.reason.value] += 1
+            self.not_asked += (record.detail or "").startswith(NOT_ASKED)
 
     def status(self) -> str:
         """`failure` if an entry was not attempted or more than the tolerated percentage failed, otherwise `success`."""
@@ -85,6 +87,7 @@ class RunTotals:
             images_per_second=round(uploaded / seconds, 2) if seconds > 0 else 0.0,
             first_image_seconds=None if first is None or started is None else round(max(0.0, first - started), 3),
             largest_gap_seconds=None if gap is None else round(gap, 3),
+            not_asked=self.not_asked,
         )
 
 

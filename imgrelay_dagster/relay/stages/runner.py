@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from imgrelay_dagster.relay.concurrency.thread_pool import JOIN_LIMIT, work_through
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure
+from imgrelay_dagster.relay.imaging.decoder_version import DECODER_REASONS, decoder_version
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.stages.context import StageContext
@@ -96,7 +97,8 @@ def run_entries(
 
 def _failed(record: Record, reason: Reason, detail: str) -> Record:
     """The record of an entry that failed, without the fields of a stored object, which compose may have set."""
-    bare = replace(record, bytes_out=None, width=None, height=None, sha256=None)
+    decoder = decoder_version() if reason in DECODER_REASONS else None
+    bare = replace(record, bytes_out=None, width=None, height=None, sha256=None, decoder=decoder)
     return replace(bare, outcome=Outcome.FAILED, reason=reason, detail=detail)
 
 

@@ -23,12 +23,12 @@ def failed(reason: Reason, http_status: int | None = None) -> Record:
     return Record(1, "http://h/a.jpg", outcome=Outcome.FAILED, reason=reason, http_status=http_status)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 499])
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 415, 499])
 def test_client_errors_are_permanent(status: int):
     assert is_permanent(failed(Reason.HTTP_STATUS, status))
 
 
-@pytest.mark.parametrize("status", [None, 206, 304, 399, 408, 425, 429, 500, 502, 503, 599])
+@pytest.mark.parametrize("status", [None, 206, 304, 399, 401, 403, 407, 451, 408, 425, 429, 500, 502, 503, 599])
 def test_other_statuses_are_not_permanent(status: int | None):
     assert not is_permanent(failed(Reason.HTTP_STATUS, status))
 

@@ -1,14 +1,17 @@
 """Planning: which entries are left to do, and the ledger with a line for each manifest line."""
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.imaging.decoder_version import decoder_version
 from imgrelay_dagster.relay.imaging.output import Format, Output
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow, Row
@@ -151,6 +154,7 @@ def test_another_format_has_another_key(planned: PlanRun, store: MemoryStore):
     [
         (Reason.HTTP_STATUS, 404, False),
         (Reason.HTTP_STATUS, 410, False),
+        *((Reason.HTTP_STATUS, status, True) for status in (401, 403, 407, 451)),
         (Reason.HTTP_STATUS, 429, True),
         (Reason.HTTP_STATUS, 503, True),
         (Reason.UNSUPPORTED_FORMAT, 200, False),
@@ -167,12 +171,52 @@ def test_only_transient_failures_are_retried(
     planned: PlanRun, store: MemoryStore, reason: Reason, status: int | None, retried: bool
 ):
     plan, _ = planned(rows("http://h/a.jpg"))
-    write_receipts(store, "run1", tasks_of(plan), outcome=Outcome.FAILED, reason=reason, http_status=status)
+    write_receipts(
+        store,
+        "run1",
+        tasks_of(plan),
+        outcome=Outcome.FAILED,
+        reason=reason,
+        http_status=status,
+        at=time.time(),
+        decoder=decoder_version(),
+    )
     plan, ledger = planned(rows("http://h/a.jpg"))
     assert plan.left == int(retried)
     if not retried:
         assert (ledger[0].record.outcome, ledger[0].record.reason) == (Outcome.FAILED, reason)
     assert planned(rows("http://h/a.jpg"), replace(SETTINGS, retry_permanent=True))[0].left == 1
+
+
+def test_what_is_remembered_says_so_and_ends_with_time_upgrades_and_wishes(planned: PlanRun, store: MemoryStore):
+    plan, _ = planned(rows("http://h/a.jpg", "http://h/b.jpg"))
+    gone, broken = tasks_of(plan)
+    day = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
+    write_receipts(
+        store,
+        "run1",
+        [gone],
+        outcome=Outcome.FAILED,
+        reason=Reason.HTTP_STATUS,
+        http_status=404,
+        at=day,
+        detail="h: 404",
+    )
+    old = {"outcome": Outcome.FAILED, "reason": Reason.CORRUPT_IMAGE, "at": time.time(), "decoder": "0/older"}
+    write_receipts(store, "run2", [broken], **old)
+    patient = replace(SETTINGS, retry_permanent_after=36_500.0)
+    plan, ledger = planned(rows("http://h/a.jpg", "http://h/b.jpg"), patient)
+    assert ledger[0].record.detail == (
+        "not asked in this run; answered 404 on 2026-11-20; --retry-permanent asks again (h: 404)"
+    )
+    assert plan.left == 1, "other decoders may decode what older ones refused"
+    for again in (
+        replace(SETTINGS, retry_permanent_after=(time.time() - day) / 86_400),
+        replace(patient, retry_reasons=("http_status",)),
+        replace(patient, retry_permanent=True),
+    ):
+        assert planned(rows("http://h/a.jpg"), again)[0].left == 1
+    assert planned(rows("http://h/a.jpg"), replace(patient, retry_reasons=("timeout",)))[0].left == 0
 
 
 def test_verify_finds_missing_objects_and_objects_of_another_size(planned: PlanRun, store: MemoryStore):
