@@ -12,8 +12,10 @@ from pathlib import Path
 
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.keys import RESERVED_ROOT
 from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, split_object_address
+from imgrelay_dagster.relay.storage.bucket_names import find_bucket_problem
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 STORE_SCHEMES = ("s3://", "gs://", "az://")
@@ -23,8 +25,12 @@ def check_local_path(what: str, address: str, folders: Iterable[str]) -> None:
     """Check that a remote address is of a known store, and that a local one lies inside one of `folders`.
 
     Raises:
-        RelayError: it is not.
+        RelayError: it is not, or its bucket or its prefix is not valid.
     """
+    if what == "destination" and RESERVED_ROOT in absolute(address).casefold().split("/"):
+        raise RelayError(
+            f"{what} {redact(address)!r} is below {RESERVED_ROOT}, where imgrelay keeps its records; use another prefix"
+        )
     if is_remote(address):
         if not address.startswith(STORE_SCHEMES):
             raise RelayError(f"{what} {redact(address)!r} is not in a known store; write {_EXAMPLES[what]}")
@@ -40,6 +46,10 @@ def check_local_path(what: str, address: str, folders: Iterable[str]) -> None:
                 f"{what} {redact(address)!r} has an empty segment, a segment of dots, or a control character; "
                 f"write {_EXAMPLES[what]}"
             )
+        scheme, bucket = address.partition("://")[0], address.split("/")[2]
+        problem = find_bucket_problem(scheme, bucket)
+        if problem:
+            raise RelayError(f"{what} {redact(address)!r} names a bucket {bucket!r} that cannot exist: {problem}")
         return
     local = [Path(absolute(folder)) for folder in folders if folder and not is_remote(folder)]
     path = Path(absolute(address))

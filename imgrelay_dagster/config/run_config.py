@@ -15,7 +15,7 @@ from imgrelay_dagster.config.allowed_paths import check_local_path, resolve_mani
 from imgrelay_dagster.config.defaults import default_destination, default_max_concurrent
 from imgrelay_dagster.config.environment import MOST_CONCURRENT
 from imgrelay_dagster.config.executor_choice import check_reachable
-from imgrelay_dagster.config.sections import DownloadConfig, LayoutConfig, OutputConfig, ShardConfig
+from imgrelay_dagster.config.sections import DownloadConfig, LayoutConfig, ObjectConfig, OutputConfig, ShardConfig
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.downloader import Limits
 from imgrelay_dagster.relay.imaging.compose import Format, Output
@@ -24,6 +24,8 @@ from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
 from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.storage.addresses import absolute
+from imgrelay_dagster.relay.storage.object_settings import OWNER_ACLS, ObjectSettings
+from imgrelay_dagster.relay.storage.store_options import StoreOptions
 
 ADHOC = "adhoc"
 
@@ -41,10 +43,13 @@ class RelayOptions(dg.Config):
     template: str = Field("frame.png", description="File name of the template in the template folder.")
     destination: str | None = Field(
         None,
-        description="s3://bucket/prefix or a folder. Default: $IMGRELAY_DESTINATION, else the folder out.",
+        description="s3://bucket/prefix (or gs://, az://) or a folder. Default: $IMGRELAY_DESTINATION, else out.",
     )
     layout: LayoutConfig = Field(LayoutConfig(**{}), description="How the template is laid over the image.")
     output: OutputConfig = Field(OutputConfig(**{}), description="How the composed image is encoded.")
+    object: ObjectConfig = Field(
+        ObjectConfig(**{}), description="Headers, access and metadata that are stored with each image."
+    )
     download: DownloadConfig = Field(
         DownloadConfig(**{}), description="Limits on downloads; name only those that differ from their defaults."
     )
@@ -110,6 +115,8 @@ class RelayOptions(dg.Config):
                 background=self.output.background,
             ),
             limits=Limits(**limits),
+            object=(stored := ObjectSettings(**self.object.model_dump())),
+            store=StoreOptions(acl=stored.acl if stored.acl in OWNER_ACLS else None),
             max_pixels=self.download.max_pixels,
             tolerated_failure_percentage=self.tolerated_failure_percentage,
             refresh=self.refresh,
@@ -136,7 +143,8 @@ class RelayOptions(dg.Config):
         except ValidationError as error:
             raise RelayError(_first_error(error)) from error
         resolved = form.model_copy(update=form._resolved())
-        resolved.settings()
+        settings = resolved.settings()
+        settings.object.check(settings.destination)
         return resolved
 
     def _resolved(self) -> dict[str, Any]:
@@ -159,7 +167,8 @@ class RelayConfig(RelayOptions):
         "select those lines and press Tab, because YAML wants them indented.",
     )
     manifest: str | None = Field(
-        SAMPLE_MANIFEST, description="Path or s3:// address of a manifest: .txt, .csv or .jsonl, each also .gz."
+        SAMPLE_MANIFEST,
+        description="Path or s3://, gs:// or az:// address of a manifest: .txt, .csv or .jsonl, each also .gz.",
     )
 
     def _resolved(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The nested sections of the run config: layout, output, download, shard."""
+"""The nested sections of the run config: layout, output, object, download, shard."""
 
 from typing import Literal
 
@@ -50,6 +50,26 @@ class OutputConfig(dg.Config):
     background: str = Field(
         "white",
         description="Colour beneath transparent pixels and beside a contained image, as in CSS: white, #a0b0c0.",
+    )
+
+
+class ObjectConfig(dg.Config):
+    """What is stored with each image beside its bytes. A folder as destination can hold none of it."""
+
+    cache_control: str | None = Field(
+        None, description="Cache-Control header, such as public, max-age=31536000, immutable."
+    )
+    content_disposition: str | None = Field(None, description="Content-Disposition header, such as inline.")
+    acl: str | None = Field(
+        None, description="Canned ACL on s3:// and gs://, such as public-read or bucket-owner-full-control."
+    )
+    storage_class: str | None = Field(
+        None, description="Storage class, such as STANDARD_IA; on az:// the access tier, such as Cool."
+    )
+    metadata: dict[str, str] = Field({}, description="Custom metadata by name; names and values in ASCII.")
+    tags: dict[str, str] = Field({}, description="Object tags by name, on s3:// and az://, at most 10.")
+    provenance: bool = Field(
+        False, description="Add the run's ID, the entry's fingerprint and the source's SHA-256 digest as metadata."
     )
 
 

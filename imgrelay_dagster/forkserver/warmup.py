@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 import boto3.session
 import dagster as dg
 
+from imgrelay_dagster.config.s3_access import spare_sessions
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.relay.fetch.connections import tls_context
 from imgrelay_dagster.relay.html_report.render import report_template
 from imgrelay_dagster.relay.html_report.run_facts import versions_facts
 from imgrelay_dagster.relay.staging.tasks import Task
-from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources, spare_sessions
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -26,6 +26,7 @@ from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.queries import run_records
 from imgrelay_dagster.runs.status import LOOKBACK, is_settled, results_tags, shard_of, tag_coordinator, was_planned
+from imgrelay_dagster.runs.store_tags import store_options
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, RESULTS_TAG, SETTLED_TAG
 
 GRACE = 10.0
@@ -60,7 +61,7 @@ def settle(
         check_dataset(dataset)
         check_local_path("destination", destination, [default_destination()])
     _check_reachable(stores, destination, dataset)
-    store = stores.open(destination)
+    store = stores.open(destination, options=store_options(run.tags))
     summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
     release_lock(store, dataset, run.run_id)
     shard = shard_of(run)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,9 +27,11 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, PROBE
+from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 from imgrelay_dagster.runs.process_identity import run_process_identity
 from imgrelay_dagster.runs.status import is_over
+from imgrelay_dagster.runs.store_tags import store_tags
 from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
 
 LOCK_RETRY_INTERVAL = 2.0
@@ -74,8 +76,12 @@ def plan(
         source = row_source(step, config)
         context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
         staging = stores.staging(context.run_id)
-    with fail_run_on_error(), _hold_dataset_lock(step, staging), TemporaryDirectory(prefix="imgrelay-") as scratch:
-        store = stores.open(settings.destination)
+    with (
+        fail_run_on_error(),
+        _hold_dataset_lock(step, staging) as settings,
+        TemporaryDirectory(prefix="imgrelay-") as scratch,
+    ):
+        store = stores.open(settings.destination, options=settings.store)
         run_plan = call_in_background(
             lambda check: plan_run(
                 source.rows(),
@@ -121,26 +127,43 @@ def _run_tags(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def _hold_dataset_lock(step: Step, staging: Staging) -> Iterator[None]:
+def _hold_dataset_lock(step: Step, staging: Staging) -> Iterator[Settings]:
     """Acquire the lock of the run's dataset; keep it unless the run cannot be planned.
+
+    Yields the run's settings, completed with what the destination supports.
 
     Raises:
         RelayError: the destination does not take objects.
         DatasetHeld: another run holds the lock, and this is no shard run. A shard run waits.
     """
     context, settings = step.context, step.settings
-    store = step.stores.open(settings.destination, INTERACTIVE)
-    probe_store = step.stores.open(settings.destination, PROBE)
     has_ended = partial(is_over, context.instance)
-    call_in_background(
-        lambda _: check_destination(probe_store, settings, context.run_id), RunGuard(step, staging).check
+    open_probe = partial(step.stores.open, settings.destination, PROBE)
+    features = call_in_background(
+        lambda _: check_destination(lambda options: open_probe(options=options), settings, context.run_id),
+        RunGuard(step, staging).check,
     )
+    for notice in features.notices:
+        context.log.warning(notice)
+    settings = replace(settings, store=features.options)
+    if settings.store != DEFAULT_OPTIONS:
+        context.instance.add_run_tags(context.run_id, store_tags(settings.store))
+    step = replace(step, settings=settings)
+    store = step.stores.open(settings.destination, INTERACTIVE, settings.store)
+    probe_store = open_probe(options=settings.store)
     while True:
         # A new guard each time: an older one would refresh the lock, which the other run holds.
         tick = RunGuard(step, staging).check
         try:
             call_in_background(
-                lambda _: acquire_lock(probe_store, settings.dataset, context.run_id, is_over=has_ended), tick
+                lambda _: acquire_lock(
+                    probe_store,
+                    settings.dataset,
+                    context.run_id,
+                    is_over=has_ended,
+                    conditional_writes=features.conditional_writes,
+                ),
+                tick,
             )
             break
         except DatasetHeld:
@@ -150,7 +173,7 @@ def _hold_dataset_lock(step: Step, staging: Staging) -> Iterator[None]:
         tick()
         time.sleep(LOCK_RETRY_INTERVAL)
     try:
-        yield
+        yield settings
     except RelayError:
         release_lock(store, settings.dataset, context.run_id)
         raise

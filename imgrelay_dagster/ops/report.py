@@ -52,7 +52,7 @@ def report(
         guard.check()
     deferred = list(relay_deferred(step, http, templates, task_results))
     with fail_run_on_error():
-        store = stores.open(settings.destination)
+        store = stores.open(settings.destination, options=settings.store)
         seconds = time.time() - _run_start_time(context)
         dataset, run_id = settings.dataset, context.run_id
         summary = call_in_background(

@@ -46,6 +46,7 @@ class RunGuard:
         self._dataset = settings.dataset
         self._stores = step.stores
         self._destination = settings.destination
+        self._options = settings.store
         self._staging = staging
         self._next_check = 0.0
         self._next_refresh = time.monotonic() + REFRESH_INTERVAL
@@ -96,7 +97,7 @@ class RunGuard:
 
     def _store(self) -> ObjectStore:
         """Open the destination. Most steps never need it, and opening it reads all of the system's certificates."""
-        return self._stores.open(self._destination, INTERACTIVE)
+        return self._stores.open(self._destination, INTERACTIVE, self._options)
 
     def _halt_note(self) -> bytes | None:
         with suppress(RelayError):  # staging may be unavailable for a moment; a longer outage fails the images too

@@ -35,7 +35,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
     """
     context, settings = step.context, step.settings
     prefix = run_receipts_prefix(settings.dataset, context.run_id)
-    store = step.stores.open(settings.destination)
+    store = step.stores.open(settings.destination, options=settings.store)
     staging = step.stores.staging(context.run_id)
     stop = threading.Event()
     with fail_run_on_error(staging):
@@ -61,6 +61,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{uuid4().hex[:8]}") as receipts:
                 yield StageContext(
                     settings=settings,
+                    run_id=context.run_id,
                     staging=staging,
                     receipts=receipts,
                     progress=StepProgress(staging, name, StepCounts(stage, len(task.records))),

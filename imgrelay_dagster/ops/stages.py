@@ -90,5 +90,7 @@ def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:
 
 def _upload(step: Step, task: Task) -> TaskResult:
     with stage_context(step, Stage.UPLOAD, task) as context:
-        finished = upload_task(task, context, step.stores.open(context.settings.destination))
+        finished = upload_task(
+            task, context, step.stores.open(context.settings.destination, options=context.settings.image_store)
+        )
         return TaskResult(finished.deferred, finished.retry_at)

@@ -69,7 +69,8 @@ class Record:
     `outcome` is None until the entry has ended. `line` is the line number, starting at 1. `bytes_in` is the size of
     the downloaded body; `bytes_out`, `width`, `height` (pixels) and `sha256` (hex) describe the stored object.
     `template` is a file name inside the template folder. `at` is the time at which the entry ended, in seconds since
-    the epoch. `decoder` is the version of the decoders that refused the image.
+    the epoch. `decoder` is the version of the decoders that refused the image. `source_sha256` (hex) is of the
+    downloaded body; None unless the run stores provenance.
     """
 
     line: int
@@ -90,6 +91,7 @@ class Record:
     template: str | None = None
     at: float | None = None
     decoder: str | None = None
+    source_sha256: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Steps pickle thousands of records; this takes half the time of the default for a dataclass with slots."""

@@ -1,13 +1,15 @@
 """The settings of a run: the engine's representation of the run config, with all values validated."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.imaging.compose import COMPOSER_VERSION, Output
 from imgrelay_dagster.relay.imaging.layout import Layout
 from imgrelay_dagster.relay.keys import default_key, fingerprint
+from imgrelay_dagster.relay.storage.object_settings import ObjectSettings
+from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Settings:
     """One run's settings. `template` is a file name inside the template folder.
 
     `retry_permanent_after` are days. `retry_reasons` are values of `Reason`.
+    `object` is what is stored with each image. `store` is how the destination is opened; `plan` completes it with what
+    it finds out about the destination.
     """
 
     dataset: str
@@ -45,6 +49,13 @@ class Settings:
     max_concurrent: int = 2
     max_entries_per_run: int | None = None
     shard: Shard | None = None
+    object: ObjectSettings = field(default_factory=ObjectSettings)
+    store: StoreOptions = DEFAULT_OPTIONS
+
+    @property
+    def image_store(self) -> StoreOptions:
+        """How the destination is opened for images, whose ACL may be one that records never get."""
+        return replace(self.store, acl=self.object.acl)
 
     def default_key(self, url: str) -> str:
         """Return the key of an entry whose manifest line gives no key."""

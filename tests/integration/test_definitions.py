@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from imgrelay_dagster.config.s3_access import spare_sessions
 from imgrelay_dagster.execution.executors import relay_executor
-from imgrelay_dagster.resources import spare_sessions
 
 ROOT = Path(__file__).parents[2]
 

@@ -40,6 +40,7 @@ from imgrelay_dagster.relay.redact import redact, redact_text
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource, build_resources
 from imgrelay_dagster.runs.process_identity import current_process_identity
+from imgrelay_dagster.runs.store_tags import store_options
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG
 
 CONNECT_LIMIT = 5.0
@@ -175,7 +176,8 @@ def _dataset_lock_refreshed(instance: dg.DagsterInstance, run_id: str) -> Iterat
                 tags = run.tags if (run := instance.get_run_by_id(run_id)) is not None else {}
                 if DATASET_TAG not in tags:
                     continue
-                store, dataset = stores.open(tags[DESTINATION_TAG], INTERACTIVE), tags[DATASET_TAG]
+                store = stores.open(tags[DESTINATION_TAG], INTERACTIVE, store_options(tags))
+                dataset = tags[DATASET_TAG]
                 holder = lock_holder(store, dataset)
                 if holder is not None and holder.run_id == run_id and not stop.is_set():
                     refresh_lock(store, dataset, run_id)

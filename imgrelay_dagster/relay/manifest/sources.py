@@ -8,7 +8,6 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO, cast
 
-import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
@@ -17,6 +16,7 @@ from imgrelay_dagster.relay.manifest.reader import read_manifest
 from imgrelay_dagster.relay.manifest.rows import Row
 from imgrelay_dagster.relay.storage.addresses import is_remote, split_object_address
 from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.storage.reading import ObjectStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def open_manifest(address: str, open_store: Callable[[str], ObjectStore]) -> Ite
     try:
         if is_remote(address):
             store_address, key = split_object_address(address)
-            stream = cast(BinaryIO, obstore.open_reader(open_store(store_address), key))
+            stream = cast(BinaryIO, ObjectStream(open_store(store_address), key))
             yield from read_manifest(stream, address)
         else:
             with open_local(address) as file:

@@ -1,27 +1,107 @@
-"""Checking that a destination accepts objects, before a run downloads anything."""
+"""Checking that a destination accepts objects, and how it deviates from S3, before a run downloads anything."""
 
-from obstore.exceptions import BaseError
-from obstore.store import ObjectStore
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, S3Store
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.layout import probe_key
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.storage.bucket_region import bucket_region
+from imgrelay_dagster.relay.storage.error_hints import advice, is_checksum_refused
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
+from imgrelay_dagster.relay.storage.store_options import StoreOptions
+
+_CONTENT = b"imgrelay"
 
 
-def check_destination(store: ObjectStore, settings: Settings, run_id: str) -> None:
+@dataclass(frozen=True, slots=True)
+class DestinationFeatures:
+    """What a destination supports.
+
+    Attributes:
+        options: how to open the destination from now on.
+        conditional_writes: whether a write that must not replace an object is refused if there is one. The dataset's
+            lock rests on it.
+        notices: a sentence for each feature that is missing.
+    """
+
+    options: StoreOptions
+    conditional_writes: bool = True
+    notices: tuple[str, ...] = ()
+
+
+def check_destination(
+    open_destination: Callable[[StoreOptions], ObjectStore], settings: Settings, run_id: str
+) -> DestinationFeatures:
     """Write and delete a small object, so that a wrong bucket fails the run at once instead of every entry.
 
     Raises:
-        RelayError: the destination does not accept objects.
+        RelayError: the destination does not accept objects. It says what to do.
     """
-    key = probe_key(settings.dataset, run_id)
+    # The name is new in each attempt: an earlier one may have been killed before it deleted its object.
+    key = f"{probe_key(settings.dataset, run_id)}-{uuid4().hex[:8]}"
+    options, notices = settings.store, []
+    store = open_destination(options)
     try:
-        put_object(store, key, b"imgrelay", "text/plain")
+        try:
+            put_object(store, key, _CONTENT, "text/plain")
+        except (BaseError, OSError) as error:
+            if not isinstance(store, S3Store) or not options.checksums or not is_checksum_refused(error):
+                raise
+            options = replace(options, checksums=False)
+            store = _open_without_checksums(open_destination, options, key, error)
+            notices.append(
+                "the destination refuses checksums, so a body that is damaged on its way is not noticed "
+                "(AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves them out without asking)"
+            )
+        conditional = isinstance(store, LocalStore) or _refuses_replacement(store, key)
         delete_objects(store, [key])
     except (BaseError, OSError) as error:
+        hint = advice(error, lambda: _region(store))
         raise RelayError(
-            f"destination {settings.destination!r} does not take objects: {explain(error)}; check that the bucket "
-            "or folder exists, that its credentials allow writing, and AWS_ENDPOINT_URL_S3 for S3-compatible stores"
+            f"destination {settings.destination!r} does not take objects: {explain(error)}; {hint}"
         ) from error
+    if not conditional:
+        notices.append(
+            "the destination ignores conditional writes, so the dataset's lock is weaker: two runs that start within "
+            "the same seconds may both relay it"
+        )
+    return DestinationFeatures(options, conditional, tuple(notices))
+
+
+def _open_without_checksums(
+    open_destination: Callable[[StoreOptions], ObjectStore], options: StoreOptions, key: str, refused: BaseException
+) -> ObjectStore:
+    """Open the destination without checksums if it then takes the object.
+
+    Raises:
+        BaseError, OSError: `refused`, the error with checksums, if it does not.
+    """
+    store = open_destination(options)
+    try:
+        put_object(store, key, _CONTENT, "text/plain")
+    except (BaseError, OSError):
+        raise refused from None
+    return store
+
+
+def _refuses_replacement(store: ObjectStore, key: str) -> bool:
+    """Whether the store refuses to create an object that exists."""
+    try:
+        store.put(key, _CONTENT, mode="create", use_multipart=False)
+    except AlreadyExistsError:
+        return True
+    except (BaseError, OSError):  # it does not know the header
+        return False
+    return False
+
+
+def _region(store: ObjectStore) -> str | None:
+    if not isinstance(store, S3Store):
+        return None
+    return bucket_region(store.config.get("endpoint"), store.config["bucket"])

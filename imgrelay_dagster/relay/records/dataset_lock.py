@@ -4,6 +4,9 @@ Two runs of one dataset at the same time would do the same work twice. The first
 beside the receipts, and refreshes it while its steps work. A later run fails, unless the lock's holder has ended or has
 not refreshed it for `SILENCE_LIMIT` seconds. If two runs work at the same time nevertheless, no data is damaged: they
 never write the same receipts, and objects are stored completely or not at all.
+
+Creating the lock is a conditional write. Some S3-compatible stores ignore the condition; there the run that wrote the
+lock last holds it, which each run finds out by reading the lock again after a pause.
 """
 
 import time
@@ -26,6 +29,9 @@ REFRESH_INTERVAL = 20.0
 
 SILENCE_LIMIT = 300.0
 """Seconds without a refresh after which the holder counts as lost."""
+
+SETTLE_PAUSE = 2.0
+"""Seconds between writing and reading a lock in a store without conditional writes."""
 
 TRIES = 5
 """Tries to create a lock. The client never retries a conditional PUT by itself."""
@@ -60,6 +66,7 @@ def acquire_lock(
     run_id: str,
     *,
     is_over: Callable[[str], bool],
+    conditional_writes: bool = True,
     clock: Callable[[], float] = time.time,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -67,6 +74,7 @@ def acquire_lock(
 
     Args:
         is_over: whether the run with this id is known to have ended.
+        conditional_writes: whether the store refuses to create an object that exists.
         clock: the time, in seconds since the epoch.
         pause: sleeps for this many seconds.
 
@@ -77,20 +85,33 @@ def acquire_lock(
     key = lock_key(dataset)
     lock = _holder_json.dump_json(LockHolder(run_id, clock()))
     try:
-        if _create(store, key, lock, pause):
+        if conditional_writes and _create(store, key, lock, pause):
             return
-        holder = lock_holder(store, dataset)
-        if holder is not None and holder.run_id != run_id:
-            silence = clock() - holder.at
-            if silence < SILENCE_LIMIT and not is_over(holder.run_id):
-                since = datetime.fromtimestamp(holder.at, UTC).strftime("%H:%M:%S UTC")
-                raise DatasetHeld(
-                    f"dataset {dataset!r} is being relayed by run {holder.run_id} (last heard of at {since}); wait for "
-                    "it to end or cancel it, or give this run a dataset of its own"
-                )
+        _check_free(lock_holder(store, dataset), dataset, run_id, is_over, clock)
         put_object(store, key, lock, "application/json")
+        if not conditional_writes:
+            pause(SETTLE_PAUSE)
+            _check_free(lock_holder(store, dataset), dataset, run_id, is_over, clock)
     except (BaseError, OSError) as error:
         raise RelayError(f"dataset {dataset!r} cannot be locked at {key!r}: {explain(error)}") from error
+
+
+def _check_free(
+    holder: LockHolder | None,
+    dataset: str,
+    run_id: str,
+    is_over: Callable[[str], bool],
+    clock: Callable[[], float],
+) -> None:
+    """Raise `DatasetHeld` if another run holds the dataset, which has neither ended nor been silent for too long."""
+    if holder is None or holder.run_id == run_id:
+        return
+    if clock() - holder.at < SILENCE_LIMIT and not is_over(holder.run_id):
+        since = datetime.fromtimestamp(holder.at, UTC).strftime("%H:%M:%S UTC")
+        raise DatasetHeld(
+            f"dataset {dataset!r} is being relayed by run {holder.run_id} (last heard of at {since}); wait for "
+            "it to end or cancel it, or give this run a dataset of its own"
+        )
 
 
 def _create(store: ObjectStore, key: str, lock: bytes, pause: Callable[[float], None]) -> bool:

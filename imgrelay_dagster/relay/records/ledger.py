@@ -6,12 +6,11 @@ results are written, so that every line has a result even if the run never reach
 """
 
 import gzip
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, Self
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -20,12 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.layout import ledger_key
-from imgrelay_dagster.relay.records.receipts import CHUNK_SIZE
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.error_text import explain, is_missing_bucket
-
-if TYPE_CHECKING:
-    from obstore import BytesStream
+from imgrelay_dagster.relay.storage.reading import spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +54,12 @@ def read_ledger(
         RelayError: the destination cannot be read.
     """
     try:
-        compressed = store.get(key(dataset, run_id)).stream(min_chunk_size=CHUNK_SIZE)
-        scratch = _spool(compressed)
+        scratch = spool(store, key(dataset, run_id))
     except (BaseError, OSError) as error:
         if isinstance(error, FileNotFoundError) and not is_missing_bucket(error):
             return None
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
     return Ledger(scratch, tick)
-
-
-def _spool(stream: "BytesStream") -> IO[bytes]:
-    """The stream's bytes in a temporary file, which the caller closes."""
-    scratch = tempfile.TemporaryFile()  # noqa: SIM115 - the ledger closes it
-    try:
-        for chunk in stream:
-            scratch.write(chunk)
-    except BaseException:
-        scratch.close()
-        raise
-    scratch.seek(0)
-    return scratch
 
 
 class BrokenLedger(RelayError):

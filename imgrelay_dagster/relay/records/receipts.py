@@ -17,15 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.layout import RECEIPTS_SUFFIX, merged_receipts_key
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
+from imgrelay_dagster.relay.storage.reading import read_chunks
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 RECEIPTS_TYPE = "application/x-ndjson"
 """Content type of receipts and of the other JSON lines files."""
-
-CHUNK_SIZE = 1024 * 1024
-"""Bytes of an object that are read at once."""
 
 record_json = TypeAdapter(Record)
 """Converts records to and from JSON, with the fields in the order of `results.jsonl`."""
@@ -52,7 +50,7 @@ def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
 
 def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
     rest = b""
-    for chunk in read_chunks(store, meta):
+    for chunk in read_chunks(store, meta["path"], meta["size"]):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from _valid_records(lines)
     yield from _valid_records([rest])
@@ -62,12 +60,6 @@ def _valid_records(lines: Iterable[bytes]) -> Iterator[Record]:
     for line in lines:
         with suppress(ValidationError):
             yield record_json.validate_json(line)
-
-
-def read_chunks(store: ObjectStore, meta: "ObjectMeta") -> Iterator[bytes]:
-    """An object's bytes, `CHUNK_SIZE` at a time. The merged receipts of a run may have many megabytes."""
-    for start in range(0, meta["size"], CHUNK_SIZE):
-        yield bytes(store.get_range(meta["path"], start=start, end=min(start + CHUNK_SIZE, meta["size"])))
 
 
 def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
@@ -87,7 +79,7 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
     with merged.open("wb") as lines:
         for meta in found:
             chunk = b""
-            for chunk in read_chunks(store, meta):
+            for chunk in read_chunks(store, meta["path"], meta["size"]):
                 lines.write(chunk)
             if not chunk.endswith(b"\n"):  # cut off by a loss of power
                 lines.write(b"\n")

@@ -12,8 +12,9 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.layout import DATASETS_PREFIX, results_key, run_of_summary, runs_prefix
-from imgrelay_dagster.relay.records.receipts import read_chunks, record_json
+from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.storage.reading import read_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def result_lines(store: ObjectStore, dataset: str, run_id: str) -> Iterator[byte
     """
     rest = b""
     try:
-        for chunk in read_chunks(store, store.head(results_key(dataset, run_id))):
+        key = results_key(dataset, run_id)
+        for chunk in read_chunks(store, key, store.head(key)["size"]):
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines
     except FileNotFoundError:

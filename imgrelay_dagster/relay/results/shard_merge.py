@@ -29,12 +29,13 @@ from imgrelay_dagster.relay.records.layout import (
     shards_prefix,
 )
 from imgrelay_dagster.relay.records.ledger import Ledger, Planned, read_ledger
-from imgrelay_dagster.relay.records.receipts import read_chunks, record_json
+from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, sum_summaries, summary_json, write_summary
 from imgrelay_dagster.relay.results.writer import upload_results, write_result_files
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import put_object
+from imgrelay_dagster.relay.storage.reading import read_chunks
 
 
 def write_shard_plan(store: ObjectStore, dataset: str, coordinator: str, *, shards: int, seconds: float) -> Summary:
@@ -237,7 +238,7 @@ def _download(store: ObjectStore, key: str, path: Path) -> IO[bytes] | None:
     """Download an object to `path` completely and open the file; None if the object was deleted."""
     try:
         with path.open("wb") as file:
-            for chunk in read_chunks(store, store.head(key)):
+            for chunk in read_chunks(store, key, store.head(key)["size"]):
                 file.write(chunk)
     except FileNotFoundError:
         return None

@@ -22,7 +22,7 @@ from imgrelay_dagster.relay.results.stored_times import StoredTimes
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.objects import put_object
 
-NOT_IN_RESULTS = {"template", "at", "decoder"}
+NOT_IN_RESULTS = {"template", "at", "decoder", "source_sha256"}
 """Fields of a record that `results.jsonl` leaves out."""
 
 

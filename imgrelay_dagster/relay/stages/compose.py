@@ -36,8 +36,11 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             # Otherwise the next run would believe that the stored image has the template that was planned.
             detail = f"template {template.name!r} was changed while the run worked; launch the manifest again"
             raise EntryFailure(Reason.TEMPLATE_MISSING, detail)
+        source = reader.read(record.line)
+        if settings.object.provenance:
+            record = replace(record, source_sha256=hashlib.sha256(source).hexdigest())
         composed = compose(
-            reader.read(record.line),
+            source,
             template,
             settings.layout,
             settings.output,

@@ -22,6 +22,7 @@ class StageContext:
         stop: set when the stage must end early.
         settled: lines that have receipts already, from an earlier attempt at this step that was killed.
         tick: called several times a second while the stage works; an exception that it raises ends the stage.
+        run_id: the run, which stored images name where provenance is wanted.
     """
 
     settings: Settings
@@ -31,3 +32,4 @@ class StageContext:
     stop: threading.Event
     settled: frozenset[int] = frozenset()
     tick: Callable[[], None] = lambda: None
+    run_id: str = ""

@@ -10,6 +10,7 @@ from imgrelay_dagster.relay.errors import EntryFailure, RelayError, Stopped
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.stages.context import StageContext
+from imgrelay_dagster.relay.stages.image_headers import ImageHeaders
 from imgrelay_dagster.relay.stages.runner import run_entries
 from imgrelay_dagster.relay.staging.packs import PackReader
 from imgrelay_dagster.relay.staging.tasks import Task
@@ -34,6 +35,7 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
     """
     call_in_background(lambda _: context.staging.clear_stage(task.name, Stage.DOWNLOAD), context.tick)
     content_type = context.settings.output.content_type
+    headers, tags = ImageHeaders(context.settings, context.run_id), context.settings.object.tags
     reader = PackReader(context.staging, task)
     outage = OutageDetector(context.settings.destination)
 
@@ -43,7 +45,7 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
         if context.stop.is_set():
             raise Stopped
         try:
-            put_object(store, record.key, data, content_type)
+            put_object(store, record.key, data, content_type, headers=headers.of(record), tags=tags)
         except (BaseError, OSError, ValueError) as error:
             if is_disk_full(error):
                 destination = context.settings.destination

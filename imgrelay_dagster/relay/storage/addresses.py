@@ -21,6 +21,11 @@ def is_s3(address: str) -> bool:
     return address.startswith("s3://")
 
 
+def scheme_of(address: str) -> str | None:
+    """The scheme of a remote address, such as `s3`; None for a local one."""
+    return address.partition("://")[0].lower() if is_remote(address) else None
+
+
 def absolute(address: str) -> str:
     """The address in its normal form: a local path as an absolute path, a URL without trailing slashes.
 

@@ -2,8 +2,9 @@
 
 import os
 import re
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,17 @@ from typing import Any
 import obstore.exceptions
 from obstore.store import LocalStore, ObjectStore
 
+from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.storage.stores import folder_of
 
 TRIES = 3
 """Tries of what the client never retries by itself: an object damaged on its way, and a deletion."""
+
+DELETING_THREADS = 8
+"""Threads that delete objects one by one."""
+
+RECORD_HEADERS = {"Cache-Control": "no-cache"}
+"""Headers of every object that is not an image: results and reports change, and no cache may keep an old one."""
 
 _DAMAGED = re.compile(
     "<Code>(?:BadDigest|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch|IncompleteBody|RequestTimeout"
@@ -24,19 +32,31 @@ _DAMAGED = re.compile(
 
 
 def put_object(
-    store: ObjectStore, key: str, data: bytes | bytearray | Path, content_type: str, *, durable: bool = True
+    store: ObjectStore,
+    key: str,
+    data: bytes | bytearray | Path,
+    content_type: str,
+    *,
+    headers: Mapping[str, str] = RECORD_HEADERS,
+    tags: Mapping[str, str] | None = None,
+    durable: bool = True,
 ) -> None:
     """Store one object completely or not at all: by one PUT with a checksum, or by a temporary file and a rename.
 
     Only a `Path` may be uploaded in several parts, which become visible together.
 
     Args:
+        headers: obstore's attributes beside the content type: `Cache-Control` and so on, or the name of a metadata
+            field. A folder has none.
+        tags: the object's tags, for stores that have them.
         durable: sync a local file, so that the object survives a loss of power once this returns. A receipt must
             not exist without its object.
     """
     options: dict[str, Any] = {} if isinstance(data, Path) else {"use_multipart": False}
     if not isinstance(store, LocalStore):
-        options["attributes"] = {"Content-Type": content_type}
+        options["attributes"] = {"Content-Type": content_type, **headers}
+        if tags:
+            options["tags"] = dict(tags)
     for tries_left in reversed(range(TRIES)):
         try:
             store.put(key, data, **options)
@@ -53,7 +73,8 @@ def put_object(
 def delete_objects(store: ObjectStore, keys: Sequence[str]) -> None:
     """Delete objects; keys without an object are ignored.
 
-    S3's DeleteObjects is a POST, which the client does not retry when the connection breaks.
+    On Google and Azure a missing object is an error, and obstore then leaves the rest undeleted. So after such an error
+    each object is deleted by a request of its own.
     """
     if isinstance(store, LocalStore):
         for key in keys:
@@ -65,6 +86,7 @@ def delete_objects(store: ObjectStore, keys: Sequence[str]) -> None:
             store.delete(keys)
             return
         except FileNotFoundError:
+            _delete_one_by_one(store, keys)
             return
         except obstore.exceptions.PermissionDeniedError:
             raise
@@ -72,3 +94,26 @@ def delete_objects(store: ObjectStore, keys: Sequence[str]) -> None:
             if not tries_left:
                 raise
             time.sleep(0.2 * (TRIES - tries_left))
+
+
+def _delete_one_by_one(store: ObjectStore, keys: Sequence[str]) -> None:
+    """Delete each object by a request of its own.
+
+    Raises:
+        BaseError, OSError: the first error that is not about a missing object, once all objects have been tried.
+    """
+    errors: list[BaseException] = []
+
+    def delete(key: str) -> None:
+        with suppress(FileNotFoundError):
+            store.delete(key)
+
+    work_through(
+        list(keys),
+        delete,
+        threads=DELETING_THREADS,
+        stop=threading.Event(),
+        crashed=lambda _, error: errors.append(error),
+    )
+    if errors:
+        raise errors[0]

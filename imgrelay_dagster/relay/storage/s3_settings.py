@@ -12,7 +12,12 @@ from imgrelay_dagster.relay.urls import check_url
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """How to reach S3. Fields that are None use the client's defaults and the `AWS_*` environment variables."""
+    """How to reach S3. Fields that are None use the client's defaults and the `AWS_*` environment variables.
+
+    Attributes:
+        virtual_hosted: the bucket is part of the host name and not of the path.
+        checksums: writes carry a checksum, so that the server rejects a body that was damaged on its way.
+    """
 
     endpoint_url: str | None = None
     region: str | None = None
@@ -21,19 +26,35 @@ class S3Settings:
     session_token: str | None = None
     credential_provider: Callable[[], Any] | None = None
     unsigned: bool = False
+    virtual_hosted: bool = False
+    checksums: bool = True
 
-    def config(self) -> dict[str, Any]:
-        """The settings under obstore's names, without the credential provider."""
+    def config(self, bucket: str) -> dict[str, Any]:
+        """The settings of a bucket under obstore's names, without the credential provider.
+
+        Objects are deleted one by one: a DELETE is repeated safely when the connection breaks, and several
+        S3-compatible stores lack the request that deletes many.
+        """
         named = {
-            "endpoint": self.endpoint_url,
+            "endpoint": self._endpoint(bucket),
             "region": self.region or "us-east-1",
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,
             "session_token": self.session_token,
             "skip_signature": self.unsigned or None,
-            "checksum_algorithm": "SHA256",  # the server rejects a body that was damaged on its way
+            "checksum_algorithm": "SHA256" if self.checksums else None,
+            "virtual_hosted_style_request": self.virtual_hosted or None,
+            "disable_bulk_delete": True,
         }
         return {name: value for name, value in named.items() if value is not None}
+
+    def _endpoint(self, bucket: str) -> str | None:
+        """The endpoint; with virtual hosting its host begins with the bucket, which obstore does not add itself."""
+        if self.endpoint_url is None or not self.virtual_hosted:
+            return self.endpoint_url
+        parts = urlsplit(self.endpoint_url)
+        host = parts.netloc if parts.netloc.startswith(f"{bucket}.") else f"{bucket}.{parts.netloc}"
+        return parts._replace(netloc=host).geturl()
 
 
 def check_endpoint(endpoint: str) -> None:

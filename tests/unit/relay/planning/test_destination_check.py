@@ -18,4 +18,4 @@ def test_the_error_names_a_folder_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "out" / "_relay").write_text("in the way")
     store = LocalStore(tmp_path / "out")
     with pytest.raises(RelayError, match=r"destination '.*/out' does not take objects"):
-        check_destination(store, replace(SETTINGS, destination=str(tmp_path / "out")), "r")
+        check_destination(lambda _: store, replace(SETTINGS, destination=str(tmp_path / "out")), "r")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore, MemoryStore
 
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
-from imgrelay_dagster.relay.records import receipts
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts, record_json
+from imgrelay_dagster.relay.storage import reading
 
 PREFIX = "_relay/birds/receipts/run1"
 
@@ -118,7 +118,7 @@ def test_receipts_are_read_correctly_at_any_chunk_size(tmp_path: Path, monkeypat
             for each in part:
                 writer.add(each)
     for size in (1, 7, 400, 10_000_000):
-        monkeypatch.setattr(receipts, "CHUNK_SIZE", size)
+        monkeypatch.setattr(reading, "CHUNK_SIZE", size)
         assert sorted(read_receipts(store, PREFIX), key=lambda found: found.line) == written
     merge_receipts(store, PREFIX, tmp_path)
     assert sorted(read_receipts(store, PREFIX), key=lambda found: found.line) == written
