@@ -94,4 +94,4 @@ pictures: install
 	$(BIN)/python docs/make_pictures.py
 
 clean:
-	rm -rf .venv .venv-* out storage history schedules staging .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants
+	rm -rf .venv .venv-* out storage history schedules staging staging-originals .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants

@@ -21,6 +21,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
 from imgrelay_dagster.relay.imaging.template_folder import SHIPPED_FOLDER, TemplateFolder
+from imgrelay_dagster.relay.staging.originals import KeptOriginals
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, scheme_of
 from imgrelay_dagster.relay.storage.error_text import explain
@@ -66,11 +67,18 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             RelayError: it cannot be opened.
         """
-        return Staging(self.open_staging(), run_id, self.open_staging(INTERACTIVE))
+        return Staging(self.open_staging(), run_id, self.open_staging(INTERACTIVE), self._kept_originals())
 
     def brief_staging(self, run_id: str) -> Staging:
         """Open the scratch space of a run that has ended, with short time limits."""
-        return Staging(self.open_staging(INTERACTIVE), run_id)
+        return Staging(self.open_staging(INTERACTIVE), run_id, kept=self._kept_originals())
+
+    def _kept_originals(self) -> KeptOriginals | None:
+        """Where downloads of interrupted runs are kept: beside a local staging folder, else nowhere."""
+        address, limit = absolute(self.staging_address), environment.KEEP_ORIGINALS.get()
+        if is_remote(address) or not limit:
+            return None
+        return KeptOriginals(Path(f"{address.rstrip('/')}-originals"), limit)
 
     def staged_runs(self) -> list[str]:
         """The IDs of the runs that have scratch files.

@@ -24,7 +24,7 @@ from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, release_semaphores, wait_for_steps
 from imgrelay_dagster.monitoring.failure_reason import failure_reason
-from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle, settle_ended_runs
+from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, clear_staging, settle, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.progress.notes import RunProgress, read_progress
@@ -224,7 +224,8 @@ class _CommandRun:
         release_semaphores()
         run = self._find_run()
         if run is not None:
-            self._stores.staging(run.run_id).clear()
+            with suppress(RelayError):
+                clear_staging(self._stores, run)
             self._instance.report_run_canceled(run)
 
 

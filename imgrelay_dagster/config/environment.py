@@ -27,6 +27,7 @@ from imgrelay_dagster.config.variables import (
     defined,
     one_of,
     seconds,
+    size,
     whole_number,
 )
 
@@ -47,6 +48,14 @@ DESTINATION_URL = Variable(
 TEMPLATES = Variable("IMGRELAY_TEMPLATES", FILE, None, "The template folder.", "the folder shipped with the package")
 STAGING = Variable(
     "IMGRELAY_STAGING", OPTIONAL_PLACE, None, "Scratch space between stages.", "the folder `staging` in `DAGSTER_HOME`"
+)
+KEEP_ORIGINALS = Variable(
+    "IMGRELAY_KEEP_ORIGINALS",
+    size(),
+    2 * 1024**3,
+    "How much of what interrupted runs downloaded is kept for the next run of their dataset, beside a local staging "
+    "folder; the oldest goes first. `0` keeps nothing (docs/operating.md).",
+    "`2GiB`",
 )
 MANIFESTS = Variable(
     "IMGRELAY_MANIFESTS",

@@ -71,6 +71,11 @@ class RelayOptions(dg.Config):
     verify: bool = Field(
         False, description="List the destination first, and relay again the entries whose images are missing from it."
     )
+    keep_originals: bool = Field(
+        False,
+        description="Keep what is downloaded, up to $IMGRELAY_KEEP_ORIGINALS, so that another template or layout needs "
+        "no server. Only with a local staging folder.",
+    )
     urls_per_task: int | None = Field(
         None, ge=1, le=100_000, description="Entries in one task. Default: depends on the number of entries."
     )
@@ -124,6 +129,7 @@ class RelayOptions(dg.Config):
             retry_permanent_after=self.retry_permanent_after,
             retry_reasons=checked_reasons(self.retry_reasons),
             verify=self.verify,
+            keep_originals=self.keep_originals,
             urls_per_task=self.urls_per_task,
             max_concurrent=self.max_concurrent or default_max_concurrent(),
             max_entries_per_run=self.max_entries_per_run,

@@ -55,6 +55,21 @@ def seconds(lowest: float, highest: float) -> Kind[float]:
     return Kind(f"a number of seconds from {lowest:g} to {highest:g}", parse)
 
 
+def size(lowest: int = 0) -> Kind[int]:
+    """Numbers of bytes, with or without a binary unit."""
+
+    def parse(text: str) -> int:
+        found = re.fullmatch(r"([0-9]+) ?(|[KMGT]iB)", text)
+        if found is None:
+            raise ValueError
+        number = int(found[1]) << 10 * ("", "KiB", "MiB", "GiB", "TiB").index(found[2])
+        if number < lowest:
+            raise ValueError
+        return number
+
+    return Kind("a number of bytes such as 500MiB or 2GiB", parse)
+
+
 def one_of(*values: str) -> Kind[str]:
     """A closed list of words."""
 

@@ -25,6 +25,8 @@ from dagster._core.executor.multiprocess import MultiprocessExecutor
 from imgrelay_dagster.config.defaults import checked_max_concurrent
 from imgrelay_dagster.config.executor_choice import PRELOAD
 from imgrelay_dagster.dagster_patches.event_polling import poll_all_steps
+from imgrelay_dagster.dagster_patches.opened_storage import patch_opened_storage
+from imgrelay_dagster.dagster_patches.resolved_config import patch_resolved_config
 from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage
 from imgrelay_dagster.dagster_patches.stop_event import StopEvent, steps_can_have_stop_events
 from imgrelay_dagster.execution.download_limit import download_limit
@@ -42,11 +44,13 @@ def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 class StepProcess(contexts.ForkServerProcess):
-    """A process of one step. It uses the patched SQLite storage and prints no traceback when it is cancelled."""
+    """A process of one step. It uses the patches that make steps cheaper, and prints no traceback when cancelled."""
 
     def run(self) -> None:
         """Change this process, then execute the step."""
         patch_sqlite_storage()
+        patch_opened_storage()
+        patch_resolved_config()
         sys.unraisablehook = _print_unraisable
         logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # logs the same about a closed connection
         super().run()

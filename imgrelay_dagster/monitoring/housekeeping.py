@@ -52,7 +52,7 @@ def settle(
         RelayError: the destination cannot be reached, or an unplanned run must not use it.
     """
     with suppress(RelayError):  # a later tick clears what is left
-        stores.brief_staging(run.run_id).clear()
+        clear_staging(stores, run)
     dataset, destination = run.tags.get(DATASET_TAG), run.tags.get(DESTINATION_TAG)
     if dataset is None or destination is None:
         return None
@@ -114,6 +114,21 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
             yield f"run {run.run_id} has its results"
 
 
+def clear_staging(stores: StoresResource, run: dg.DagsterRun) -> None:
+    """Clear the scratch space of a run that was interrupted, and keep its downloads for the next run of its dataset.
+
+    Raises:
+        RelayError: the scratch space cannot be cleared, or the run's tags name no valid dataset.
+    """
+    staging, dataset = stores.brief_staging(run.run_id), run.tags.get(DATASET_TAG)
+    try:
+        if dataset is not None:
+            check_dataset(dataset)
+            staging.keep_originals(dataset)
+    finally:
+        staging.clear()
+
+
 def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
     """Clear the scratch space of ended runs; yields one message for each."""
     try:
@@ -125,7 +140,7 @@ def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource)
         run = instance.get_run_by_id(run_id)
         if run is not None and run.is_finished and _grace_is_over(instance, run_id):
             try:
-                stores.brief_staging(run_id).clear()
+                clear_staging(stores, run)
             except RelayError as error:
                 yield str(error)
             else:

@@ -99,6 +99,8 @@ def plan(
             seconds = time.time() - started
             write_shard_plan(store, settings.dataset, context.run_id, shards=run_plan.shards, seconds=seconds)
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
+        if not (settings.refresh or settings.retry_permanent):
+            staging.note_originals(settings.dataset)
         counts = StepCounts(None, run_plan.left, began=time.time())
         StepProgress(staging, PLAN_NOTE, counts).write()
         tasks = largest = 0

@@ -65,7 +65,10 @@ def report(
         shard = settings.shard
         merged = tag_coordinator(context.instance, store, settings.dataset, shard.coordinator) if shard else None
     with suppress(RelayError):  # housekeeping clears what is left
-        stores.brief_staging(context.run_id).clear()
+        staging = stores.brief_staging(context.run_id)
+        if not settings.keep_originals:
+            staging.forget_originals(settings.dataset)
+        staging.clear()
     if planned.shards:
         context.log.info(f"split {planned.entries} entries into {planned.shards} shard runs")
     else:

@@ -45,6 +45,7 @@ class Settings:
     retry_permanent_after: float = 7.0
     retry_reasons: tuple[str, ...] = ()
     verify: bool = False
+    keep_originals: bool = False
     urls_per_task: int | None = None
     max_concurrent: int = 2
     max_entries_per_run: int | None = None

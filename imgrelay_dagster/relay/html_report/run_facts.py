@@ -38,7 +38,7 @@ def settings_facts(settings: Settings) -> Facts:
         facts["urls_per_task"] = formatting.count(settings.urls_per_task)
     if limits.proxy is not None:
         facts["proxy"] = redact(limits.proxy)
-    switches = [name for name in ("refresh", "retry_permanent", "verify") if getattr(settings, name)]
+    switches = [name for name in ("refresh", "retry_permanent", "verify", "keep_originals") if getattr(settings, name)]
     if switches:
         facts["enabled"] = ", ".join(switches)
     return tuple(facts.items())

@@ -76,7 +76,7 @@ class RunStatistics:
 
     def _add(self, record: Record) -> None:
         failed = record.outcome is Outcome.FAILED
-        if record.attempts:
+        if record.attempts or (record.outcome is Outcome.UPLOADED and record.bytes_in is not None):
             self.requests += record.attempts
             self.retried += record.attempts > 1
             if record.at is not None:
@@ -90,7 +90,7 @@ class RunStatistics:
             self._add_to_host(record, failed=failed)
 
     def _add_costs(self, record: Record) -> None:
-        if record.bytes_in is not None:
+        if record.bytes_in:  # 0 for a download that an earlier run made
             self.bytes_in.add(record.bytes_in)
             self.stage_seconds[Stage.DOWNLOAD].add(record.seconds.download)
         if record.outcome is Outcome.UPLOADED:

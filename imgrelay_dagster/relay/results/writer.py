@@ -46,7 +46,7 @@ class RunTotals:
         self.statistics.add(record)
         self.outcomes[record.outcome] += 1
         self.bytes_in += record.bytes_in or 0
-        if record.outcome is Outcome.UPLOADED and record.attempts:
+        if record.outcome is Outcome.UPLOADED and record.bytes_in is not None:  # None for a repeated line
             self.bytes_out += record.bytes_out or 0
             if record.at is not None:
                 self.stored.add(record.at)

@@ -11,6 +11,7 @@ from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download_pace import DownloadPace
 from imgrelay_dagster.relay.stages.runner import run_entries
+from imgrelay_dagster.relay.staging.originals import url_digest
 from imgrelay_dagster.relay.staging.packs import PackWriter
 from imgrelay_dagster.relay.staging.tasks import Task
 
@@ -35,7 +36,13 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
         if context.stop.is_set():
             raise Stopped
 
+    originals = context.staging.originals_of(context.settings.dataset, task.name)
+
     def fetch(record: Record, client: Downloader) -> Record:
+        kept = originals.take(record.url) if originals is not None else None
+        if kept is not None:
+            writer.set_location(record.line, kept)
+            return replace(record, bytes_in=0)
         sink = partial(writer.open_entry, record.line)
         wait = retry_at.get(record.line, 0.0) - time.time()
         try:
@@ -52,7 +59,10 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
             timeout.record_duration(fetched.seconds)
         return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)
 
-    with PackWriter(context.staging, task.name, Stage.DOWNLOAD, context.tick) as writer:
+    digests = None
+    if context.staging.keeps_originals:
+        digests = {record.line: url_digest(record.url) for record in task.records}
+    with PackWriter(context.staging, task.name, Stage.DOWNLOAD, context.tick, digests) as writer:
         if last_chance:
             per_host = min(DEFERRED_THREADS, limits.per_host * context.settings.max_concurrent)
             with downloader.with_capacity(threads=DEFERRED_THREADS, per_host=per_host) as larger:

@@ -33,7 +33,9 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
     Raises:
         RelayError: the store does not work any more, or its disk is full.
     """
-    call_in_background(lambda _: context.staging.clear_stage(task.name, Stage.DOWNLOAD), context.tick)
+    keeps = context.staging.keeps_originals
+    if not keeps:  # otherwise an interrupted step leaves them for the next run
+        call_in_background(lambda _: context.staging.clear_stage(task.name, Stage.DOWNLOAD), context.tick)
     content_type = context.settings.output.content_type
     headers, tags = ImageHeaders(context.settings, context.run_id), context.settings.object.tags
     reader = PackReader(context.staging, task)
@@ -69,6 +71,10 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
     )
     outage.check(context.receipts)
     context.receipts.flush(tick=context.tick)
+    if keeps:
+        if context.settings.keep_originals:
+            context.staging.keep_originals(context.settings.dataset, task.name)
+        context.staging.clear_stage(task.name, Stage.DOWNLOAD)
     call_in_background(lambda _: context.staging.clear_stage(task.name, Stage.COMPOSE), context.tick)
     return replace(finished, locations={})
 

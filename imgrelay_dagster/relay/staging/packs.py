@@ -9,14 +9,17 @@ no incomplete pack, and a step that is retried writes packs of its own.
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from imgrelay_dagster.relay.concurrency.background import call_in_background
+from imgrelay_dagster.relay.concurrency.signals import ignore_interrupts
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.staging.originals import trailer
 from imgrelay_dagster.relay.staging.pack_location import PackLocation
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.staging.tasks import Task
@@ -39,6 +42,8 @@ class PackWriter:
 
     Args:
         tick: called several times a second while the last pack is written; an exception that it raises ends the wait.
+        digests: the URL digest of each line, if the packs are to be kept should the run be interrupted. Each object
+            then ends with a trailer (`originals.py`), and an interrupted step also writes the pack that it fills.
 
     Attributes:
         locations: the location of each entry by its line number, in the order of the packs. Complete after the context
@@ -48,9 +53,17 @@ class PackWriter:
         RelayError: from any call, when the store fails.
     """
 
-    def __init__(self, staging: Staging, task: str, stage: Stage, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        staging: Staging,
+        task: str,
+        stage: Stage,
+        tick: Callable[[], None] = lambda: None,
+        digests: Mapping[int, str] | None = None,
+    ) -> None:
         self.locations: dict[int, PackLocation] = {}
         self._staging = staging
+        self._digests = digests
         self._task, self._stage, self._tick = task, stage, tick
         self._lock = threading.Lock()
         self._writes = threading.Semaphore(PARALLEL_WRITES)
@@ -58,6 +71,7 @@ class PackWriter:
 
     def _start_pack(self) -> None:
         self._key, self._pack = self._new_key(), bytearray()
+        self._packed: dict[int, tuple[int, int]] = {}
 
     def _new_key(self) -> str:
         return self._staging.key(self._task, self._stage, uuid.uuid4().hex)
@@ -66,17 +80,17 @@ class PackWriter:
         """Add an entry's bytes."""
         if len(data) > MAX_PACKED_ENTRY:
             key = self._new_key()
-            self._staging.put(key, data)
-            self._set_location(line, PackLocation(key, 0, len(data), whole_object=True))
+            self._staging.put(key, data + self._trailer({line: (0, len(data))}))
+            self.set_location(line, PackLocation(key, 0, len(data), whole_object=True))
             return
         full: tuple[str, bytearray] | None = None
         with self._lock:
             self.locations[line] = PackLocation(self._key, len(self._pack), len(data))
+            self._packed[line] = len(self._pack), len(data)
             self._pack += data
             if len(self._pack) >= PACK_SIZE:
                 self._writes.acquire()
-                full = self._key, self._pack
-                self._start_pack()
+                full = self._finish_pack()
         if full is not None:
             try:
                 self._staging.put(*full)
@@ -90,12 +104,24 @@ class PackWriter:
         with ExitStack() as exits:
             buffer = EntryBuffer(lambda: exits.enter_context(self._staging.open_writer(key)))
             yield buffer
+            if buffer.has_own_object:
+                buffer.finish(self._trailer({line: (0, buffer.size)}))
         if buffer.has_own_object:
-            self._set_location(line, PackLocation(key, 0, buffer.size, whole_object=True))
+            self.set_location(line, PackLocation(key, 0, buffer.size, whole_object=True))
         else:
             self.add(line, b"".join(buffer.chunks))
 
-    def _set_location(self, line: int, location: PackLocation) -> None:
+    def _trailer(self, entries: Mapping[int, tuple[int, int]]) -> bytes:
+        digests = self._digests
+        return b"" if digests is None else trailer({digests[line]: place for line, place in entries.items()})
+
+    def _finish_pack(self) -> tuple[str, bytearray]:
+        finished = self._key, self._pack + self._trailer(self._packed)
+        self._start_pack()
+        return finished
+
+    def set_location(self, line: int, location: PackLocation) -> None:
+        """Set the location of an entry whose bytes are in staging already."""
         with self._lock:
             self.locations[line] = location
 
@@ -105,8 +131,14 @@ class PackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and self._pack:
-            call_in_background(lambda _: self._staging.put(self._key, self._pack), self._tick)
+        if not self._pack:
+            return
+        if error is None:
+            last = self._finish_pack()
+            call_in_background(lambda _: self._staging.put(*last), self._tick)
+        elif self._digests is not None:
+            with ignore_interrupts(), suppress(RelayError), self._lock:
+                self._staging.put(*self._finish_pack())
 
 
 class EntryBuffer:
@@ -130,6 +162,11 @@ class EntryBuffer:
     def has_own_object(self) -> bool:
         """Whether the entry was too large for a pack."""
         return self._object is not None
+
+    def finish(self, end: bytes) -> None:
+        """Write the end of the entry's own object, which does not belong to the entry."""
+        if self._object is not None and end:
+            self._object.write(end)
 
     def write(self, data: bytes, /) -> None:
         """Append bytes."""
@@ -165,7 +202,7 @@ class PackReader:
         """
         location = self._locations[line]
         if location.whole_object:
-            return bytes(self._staging.get(location.key))
+            return bytes(self._staging.get(location.key)[: location.size])
         with self._lock:
             pack = self._cache.get(location.key)
             if pack is None:

@@ -5,6 +5,7 @@ deleted by the stage after it: compose leaves the downloaded images, and upload 
 and retried still finds its input.
 """
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -18,12 +19,16 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.staging.originals import KeptOriginals, OriginalsOfTask
 from imgrelay_dagster.relay.storage.error_text import explain, is_disk_full
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.stores import folder_of
 
 WRITE_BUFFER = 5 * 1024 * 1024
 """Bytes that a stream buffers before it writes them to the store: the minimum part size of S3's multipart uploads."""
+
+ORIGINALS_NOTE = "originals"
+"""The note with the index of the kept downloads."""
 
 NOTE_READERS = 16
 """Threads that read the notes of a run."""
@@ -35,13 +40,22 @@ class Staging:
     Args:
         store: the store, for bytes of images.
         notes_store: the same store with short time limits, for notes and claims; `store` if None.
+        kept: the downloads that are kept when a run is interrupted; None keeps none. Only for a local folder.
 
     Raises:
         RelayError: from any call but `claim`, when the store fails: without scratch space no entry can be relayed.
     """
 
-    def __init__(self, store: ObjectStore, run_id: str, notes_store: ObjectStore | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        run_id: str,
+        notes_store: ObjectStore | None = None,
+        kept: KeptOriginals | None = None,
+    ) -> None:
         self._store = store
+        self._folder = folder_of(store)
+        self._kept = kept if self._folder is not None else None
         self._notes_store = notes_store or store
         self._run_id = run_id
 
@@ -101,6 +115,40 @@ class Staging:
             self._notes_store.put(f"{self._run_id}/claims/{name}", b"", mode="create", use_multipart=False)
             return True
         return False
+
+    @property
+    def keeps_originals(self) -> bool:
+        """Whether downloads are kept when a run is interrupted."""
+        return self._kept is not None
+
+    def keep_originals(self, dataset: str, task: str | None = None) -> None:
+        """Keep the downloads of one task, or of all tasks of the run, for the next run of the dataset."""
+        if self._kept is None or self._folder is None:
+            return
+        run_folder = self._folder / self._run_id
+        with suppress(OSError):
+            tasks = [run_folder / task] if task is not None else list(run_folder.iterdir())
+            self._kept.keep(dataset, tasks)
+
+    def forget_originals(self, dataset: str) -> None:
+        """Delete the kept downloads of a dataset."""
+        if self._kept is not None:
+            self._kept.forget(dataset)
+
+    def note_originals(self, dataset: str) -> int:
+        """Write the note from which `originals_of` reads which downloads are kept; returns their number."""
+        index = self._kept.index(dataset) if self._kept is not None else {}
+        if index:
+            self.put_note(ORIGINALS_NOTE, json.dumps(index).encode())
+        return len(index)
+
+    def originals_of(self, dataset: str, task: str) -> OriginalsOfTask | None:
+        """The kept downloads for one task; None if there are none."""
+        note = self.read_note(ORIGINALS_NOTE) if self._kept is not None else None
+        if note is None or self._kept is None or self._folder is None:
+            return None
+        prefix = f"{self._run_id}/{task}/{Stage.DOWNLOAD.value}"
+        return OriginalsOfTask(self._kept, dataset, json.loads(note), self._folder / prefix, prefix)
 
     def clear_stage(self, task: str, stage: Stage) -> None:
         """Delete what a stage wrote for a task."""

@@ -9,10 +9,20 @@ import pytest
 from imgrelay_dagster.dagster_patches.event_polling import EVENT_POLLING
 from imgrelay_dagster.dagster_patches.forkserver_start import FORKSERVER_START
 from imgrelay_dagster.dagster_patches.guard import Patch, install, is_known, source_digest
+from imgrelay_dagster.dagster_patches.opened_storage import OPENED_STORAGE
+from imgrelay_dagster.dagster_patches.resolved_config import RESOLVED_CONFIG
 from imgrelay_dagster.dagster_patches.sqlite_storage import SQLITE_STORAGE
 from imgrelay_dagster.dagster_patches.stop_event import STEP_STOP_EVENT, STOP_EVENT
 
-PATCHES = (EVENT_POLLING, FORKSERVER_START, SQLITE_STORAGE, STEP_STOP_EVENT, STOP_EVENT)
+PATCHES = (
+    EVENT_POLLING,
+    FORKSERVER_START,
+    OPENED_STORAGE,
+    RESOLVED_CONFIG,
+    SQLITE_STORAGE,
+    STEP_STOP_EVENT,
+    STOP_EVENT,
+)
 FUNCTION = "json:dumps"
 
 

@@ -1,0 +1,61 @@
+"""A run's config is resolved once for each job and config, and as Dagster does it."""
+
+import subprocess
+import sys
+
+CODE = """
+import dagster as dg
+from dagster._core.system_config.objects import ResolvedRunConfig
+from imgrelay_dagster.dagster_patches import resolved_config
+original = ResolvedRunConfig.build
+calls = []
+@dg.config_mapping(config_schema={"number": int})
+def mapped(form):
+    calls.append(form["number"])
+    return {"ops": {"count": {"config": form["number"]}}}
+@dg.op(config_schema=int)
+def count(context): return context.op_config
+@dg.graph
+def counting(): count()
+jobs = [counting.to_job(name=name, config=mapped) for name in ("first", "second")]
+"""
+
+
+def run(code: str) -> str:
+    """What a fresh interpreter prints: the patch must not reach this one."""
+    return subprocess.run(
+        [sys.executable, "-c", CODE + code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_each_config_of_a_job_is_resolved_once():
+    code = """
+assert resolved_config.patch_resolved_config()
+for number in (1, 1, 2, 1):
+    assert ResolvedRunConfig.build(jobs[0], {"number": number}) == original(jobs[0], {"number": number})
+ResolvedRunConfig.build(jobs[1], {"number": 1})
+print([number for number in calls])
+"""
+    assert run(code) == "[1, 1, 1, 2, 2, 1, 1]"  # `original` adds one each time
+
+
+def test_the_number_of_results_is_bounded_and_a_bad_config_is_refused_each_time():
+    code = """
+assert resolved_config.patch_resolved_config()
+for number in range(10):
+    ResolvedRunConfig.build(jobs[0], {"number": number})
+refused = 0
+for _ in range(2):
+    try:
+        ResolvedRunConfig.build(jobs[0], {"number": "none"})
+    except dg.DagsterInvalidConfigError:
+        refused += 1
+print(len(resolved_config._results), refused)
+"""
+    assert run(code) == "4 2"
+
+
+def test_importing_the_patch_changes_nothing():
+    assert run("print(ResolvedRunConfig.build is original, original.__module__)") == (
+        "True dagster._core.system_config.objects"
+    )
