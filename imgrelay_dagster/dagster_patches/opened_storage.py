@@ -11,7 +11,7 @@ Upstream issue: none known.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # Private names, as in dagster 1.13.5 to 1.13.29.
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
@@ -39,14 +39,14 @@ def _opener(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _apply() -> None:
     for kind, name in ((SqliteRunStorage, "runs"), (SqliteScheduleStorage, "schedules")):
-        kind.from_local = classmethod(_opener(name, kind.from_local))  # type: ignore[assignment,attr-defined]
+        kind.from_local = classmethod(_opener(name, kind.from_local))  # type: ignore[assignment]
     original = SqliteEventLogStorage._initdb
 
     def initdb(storage: SqliteEventLogStorage, engine: Engine, for_index_shard: bool = False) -> None:
         if not _exists(engine.url.database):
             original(storage, engine, for_index_shard)
 
-    SqliteEventLogStorage._initdb = initdb  # type: ignore[method-assign]
+    SqliteEventLogStorage._initdb = cast(Any, initdb)  # type: ignore[method-assign]
 
 
 OPENED_STORAGE = Patch(
