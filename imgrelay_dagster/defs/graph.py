@@ -10,21 +10,21 @@ import dagster as dg
 
 from imgrelay_dagster.config.config_mapping import day_config_mapping
 from imgrelay_dagster.ops.asset_checks import CHECK_OUTPUTS
-from imgrelay_dagster.ops.plan import plan
-from imgrelay_dagster.ops.report import report
+from imgrelay_dagster.ops.plan import plan, plan_day
+from imgrelay_dagster.ops.report import report, report_day
 from imgrelay_dagster.ops.stages import compose, download, upload
 
 
-def _relay(planned: Any, tasks: Any) -> Any:
+def _upload_all(tasks: Any) -> Any:
     """Fan out over tasks. Only records pass between steps; the bytes of images are in staging."""
-    uploaded = tasks.map(download).map(compose).map(upload)
-    return report(planned, uploaded.collect())
+    return tasks.map(download).map(compose).map(upload).collect()
 
 
 @dg.graph(description="Download images, lay a template over each, store the results.")
 def relay_graph() -> Any:
     """The graph of job `relay`."""
-    return _relay(*plan()).result
+    planned, tasks = plan()
+    return report(planned, _upload_all(tasks))
 
 
 @dg.graph(
@@ -33,6 +33,7 @@ def relay_graph() -> Any:
     out={"result": dg.GraphOut(), **{name: dg.GraphOut() for name in CHECK_OUTPUTS}},
 )
 def day_graph(day_manifest: Any) -> Any:
-    """The graph of asset `relayed_images`: the same ops, downstream of the day's manifest."""
-    reported = _relay(*plan(day_manifest))
+    """The graph of asset `relayed_images`: the same steps, downstream of the day's manifest."""
+    planned, tasks = plan_day.alias("plan")(day_manifest)
+    reported = report_day.alias("report")(planned, _upload_all(tasks))
     return {"result": reported.result, **{name: getattr(reported, check) for name, check in CHECK_OUTPUTS.items()}}

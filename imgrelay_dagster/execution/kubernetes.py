@@ -1,6 +1,6 @@
 """The Kubernetes executor: dagster-k8s runs each step in a pod. See deploy/kubernetes/values.yaml."""
 
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from dagster_k8s import k8s_job_executor
@@ -8,6 +8,7 @@ from dagster_k8s import k8s_job_executor
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.defaults import checked_max_concurrent
 from imgrelay_dagster.execution.download_limit import download_limit
+from imgrelay_dagster.execution.whole_run import AllStepsExecutor
 
 
 def step_pod() -> dict[str, Any]:
@@ -41,7 +42,18 @@ def _executor_config(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-kubernetes_executor = k8s_job_executor.configured(
+@dg.executor(
+    name="k8s",
+    config_schema=cast(Any, k8s_job_executor.config_schema),
+    requirements=dg.multiple_process_executor_requirements(),
+)
+def _all_steps_executor(context: dg.InitExecutorContext) -> AllStepsExecutor:
+    create = k8s_job_executor.executor_creation_fn
+    assert create is not None
+    return AllStepsExecutor(create(context))
+
+
+kubernetes_executor = _all_steps_executor.configured(
     _executor_config,
     config_schema={
         "max_concurrent": dg.Field(

@@ -30,6 +30,7 @@ from imgrelay_dagster.dagster_patches.resolved_config import patch_resolved_conf
 from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage
 from imgrelay_dagster.dagster_patches.stop_event import StopEvent, steps_can_have_stop_events
 from imgrelay_dagster.execution.download_limit import download_limit
+from imgrelay_dagster.execution.whole_run import all_steps
 
 FORKSERVER = "forkserver"
 STEP_METHOD = "imgrelay_forkserver"
@@ -78,7 +79,8 @@ class RelayMultiprocessExecutor(MultiprocessExecutor):
                 ["dagster._core.executor.multiprocess", *PRELOAD]
             )
             self._start_method = STEP_METHOD
-        yield from poll_all_steps(super().execute(plan_context, execution_plan))
+        whole = yield from all_steps(plan_context, execution_plan)
+        yield from poll_all_steps(super().execute(whole, whole.execution_plan))
 
 
 @dg.executor(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import dagster as dg
 
@@ -53,13 +54,7 @@ class PlanResult:
     shards: int = 0
 
 
-@dg.op(
-    ins={"day_manifest": dg.In(dg.Nothing, description="Asset relayed_images only: the day's manifest.")},
-    out={"planned": dg.Out(PlanResult), "tasks": dg.DynamicOut(TaskInput)},
-    tags=priority_tags(4),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
-)
-def plan(
+def _plan(
     context: dg.OpExecutionContext,
     config: RelayConfig,
     stores: StoresResource,
@@ -118,6 +113,21 @@ def plan(
                 **{f"already {outcome}": count for outcome, count in run_plan.decided.items()},
             },
         )
+
+
+_definition: dict[str, Any] = {
+    "out": {"planned": dg.Out(PlanResult), "tasks": dg.DynamicOut(TaskInput)},
+    "tags": priority_tags(4),
+    "retry_policy": dg.RetryPolicy(max_retries=2, delay=1),
+}
+
+plan = dg.op(name="plan", **_definition)(_plan)
+"""Op `plan` of job `relay`."""
+
+plan_day = dg.op(
+    name="plan_day", ins={"day_manifest": dg.In(dg.Nothing, description="The day's manifest.")}, **_definition
+)(_plan)
+"""The same op for a daily partition: downstream of the day's manifest."""
 
 
 def _run_tags(settings: Settings) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import dagster as dg
 
@@ -25,15 +26,7 @@ from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 from imgrelay_dagster.runs.status import results_tags, tag_coordinator
 
 
-@dg.op(
-    out={
-        "result": dg.Out(dg.Nothing),
-        **{name: dg.Out(dg.Nothing, is_required=False, description="Asset check.") for name in CHECKS},
-    },
-    tags=priority_tags(4),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=1),
-)
-def report(
+def _report(
     context: dg.OpExecutionContext,
     stores: StoresResource,
     http: HttpResource,
@@ -87,7 +80,7 @@ def report(
         metadata = {"shards": dg.MetadataValue.int(planned.shards), **metadata}
     failed = next((each for each in (summary, reported) if each.status not in ("success", PARTIAL)), None)
     if failed is None or step.day is None:
-        yield dg.Output(None, metadata=metadata)
+        yield dg.Output(None, output_name="result", metadata=metadata)
     else:  # a materialization would show the failed day as done
         context.log_event(dg.AssetObservation(RELAYED_IMAGES, partition=step.day, metadata=metadata))
     if step.day is not None:
@@ -98,6 +91,20 @@ def report(
             metadata=summary_metadata(failed, settings.destination),
             allow_retries=False,
         )
+
+
+_definition: dict[str, Any] = {"tags": priority_tags(4), "retry_policy": dg.RetryPolicy(max_retries=2, delay=1)}
+
+report = dg.op(name="report", out=dg.Out(dg.Nothing), **_definition)(_report)
+"""Op `report` of job `relay`."""
+
+report_day = dg.op(
+    name="report_day",
+    # Checks are required, so that "From asset failure" selects asset and checks together: one step makes all of them.
+    out={"result": dg.Out(dg.Nothing), **{name: dg.Out(dg.Nothing, description="Asset check.") for name in CHECKS}},
+    **_definition,
+)(_report)
+"""The same op for a daily partition: it also evaluates the asset's checks."""
 
 
 def failure_description(summary: Summary, settings: Settings) -> str:

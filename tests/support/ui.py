@@ -142,3 +142,47 @@ def runs_tagged(served: DagsterServers, **tags: str) -> dict[str, dict[str, str]
     wanted = [{"key": name.replace("__", "/"), "value": value} for name, value in tags.items()]
     found = served.ask(_RUNS, filter={"tags": wanted})["runsOrError"]["results"]
     return {run["runId"]: {tag["key"]: tag["value"] for tag in run["tags"]} for run in found}
+
+
+_REEXECUTION = """
+mutation Reexecute($parameters: ReexecutionParams, $execution: ExecutionParams) {
+  launchPipelineReexecution(reexecutionParams: $parameters, executionParams: $execution) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on InvalidStepError { invalidStepKey }
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}
+"""
+
+
+def reexecute(served: DagsterServers, run_id: str, strategy: str) -> str:
+    """Re-execute a run by one of the entries of its menu, such as FROM_FAILURE; returns the new run's id."""
+    answer = served.ask(_REEXECUTION, parameters={"parentRunId": run_id, "strategy": strategy})
+    launched = answer["launchPipelineReexecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return launched["run"]["runId"]
+
+
+def reexecute_steps(served: DagsterServers, run_id: str, steps: list[str]) -> str:
+    """Re-execute the selected steps of a run of job `relay`, as "From selected" does; returns the new run's id."""
+    run = served.dagster.get_run_by_id(run_id)
+    assert run is not None
+    execution = {
+        "selector": {**REPOSITORY, "pipelineName": run.job_name},
+        "mode": "default",
+        "runConfigData": dict(run.run_config),
+        "stepKeys": steps,
+        "executionMetadata": {
+            "parentRunId": run_id,
+            "rootRunId": run.root_run_id or run_id,
+            "tags": [
+                {"key": "dagster/is_resume_retry", "value": "false"},
+                {"key": "dagster/step_selection", "value": ",".join(steps)},
+            ],
+        },
+    }
+    launched = served.ask(_REEXECUTION, execution=execution)["launchPipelineReexecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return launched["run"]["runId"]

@@ -34,6 +34,7 @@ from imgrelay_dagster.execution.celery.settings import (
 )
 from imgrelay_dagster.execution.celery.step_result import CeleryStepResult
 from imgrelay_dagster.execution.download_limit import download_limit
+from imgrelay_dagster.execution.whole_run import all_steps
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, lock_holder, refresh_lock
 from imgrelay_dagster.relay.redact import redact, redact_text
@@ -68,9 +69,10 @@ class RelayCeleryExecutor(CeleryExecutor):
                 "No Celery worker answers. The run's steps wait until one is started: "
                 "celery -A imgrelay_dagster.on_celery.worker worker"
             )
+        whole = yield from all_steps(plan_context, execution_plan)
         with _dataset_lock_refreshed(plan_context.instance, run.run_id):
             yield from core_celery_execution_loop(  # type: ignore[no-untyped-call]
-                plan_context, _LimitedPlan.of(execution_plan, self._max_concurrent), step_execution_fn=_submit_step
+                whole, _LimitedPlan.of(whole.execution_plan, self._max_concurrent), step_execution_fn=_submit_step
             )
 
 
