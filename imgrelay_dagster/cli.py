@@ -20,6 +20,15 @@ from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
 
 
+def _column(text: str) -> tuple[str, Any]:
+    """Parse an argument of `--column`."""
+    field, equals, name = text.partition("=")
+    if not equals or not field.strip():
+        raise argparse.ArgumentTypeError(f'{text!r} is not FIELD=NAME, such as url="Image Src"')
+    value: Any = name.replace("\\n", "\n").replace("\\t", "\t") if field == "split" else name
+    return field.strip(), {"true": True, "false": False}.get(name, value) if field == "skip_empty" else value
+
+
 class UsageError(Exception):
     """The user's input cannot be used. The message says which input, and how to correct it."""
 
@@ -39,7 +48,23 @@ def build_parser() -> argparse.ArgumentParser:
         "130 cancelled, for example by Ctrl-C.",
     )
     run.add_argument("urls", nargs="*", metavar="URL", help="image URLs, instead of a manifest")
-    run.add_argument("--manifest", metavar="FILE", help="path or s3:// address of a .txt, .csv or .jsonl[.gz] file")
+    run.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="path or address of a .txt, .csv, .tsv, .jsonl, .json, .parquet or .xlsx file",
+    )
+    run.add_argument(
+        "--column",
+        metavar="FIELD=NAME",
+        action="append",
+        type=_column,
+        dest="columns",
+        help='column of the manifest that holds a field, such as url="Image Src"; repeatable. Fields: url, key, '
+        "template; also split=, (what separates several URLs in a cell) and encoding=cp1252",
+    )
+    run.add_argument(
+        "--carry", metavar="COLUMNS", help="columns to carry into the results, separated by commas; all: every column"
+    )
     run.add_argument("--template", metavar="T", help="template: a name in the template folder, or a path")
     run.add_argument("--destination", metavar="D", help="s3://bucket/prefix or a folder")
     run.add_argument("--dataset", metavar="N", help="dataset name; runs of one dataset reuse its results")
@@ -209,7 +234,7 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
             config.pop(source, None)
     simple_fields = (
         "urls", "manifest", "template", "destination", "dataset", "tolerated_failure_percentage",
-        "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons",
+        "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons", "carry",
     )  # fmt: skip
     config.update({name: value for name in simple_fields if (value := getattr(arguments, name)) not in (None, [])})
     output = {name: value for name in ("format", "quality") if (value := getattr(arguments, name)) is not None}
@@ -218,6 +243,11 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
         if not isinstance(given, dict):
             raise UsageError(f"config file {arguments.config!r}: output must be a mapping, not {given!r}")
         config["output"] = {**given, **output}
+    if arguments.columns:
+        given = config.get("columns") or {}
+        if not isinstance(given, dict):
+            raise UsageError(f"config file {arguments.config!r}: columns must be a mapping, not {given!r}")
+        config["columns"] = {**given, **dict(arguments.columns)}
     if not any(config.get(source) for source in ("urls", "url_lines", "manifest")):
         raise UsageError("nothing to relay: give --manifest FILE or URLs (see imgrelay run --help)")
     return config

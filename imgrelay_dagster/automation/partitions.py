@@ -11,10 +11,8 @@ from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import check_local_path, manifest_folders
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.sources import ManifestFile, find_manifest
+from imgrelay_dagster.relay.manifest_formats import MANIFEST_SUFFIXES
 from imgrelay_dagster.relay.storage.addresses import absolute
-
-MANIFEST_SUFFIXES = tuple(f".{name}{packed}" for name in ("txt", "csv", "jsonl", "ndjson") for packed in ("", ".gz"))
-"""The suffixes that the name of a manifest may have."""
 
 
 def first_day() -> str:

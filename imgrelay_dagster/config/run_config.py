@@ -8,18 +8,27 @@ import difflib
 from typing import Any, Self
 
 import dagster as dg
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import check_local_path, resolve_manifest
 from imgrelay_dagster.config.defaults import default_destination, default_max_concurrent
 from imgrelay_dagster.config.environment import MOST_CONCURRENT
 from imgrelay_dagster.config.executor_choice import check_reachable
-from imgrelay_dagster.config.sections import DownloadConfig, LayoutConfig, ObjectConfig, OutputConfig, ShardConfig
+from imgrelay_dagster.config.sections import (
+    ColumnsConfig,
+    DownloadConfig,
+    LayoutConfig,
+    ObjectConfig,
+    OutputConfig,
+    ShardConfig,
+)
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.downloader import Limits
 from imgrelay_dagster.relay.imaging.compose import Format, Output
 from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
+from imgrelay_dagster.relay.manifest.content import check_encoding
+from imgrelay_dagster.relay.manifest.options import Columns, ReadOptions
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
 from imgrelay_dagster.relay.settings import Settings, Shard
@@ -49,6 +58,14 @@ class RelayOptions(dg.Config):
     output: OutputConfig = Field(OutputConfig(**{}), description="How the composed image is encoded.")
     object: ObjectConfig = Field(
         ObjectConfig(**{}), description="Headers, access and metadata that are stored with each image."
+    )
+    columns: ColumnsConfig = Field(
+        ColumnsConfig(**{}), description="Which columns of the manifest hold what; name only those with unusual names."
+    )
+    carry: list[str] = Field(
+        [],
+        description="Columns of the manifest whose values are carried into the results, such as [sku, title]; "
+        "all: every column.",
     )
     download: DownloadConfig = Field(
         DownloadConfig(**{}), description="Limits on downloads; name only those that differ from their defaults."
@@ -136,6 +153,22 @@ class RelayOptions(dg.Config):
             shard=Shard(**self.shard.model_dump()) if self.shard else None,
         )
 
+    def read_options(self) -> ReadOptions:
+        """How the manifest is to be read.
+
+        Raises:
+            RelayError: the encoding is not known, or the separator is empty.
+        """
+        if self.columns.encoding is not None:
+            check_encoding(self.columns.encoding)
+        return ReadOptions(Columns(**self.columns.model_dump()), tuple(self.carry))
+
+    @field_validator("carry", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        """Accept one text in place of a list: `all`, or names separated by commas."""
+        return [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
+
     @classmethod
     def checked(cls, values: dict[str, Any]) -> Self:
         """Return the form with its defaults filled in, and with absolute addresses.
@@ -151,6 +184,7 @@ class RelayOptions(dg.Config):
         resolved = form.model_copy(update=form._resolved())
         settings = resolved.settings()
         settings.object.check(settings.destination)
+        resolved.read_options()
         return resolved
 
     def _resolved(self) -> dict[str, Any]:
@@ -174,7 +208,8 @@ class RelayConfig(RelayOptions):
     )
     manifest: str | None = Field(
         SAMPLE_MANIFEST,
-        description="Path or s3://, gs:// or az:// address of a manifest: .txt, .csv or .jsonl, each also .gz.",
+        description="Path, s3://, gs:// or az:// address of a manifest: .txt, .csv, .tsv, .jsonl, .ndjson or .json, each "
+        "also .gz or .zst; .parquet or .xlsx.",
     )
 
     def _resolved(self) -> dict[str, Any]:

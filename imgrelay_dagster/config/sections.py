@@ -119,6 +119,27 @@ class DownloadConfig(dg.Config):
     )
 
 
+class ColumnsConfig(dg.Config):
+    """Which columns of the manifest hold what. A column that is not named here is found by its usual name."""
+
+    url: str | None = Field(
+        None,
+        description="Column of the image URLs. Default: the one called url, image_url, image_link, image, Image Src, "
+        "src, images or the like, in any case.",
+    )
+    key: str | None = Field(None, description="Column of the keys of stored images. Default: key.")
+    template: str | None = Field(None, description="Column of the templates. Default: template.")
+    split: str | None = Field(
+        None,
+        description="What separates several URLs in one cell, such as a comma, | or a line break. Each URL becomes an "
+        "entry of its own. Default: a cell holds one URL.",
+    )
+    encoding: str | None = Field(
+        None, description="Encoding of a text format, such as cp1252. Default: UTF-8, or UTF-16 with its mark."
+    )
+    skip_empty: bool = Field(False, description="Leave out rows whose cell of URLs is empty.")
+
+
 class ShardConfig(dg.Config):
     """The part of a large manifest that this shard run relays. The sensor `shards` fills it in."""
 

@@ -56,7 +56,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
         settled = frozenset[int]()
         # Celery runs a step again when its worker is killed, and Dagster does not count that retry. The note shows it.
         if context.retry_number or staging.read_note(name) is not None:
-            settled = call_in_background(lambda _: _receipt_lines(store, prefix), guard.check)
+            settled = call_in_background(lambda _: _receipt_entries(store, prefix), guard.check)
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{uuid4().hex[:8]}") as receipts:
                 yield StageContext(
@@ -84,6 +84,6 @@ def _announce(context: dg.OpExecutionContext, progress: RunProgress) -> None:
     context.instance.add_run_tags(context.run_id, {RESULTS_TAG: ", ".join(headline(progress, now))})
 
 
-def _receipt_lines(store: ObjectStore, prefix: str) -> frozenset[int]:
-    """The numbers of the lines that have receipts from this run."""
-    return frozenset(record.line for record in read_receipts(store, prefix))
+def _receipt_entries(store: ObjectStore, prefix: str) -> frozenset[int]:
+    """The entries that have receipts from this run."""
+    return frozenset(record.entry for record in read_receipts(store, prefix))

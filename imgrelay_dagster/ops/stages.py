@@ -30,7 +30,7 @@ class TaskResult:
 
     Attributes:
         deferred: entries whose download was deferred until all tasks are done.
-        retry_at: by line, the earliest time to ask the entry's server again, in seconds since the epoch.
+        retry_at: by entry, the earliest time to ask the entry's server again, in seconds since the epoch.
     """
 
     deferred: tuple[Record, ...] = ()
@@ -68,7 +68,7 @@ def relay_deferred(
     """
     task_results = list(task_results)
     deferred = (record for result in task_results for record in result.deferred)
-    retry_at = {line: at for result in task_results for line, at in result.retry_at.items()}
+    retry_at = {entry: at for result in task_results for entry, at in result.retry_at.items()}
     for number, task in enumerate(split_into_tasks(deferred, repeat(LARGEST_TASK)), 1):
         renamed = replace(task, name=f"deferred_{number}", retry_at=retry_at)
         downloaded = _download(step, http, renamed, last_chance=True)

@@ -71,6 +71,9 @@ class Record:
     `template` is a file name inside the template folder. `at` is the time at which the entry ended, in seconds since
     the epoch. `decoder` is the version of the decoders that refused the image. `source_sha256` (hex) is of the
     downloaded body; None unless the run stores provenance.
+
+    `part` is the number of the URL in its cell, from 1, when the line has several; otherwise 0. `given_url` is the text
+    in the manifest, if the URL was mended. `carried` has the values of the columns that are carried along.
     """
 
     line: int
@@ -92,10 +95,27 @@ class Record:
     at: float | None = None
     decoder: str | None = None
     source_sha256: str | None = None
+    part: int = 0
+    given_url: str | None = None
+    carried: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def entry(self) -> int:
+        """Identifies the entry in its run. Entries in the order of the manifest have ascending numbers."""
+        return entry_number(self.line, self.part)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Steps pickle thousands of records; this takes half the time of the default for a dataclass with slots."""
         return Record, _fields(self)
+
+
+MOST_PARTS = 1 << 12
+"""Entries that one line may have, and one more."""
+
+
+def entry_number(line: int, part: int) -> int:
+    """The number of an entry from its line and its part of the line."""
+    return line * MOST_PARTS + part
 
 
 _fields = attrgetter(*Record.__slots__)

@@ -16,7 +16,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage, entry_number
 from imgrelay_dagster.relay.progress.notes import StepCounts, StepProgress, read_progress
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
@@ -233,7 +233,7 @@ def test_a_retried_step_skips_entries_that_have_receipts(stages: StageRunner, ho
     stages.upload(replace(composed, records=composed.records[:1]))
     with pytest.raises(RelayError, match="failed at"):
         stages.upload(composed)
-    assert stages.upload(composed, settled=frozenset({1, 2})).records == ()
+    assert stages.upload(composed, settled=frozenset({entry_number(1, 0), entry_number(2, 0)})).records == ()
 
 
 def test_an_unexpected_exception_becomes_an_internal_error_of_its_entry(

@@ -1,4 +1,4 @@
-"""The rows of a CSV manifest (RFC 4180), with recovery from a stray quote that would swallow the following lines."""
+"""The rows of a table in text form (RFC 4180), with recovery from a stray quote that would swallow what follows."""
 
 import csv
 import re
@@ -6,72 +6,102 @@ from collections import deque
 from collections.abc import Iterator
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.manifest.columns import ColumnMap, UnknownColumns, map_columns
 from imgrelay_dagster.relay.manifest.lines import MAX_LINE, Line
-from imgrelay_dagster.relay.manifest.rows import BLANKS, BadRow, Row, bad_row, make_row
+from imgrelay_dagster.relay.manifest.options import ReadOptions
+from imgrelay_dagster.relay.manifest.row_maker import RowMaker
+from imgrelay_dagster.relay.manifest.rows import BLANKS, BadRow, Row, bad_row
 
-MAX_ROW_LINES = 100
-"""Physical lines in one row. Together with `MAX_LINE` bytes it limits what an unclosed quote can swallow."""
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+"""What may separate columns, and its name."""
 
-_FIELDS = ("url", "key", "template")
+MAX_ROW_LINES = 500
+"""Physical lines in one row: product descriptions have many. It limits what an unclosed quote can swallow."""
+
+MAX_ROW = 2 * MAX_LINE
+"""Characters in one row; `csv` itself refuses a field with more."""
+
+_SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)  # the first line that Excel writes and reads
+_LINE_BREAK = "url holds a line break"
 
 
-def csv_rows(lines: Iterator[Line], name: str) -> Iterator[Row]:
+def csv_rows(lines: Iterator[Line], name: str, options: ReadOptions) -> Iterator[Row]:
     """Yield the rows below the header, each numbered by the physical line on which it starts.
 
-    Empty rows are skipped, and columns other than `url`, `key` and `template` are ignored. When a row of several
-    lines is malformed, its first line becomes a bad row and the other lines are read again as rows of their own. So
-    a stray quote costs one line, not all lines up to the next quote.
+    Empty rows are skipped. When a row of several lines is malformed, its first line becomes a bad row and the other
+    lines are read again as rows of their own. So a stray quote costs one line, not all lines up to the next quote.
 
     Raises:
-        RelayError: while being iterated, when the header is broken, lacks `url`, or names a field twice.
+        RelayError: while being iterated, when the header is broken, or does not say where the URLs are.
     """
     feed = _LineFeed(lines)
-    reader = csv.reader(feed, strict=True, skipinitialspace=True)
-    header = _header(feed, reader, name)
-    indexes = [header.index(field) if field in header else None for field in _FIELDS]
+    header = _read_header(feed, name, options)
+    if header is None:
+        return
+    separator, width, columns = header
+    options.report(f"image URLs are in column {columns.url_name!r}; columns are separated by {SEPARATORS[separator]}")
+    maker = RowMaker(options)
+    reader = _csv_reader(feed, separator)
     while feed.start_row():
         try:
             cells = next(reader)
         except csv.Error as error:
-            yield feed.reject_row(f"broken CSV: {error}")
+            literal = feed.first.text.split("\t") if separator == "\t" and feed.first.complete else []
+            if len(literal) != width:
+                yield feed.reject_row(f"broken CSV: {error}")
+                continue
+            feed.reject_row("")  # tab-separated files are often written without quoting
+            cells = literal
+        if _is_blank(cells):
             continue
-        if not _is_blank(cells):
-            row = _row(feed.first, cells, len(header), indexes)
-            yield feed.reject_row(row.error) if isinstance(row, BadRow) else row
+        if width == 1 and len(cells) > 1 and '"' not in feed.first.text:
+            cells = [feed.first.text]  # a URL with a comma, in a list that somebody wrote by hand
+        if len(cells) > width:
+            problem = f"put quotes around a value that holds a {SEPARATORS[separator]}"
+            yield feed.reject_row(f"{len(cells)} values for {width} columns; {problem}")
+            continue
+        rows = maker.from_values(feed.first.number, feed.first.text, cells, columns)
+        if rows and isinstance(rows[0], BadRow) and rows[0].error.startswith(_LINE_BREAK):
+            yield feed.reject_row(rows[0].error)
+        else:
+            yield from rows
 
 
-def _row(first: Line, cells: list[str], width: int, indexes: list[int | None]) -> Row:
-    if len(cells) > width:
-        error = f"{len(cells)} values for {width} columns; put quotes around a value that holds a comma"
-        return bad_row(first.number, first.text, error)
-    values = [None if index is None or index >= len(cells) else cells[index] for index in indexes]
-    return make_row(first.number, first.text, *values)
+def _csv_reader(feed: "_LineFeed", separator: str) -> Iterator[list[str]]:
+    return csv.reader(feed, strict=True, skipinitialspace=separator != "\t", delimiter=separator)
 
 
-def _header(feed: "_LineFeed", reader: Iterator[list[str]], name: str) -> list[str]:
-    """Return the column names, stripped and in lower case; an empty list when the file is empty."""
-    cells: list[str] = []
-    while _is_blank(cells) and feed.start_row():
+def _read_header(feed: "_LineFeed", name: str, options: ReadOptions) -> tuple[str, int, ColumnMap] | None:
+    """Return separator, number of columns and their positions; None when the file is empty.
+
+    The separator is the one with which the header has a column of URLs.
+    """
+    candidates = tuple(SEPARATORS)
+    while True:
+        if not feed.start_row():
+            return None
+        first = feed.peek().text.strip(BLANKS)
+        stated = _SEPARATOR_LINE.fullmatch(first)
+        if stated and stated[1] in SEPARATORS:
+            candidates = (stated[1],)
+            feed.drop()
+        elif first.strip("".join(SEPARATORS) + '" '):
+            break
+        else:
+            feed.drop()
+    errors: list[tuple[int, str]] = []
+    for separator in candidates:
         try:
-            cells = next(reader)
+            cells = next(_csv_reader(feed, separator))
+            return separator, len(cells), map_columns(cells, options)
         except csv.Error as error:
-            raise RelayError(f"manifest {name!r}, line {feed.first.number}: broken header: {error}") from None
-    columns = [cell.strip(BLANKS).lower() for cell in cells]
-    if columns and "url" not in columns:
-        raise RelayError(
-            f"manifest {name!r} has no column 'url'; its first row {_describe_columns(columns)}, but must hold the "
-            "names of the columns, separated by commas"
-        )
-    for field in _FIELDS:
-        if columns.count(field) > 1:
-            raise RelayError(f"manifest {name!r} has {columns.count(field)} columns {field!r}; keep one")
-    return columns
-
-
-def _describe_columns(columns: list[str]) -> str:
-    """Describe a header for a message. Only plain names are quoted: other text may be data, which may be secret."""
-    names = [repr(column) for column in columns if re.fullmatch(r"[\w ;.-]{1,40}", column)]
-    return f"is {', '.join(names[:10])}" if names else "looks like data"
+            score = 1_000 if separator in feed.first.text else 0
+            errors.append((score, f"line {feed.first.number}: broken header: {error}"))
+        except UnknownColumns as error:
+            errors.append((len(cells) + 2_000 * (not error.missing), str(error)))
+        feed.restart_row()
+    _, message = max(errors, key=lambda error: error[0])
+    raise RelayError(f"manifest {name!r}{', ' if message.startswith('line ') else ' '}{message}")
 
 
 def _is_blank(cells: list[str]) -> bool:
@@ -103,6 +133,20 @@ class _LineFeed:
             self._pending.append(line)
         return True
 
+    def peek(self) -> Line:
+        """The first line of the row that was started."""
+        return self._pending[0]
+
+    def drop(self) -> None:
+        """Skip the first line of the row that was started."""
+        self._pending.popleft()
+
+    def restart_row(self) -> None:
+        """Read the lines of the current row again, as the same row."""
+        self._pending.extendleft(reversed(self._row))
+        self._row = []
+        self._size = 0
+
     def reject_row(self, error: str) -> BadRow:
         """Return a bad row for the first line of the current row; the other lines will be read again."""
         self._pending.extendleft(reversed(self._row[1:]))
@@ -117,6 +161,6 @@ class _LineFeed:
         self._size += len(line.text)
         if not self._row[0].complete:
             raise csv.Error(f"line longer than {MAX_LINE:,} bytes")
-        if not line.complete or self._size > MAX_LINE or len(self._row) > MAX_ROW_LINES:
-            raise csv.Error(f"a quote is not closed within {MAX_ROW_LINES} lines or {MAX_LINE:,} bytes")
+        if not line.complete or self._size > MAX_ROW or len(self._row) > MAX_ROW_LINES:
+            raise csv.Error(f"a quote is not closed within {MAX_ROW_LINES} lines or {MAX_ROW:,} bytes")
         return line.text.rstrip(BLANKS) + "\n"

@@ -16,7 +16,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.keys import RESERVED_ROOT
-from imgrelay_dagster.relay.manifest.reader import is_manifest_name
+from imgrelay_dagster.relay.manifest_formats import is_manifest_name
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, is_s3
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.listing import ListedObject

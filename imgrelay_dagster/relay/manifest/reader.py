@@ -1,52 +1,81 @@
-"""Parse a manifest, the list of images to relay: text, CSV or JSON lines, plain or gzip.
+"""Parse a manifest, the list of images to relay, in any of the formats of `manifest_formats`.
 
 Reads from streams and opens no files. Memory use is constant for any size of the manifest or of one line.
 """
 
 import io
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.manifest.content import utf8_content
 from imgrelay_dagster.relay.manifest.csv_rows import csv_rows
+from imgrelay_dagster.relay.manifest.json_rows import json_rows
 from imgrelay_dagster.relay.manifest.lines import MAX_LINE, Line, physical_lines
-from imgrelay_dagster.relay.manifest.rows import BLANKS, BadRow, Row, bad_row, make_row
+from imgrelay_dagster.relay.manifest.options import ReadOptions
+from imgrelay_dagster.relay.manifest.rows import Row
+from imgrelay_dagster.relay.manifest.text_rows import text_rows
+from imgrelay_dagster.relay.manifest_formats import (
+    BINARY_FORMATS,
+    COMPRESSIONS,
+    OTHER_FORMATS,
+    TEXT_FORMATS,
+    manifest_format,
+    suffix_of,
+)
+
+DEFAULTS = ReadOptions()
 
 
-def read_manifest(stream: BinaryIO, name: str) -> Iterator[Row]:
-    """Yield a row for each line of a manifest, in order; blank lines and comments are skipped.
+def read_manifest(stream: BinaryIO, name: str, options: ReadOptions = DEFAULTS) -> Iterator[Row]:
+    """Yield the rows of a manifest, in order; blank lines and comments are skipped.
 
-    A malformed line, or one over 64 KiB, becomes a `BadRow`, and reading continues with the next line.
+    A malformed line becomes a `BadRow`, and reading continues with the next line.
 
     Args:
-        stream: the file's bytes, read once from the current position to the end; only `read(size)` is used.
-        name: file name or address. Its suffix decides the format, in upper or lower case: `.txt`, `.csv`, `.jsonl` or
-            `.ndjson`, each also with `.gz`.
+        stream: the file's bytes, read once from the current position to the end. For text formats only `read(size)` is
+            used; the others need `seek` and `tell` too.
+        name: file name or address. Its suffix decides the format.
+        options: which columns hold what.
 
     Raises:
         RelayError: immediately for an unknown suffix. While being iterated, after the rows before the error, for
-            content that is not UTF-8, is not complete gzip, or is CSV without a usable header.
+            content that is not what the name says, is not text, or does not say where the URLs are.
     """
-    plain = name.lower().removesuffix(".gz")
-    rows = _FORMATS.get(_suffix(plain))
-    if rows is None:
-        raise RelayError(
-            f"manifest {name!r} has no known suffix; let its name end in {', '.join(_FORMATS)}, or one of these and .gz"
-        )
-    return rows(physical_lines(stream, name, compressed=plain != name.lower()), name)
+    found = manifest_format(name)
+    if found is None:
+        raise RelayError(f"manifest {name!r} {_refusal(name)}")
+    suffix, compression = found
+    if suffix == ".parquet":
+        from imgrelay_dagster.relay.manifest.parquet_rows import parquet_rows  # noqa: PLC0415 - an optional extra
+
+        return parquet_rows(stream, name, options)
+    if suffix == ".xlsx":
+        from imgrelay_dagster.relay.manifest.xlsx_rows import xlsx_rows  # noqa: PLC0415 - an optional extra
+
+        return xlsx_rows(stream, name, options)
+    source = utf8_content(stream, name, compression=compression, encoding=options.columns.encoding)
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return json_rows(source, name, options, is_lines=suffix != ".json")
+    rows = text_rows if suffix == ".txt" else csv_rows
+    return rows(physical_lines(source, name), name, options)
 
 
-def is_manifest_name(name: str) -> bool:
-    """Whether the name ends in a manifest's suffix."""
-    return _suffix(name.lower().removesuffix(".gz")) in _FORMATS
+def _refusal(name: str) -> str:
+    plain = name.lower()
+    for compression in COMPRESSIONS:
+        plain = plain.removesuffix(compression)
+    known = (
+        f"known suffixes are {', '.join((*TEXT_FORMATS, *BINARY_FORMATS))}, and the text formats also with "
+        f"{' or '.join(COMPRESSIONS)}"
+    )
+    other = OTHER_FORMATS.get(suffix_of(name.lower())) or OTHER_FORMATS.get(suffix_of(plain))
+    if other is None and suffix_of(plain) in BINARY_FORMATS:
+        other = "is compressed twice; decompress it"
+    return f"{other}; {known}" if other else f"has no known suffix; {known}"
 
 
-def _suffix(name: str) -> str:
-    return name[name.rfind(".") :] if "." in name else ""
-
-
-def read_lines(urls: Iterable[str]) -> Iterator[Row]:
+def read_lines(urls: Iterable[str], options: ReadOptions = DEFAULTS) -> Iterator[Row]:
     """Yield a row for each URL of a list or text, by the rules of a `.txt` manifest.
 
     Args:
@@ -55,50 +84,8 @@ def read_lines(urls: Iterable[str]) -> Iterator[Row]:
     if isinstance(urls, str):
         urls = (line.removesuffix("\n") for line in io.StringIO(urls, newline=None))
     lines = (Line(number, url, _is_short(url)) for number, url in enumerate(urls, 1))
-    return _text_rows(lines, "")
-
-
-def _text_rows(lines: Iterator[Line], _name: str) -> Iterator[Row]:
-    """One URL per line. A line that starts with `#` is a comment; elsewhere `#` belongs to the URL."""
-    for number, text, complete in lines:
-        url = text.strip(BLANKS)
-        if url and not url.startswith("#"):
-            yield make_row(number, text, url) if complete else _too_long(number, text)
-
-
-def _json_rows(lines: Iterator[Line], _name: str) -> Iterator[Row]:
-    """One object per line, or only the URL as a string. Other fields are ignored; there are no comments."""
-    for number, text, complete in lines:
-        stripped = text.strip(BLANKS)
-        if stripped:
-            yield _json_row(number, stripped) if complete else _too_long(number, text)
-
-
-def _json_row(number: int, text: str) -> Row:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        return bad_row(number, text, f"broken JSON: {error.msg} at character {error.pos + 1}")
-    except (ValueError, RecursionError):
-        return bad_row(number, text, "broken JSON: a number is too long or the nesting too deep")
-    if isinstance(value, str):
-        return make_row(number, text, value)
-    if not isinstance(value, dict):
-        return bad_row(number, text, f"a line must be an object or a string, not {type(value).__name__}")
-    return make_row(number, text, value.get("url"), value.get("key"), value.get("template"))
-
-
-def _too_long(number: int, text: str) -> BadRow:
-    return bad_row(number, text, f"line longer than {MAX_LINE:,} bytes")
+    return text_rows(lines, "url_lines", options)
 
 
 def _is_short(text: str) -> bool:
     return len(text) <= MAX_LINE // 4 or len(text.encode(errors="replace")) <= MAX_LINE
-
-
-_FORMATS: dict[str, Callable[[Iterator[Line], str], Iterator[Row]]] = {
-    ".txt": _text_rows,
-    ".csv": csv_rows,
-    ".jsonl": _json_rows,
-    ".ndjson": _json_rows,
-}

@@ -1,7 +1,8 @@
 """The rows of a manifest: a valid row names an image to relay, a bad row describes an error."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 BLANKS = " \t\u00a0\ufeff"
 """Characters stripped from both ends of every value: blanks, and byte-order marks inside concatenated files."""
@@ -9,20 +10,31 @@ BLANKS = " \t\u00a0\ufeff"
 MAX_TEXT = 200
 """Characters kept of a malformed line."""
 
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Characters that no URL, key or template name may hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """A well-formed line. URL and key are not validated yet; `keys.check_url` and `keys.check_key` do that.
+    """A well-formed line, or one of the URLs in the cell of a line. `keys.check_url` and `check_key` validate it later.
 
-    `line` counts from 1, as in an editor. `key` and `template` are None when the manifest omits them.
+    Attributes:
+        line: its line number, from 1, as in an editor; for Parquet the number of the row, for xlsx that of the sheet.
+        url: the URL.
+        key: key of the stored image; None when the manifest omits it.
+        template: name of its template; None when the manifest omits it.
+        part: the number of the URL in its cell, from 1; 0 when the cell holds only this one.
+        given_url: the text that stands in the manifest, if the URL was mended; otherwise None.
+        carried: values of the columns that are carried along, by name.
     """
 
     line: int
     url: str
     key: str | None = None
     template: str | None = None
+    part: int = 0
+    given_url: str | None = None
+    carried: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,45 +43,58 @@ class BadRow:
 
     Attributes:
         line: its number, from 1.
-        text: the beginning of the line, at most 200 characters, with control characters replaced by U+FFFD. It may
-            contain user info or a signed query, so it must not be logged.
+        text: its URL where that is known, otherwise the beginning of the line; at most 200 characters, with control
+            characters replaced by U+FFFD. It may contain user info or a signed query, so it must not be logged.
         error: a short description of the error, which never quotes the line.
+        carried: values of the columns that are carried along, by name.
     """
 
     line: int
     text: str
     error: str
+    carried: Mapping[str, str] = field(default_factory=dict)
 
 
 Row = ManifestRow | BadRow
 
 
-def bad_row(line: int, text: str, error: str) -> BadRow:
+class InvalidValue(ValueError):
+    """A value of a line that cannot be used; the message never quotes it."""
+
+
+def bad_row(line: int, text: str, error: str, carried: Mapping[str, str] | None = None) -> BadRow:
     """Return the bad row for a line of any length and content."""
-    return BadRow(line, _FORBIDDEN.sub("\ufffd", text[:MAX_TEXT]), error)
+    return BadRow(line, FORBIDDEN.sub("\ufffd", text[:MAX_TEXT]), error, carried or {})
 
 
-def make_row(line: int, text: str, url: object, key: object = None, template: object = None) -> Row:
-    """Return the row for a line's three values: a bad row when a value has the wrong type or a forbidden character.
+def clean_value(name: str, value: object) -> str:
+    """Return a value as text without blanks at its ends; "" when it is missing.
 
-    Blanks around values are stripped. An empty `key` or `template` counts as omitted.
+    Whole numbers become text, because spreadsheets and Parquet files hold article numbers as numbers.
+
+    Raises:
+        InvalidValue: it is of another type or has a forbidden character; the message names it.
     """
-    values: list[str] = []
-    for name, value in (("url", url), ("key", key), ("template", template)):
-        if value is None:
-            values.append("")
-            continue
-        if not isinstance(value, str):
-            return bad_row(line, text, f"{name} must be text, not {type(value).__name__}")
-        stripped = value.strip(BLANKS)
-        forbidden = _FORBIDDEN.search(stripped)
-        if forbidden:
-            error = f"{name} holds {_describe(forbidden[0])} at character {forbidden.start() + 1}"
-            return bad_row(line, text, error)
-        values.append(stripped)
-    if not values[0]:
-        return bad_row(line, text, "url is missing or empty")
-    return ManifestRow(line, values[0], values[1] or None, values[2] or None)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidValue(f"{name} must be text, not {type(value).__name__}")
+        return str(value)
+    stripped = value.strip(BLANKS)
+    check_characters(name, stripped)
+    return stripped
+
+
+def check_characters(name: str, value: str) -> None:
+    """Check that a value has no control character, line break or unpaired surrogate.
+
+    Raises:
+        InvalidValue: it has one; the message says which and where.
+    """
+    forbidden = FORBIDDEN.search(value)
+    if forbidden:
+        raise InvalidValue(f"{name} holds {_describe(forbidden[0])} at character {forbidden.start() + 1}")
 
 
 def _describe(character: str) -> str:

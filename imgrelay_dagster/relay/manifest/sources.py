@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -12,11 +12,14 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.manifest.reader import read_manifest
+from imgrelay_dagster.relay.manifest.options import Columns, ReadOptions
+from imgrelay_dagster.relay.manifest.reader import DEFAULTS, read_manifest
 from imgrelay_dagster.relay.manifest.rows import Row
+from imgrelay_dagster.relay.manifest_formats import needs_seek
+from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
 from imgrelay_dagster.relay.storage.addresses import is_remote, split_object_address
 from imgrelay_dagster.relay.storage.error_text import explain
-from imgrelay_dagster.relay.storage.reading import ObjectStream
+from imgrelay_dagster.relay.storage.reading import ObjectStream, spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +78,32 @@ def open_local(path: str) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def open_manifest(address: str, open_store: Callable[[str], ObjectStore]) -> Iterator[Row]:
+def open_manifest(
+    address: str, open_store: Callable[[str], ObjectStore], options: ReadOptions = DEFAULTS
+) -> Iterator[Row]:
     """Yield the rows of the manifest at a path or an `s3://` address, reading as the iterator advances.
 
     Args:
         open_store: opens the store of a remote manifest, given the store's address (`s3://bucket`).
+        options: which columns hold what. They do not apply to imgrelay's own `failed.jsonl`.
 
     Raises:
         RelayError: the manifest does not exist, cannot be read, or is not valid as a whole.
     """
+    if dataset_of_failed_file(address) is not None:
+        options = replace(options, columns=Columns())
     try:
         if is_remote(address):
             store_address, key = split_object_address(address)
-            stream = cast(BinaryIO, ObjectStream(open_store(store_address), key))
-            yield from read_manifest(stream, address)
+            store = open_store(store_address)
+            if needs_seek(address):
+                with spool(store, key) as file:
+                    yield from read_manifest(cast(BinaryIO, file), address, options)
+            else:
+                yield from read_manifest(cast(BinaryIO, ObjectStream(store, key)), address, options)
         else:
             with open_local(address) as file:
-                yield from read_manifest(file, address)
+                yield from read_manifest(file, address, options)
     except FileNotFoundError as error:
         raise RelayError(f"manifest {address!r} does not exist; check the path or the bucket") from error
     except (BaseError, OSError) as error:

@@ -51,8 +51,16 @@ class EntryPlanner:
     def plan(self, row: ManifestRow | BadRow) -> Planned:
         """Return the ledger line of one manifest line."""
         if isinstance(row, BadRow):
-            return Planned(_failed(Record(row.line, row.text), Reason.INVALID_ENTRY, row.error))
-        record = Record(row.line, row.url, template=row.template or self._settings.template)
+            record = Record(row.line, row.text, carried=dict(row.carried))
+            return Planned(_failed(record, Reason.INVALID_ENTRY, row.error))
+        record = Record(
+            row.line,
+            row.url,
+            template=row.template or self._settings.template,
+            part=row.part,
+            given_url=row.given_url,
+            carried=dict(row.carried),
+        )
         try:
             record = self._identify(record, row)
         except EntryFailure as failure:
@@ -69,7 +77,7 @@ class EntryPlanner:
         decided = self._outcome_of_receipt(record)
         if decided is not None:
             return Planned(decided)
-        return Planned(record, same_as=first.line if first else None)
+        return Planned(record) if first is None else Planned(record, first.line, first.part)
 
     def _identify(self, record: Record, row: ManifestRow) -> Record:
         """The record with its key and fingerprint.

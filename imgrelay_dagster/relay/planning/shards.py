@@ -87,5 +87,7 @@ def shard_number(record: Record, of: int) -> int:
 def _row(record: Record) -> Row:
     """The manifest line from which this ledger record was made."""
     if record.reason is Reason.INVALID_ENTRY and record.key is None:
-        return BadRow(record.line, record.url, record.detail or "")
-    return ManifestRow(record.line, record.url, record.key, record.template)
+        return BadRow(record.line, record.url, record.detail or "", record.carried)
+    return ManifestRow(
+        record.line, record.url, record.key, record.template, record.part, record.given_url, record.carried
+    )

@@ -3,13 +3,13 @@
 import re
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.manifest_formats import without_suffixes
 from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
 
 MAX_NAME = 100
 """Characters in a dataset's name."""
 
 _SAFE = re.compile(rf"(?!\.)[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
-_SUFFIXES = re.compile(r"(?:\.(?:txt|csv|jsonl|ndjson))?(?:\.gz)?$", re.IGNORECASE)
 
 
 def dataset_name(manifest_address: str) -> str:
@@ -20,7 +20,7 @@ def dataset_name(manifest_address: str) -> str:
     """
     name = dataset_of_failed_file(manifest_address)
     if name is None:
-        name = _SUFFIXES.sub("", manifest_address.rstrip("/").rpartition("/")[2])
+        name = without_suffixes(manifest_address.rstrip("/").rpartition("/")[2])
     if _SAFE.fullmatch(name):
         return name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")[:MAX_NAME].rstrip(".-") or "manifest"

@@ -26,10 +26,11 @@ from imgrelay_dagster.relay.storage.reading import spool
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One manifest line in the ledger. `same_as` is the number of the earlier line that this one repeats."""
+    """One entry in the ledger. `same_as` and `same_part` name the earlier entry that this one repeats."""
 
     record: Record
     same_as: int | None = None
+    same_part: int = 0
 
 
 planned_json = TypeAdapter(Planned)

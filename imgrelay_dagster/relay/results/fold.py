@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds
+from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds, entry_number
 from imgrelay_dagster.relay.records.layout import ledger_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
@@ -82,7 +82,7 @@ def _write(
 def _write_files(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str) -> RunTotals:
     with ReceiptIndex(scratch / "receipts.db") as receipts:
         for record in read_receipts(store, run_receipts_prefix(ledger.settings.dataset, run_id)):
-            receipts.add(record.line, record)
+            receipts.add(record.entry, record)
         return write_result_files(_fold(iter(ledger), receipts), ledger.settings, scratch, run_id)
 
 
@@ -91,9 +91,9 @@ def _fold(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]
     for planned in ledger:
         record = planned.record
         if record.outcome is None and planned.same_as is not None:
-            yield _repeat(record, receipts.get(planned.same_as))
+            yield _repeat(record, receipts.get(entry_number(planned.same_as, planned.same_part)))
         elif record.outcome is None:
-            yield receipts.get(record.line) or replace(record, outcome=Outcome.NOT_ATTEMPTED)
+            yield receipts.get(record.entry) or replace(record, outcome=Outcome.NOT_ATTEMPTED)
         else:
             yield record
 
@@ -102,4 +102,13 @@ def _repeat(record: Record, first: Record | None) -> Record:
     """The record of a line that repeats an earlier one: its outcome, without requests, bytes or time of its own."""
     if first is None:
         return replace(record, outcome=Outcome.NOT_ATTEMPTED)
-    return replace(first, line=record.line, attempts=0, bytes_in=None, seconds=Seconds())
+    return replace(
+        first,
+        line=record.line,
+        part=record.part,
+        given_url=record.given_url,
+        carried=record.carried,
+        attempts=0,
+        bytes_in=None,
+        seconds=Seconds(),
+    )

@@ -88,7 +88,7 @@ def sample_stored(store: ObjectStore, dataset: str, run_id: str, size: int) -> l
     for line in result_lines(store, dataset, run_id):
         if any(outcome in line for outcome in _STORED):  # faster than parsing a hundred thousand lines
             reservoir.add(line)
-    return sorted(map(record_json.validate_json, reservoir.items), key=lambda record: record.line)
+    return sorted(map(record_json.validate_json, reservoir.items), key=lambda record: record.entry)
 
 
 _STORED = (b'"outcome":"uploaded"', b'"outcome":"unchanged"')

@@ -206,12 +206,12 @@ def _write_results(
 
 def _merged_records(ledger: Ledger, results: list[IO[bytes]]) -> Iterator[Record]:
     """For each line of the coordinator's ledger, the record in its shard's results, or else the planned one."""
-    merged = heapq.merge(*(map(record_json.validate_json, lines) for lines in results), key=lambda record: record.line)
+    merged = heapq.merge(*(map(record_json.validate_json, lines) for lines in results), key=lambda record: record.entry)
     following = next(merged, None)
     for planned in ledger:
-        while following is not None and following.line < planned.record.line:
+        while following is not None and following.entry < planned.record.entry:
             following = next(merged, None)
-        if following is not None and following.line == planned.record.line:
+        if following is not None and following.entry == planned.record.entry:
             yield replace(following, template=planned.record.template)
         else:
             yield _unmerged_record(planned)

@@ -134,4 +134,6 @@ def _write_failed(failed: IO[bytes], record: Record, settings: Settings) -> None
         row["template"] = record.template
     row["reason"] = record.reason
     row["detail"] = record.detail
+    if record.carried:
+        row["carried"] = record.carried
     failed.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

@@ -36,7 +36,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             # Otherwise the next run would believe that the stored image has the template that was planned.
             detail = f"template {template.name!r} was changed while the run worked; launch the manifest again"
             raise EntryFailure(Reason.TEMPLATE_MISSING, detail)
-        source = reader.read(record.line)
+        source = reader.read(record.entry)
         if settings.object.provenance:
             record = replace(record, source_sha256=hashlib.sha256(source).hexdigest())
         composed = compose(
@@ -49,7 +49,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             stop=context.stop,
             decoders=decoders,
         )
-        writer.add(record.line, composed.data)
+        writer.add(record.entry, composed.data)
         return replace(
             record,
             width=composed.width,

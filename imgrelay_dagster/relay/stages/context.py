@@ -20,7 +20,7 @@ class StageContext:
         receipts: takes the records of entries that end in this stage.
         progress: counts the entries for the run's progress.
         stop: set when the stage must end early.
-        settled: lines that have receipts already, from an earlier attempt at this step that was killed.
+        settled: entries that have receipts already, from an earlier attempt at this step that was killed.
         tick: called several times a second while the stage works; an exception that it raises ends the stage.
         run_id: the run, which stored images name where provenance is wanted.
     """

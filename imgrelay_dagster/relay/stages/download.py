@@ -41,10 +41,10 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
     def fetch(record: Record, client: Downloader) -> Record:
         kept = originals.take(record.url) if originals is not None else None
         if kept is not None:
-            writer.set_location(record.line, kept)
+            writer.set_location(record.entry, kept)
             return replace(record, bytes_in=0)
-        sink = partial(writer.open_entry, record.line)
-        wait = retry_at.get(record.line, 0.0) - time.time()
+        sink = partial(writer.open_entry, record.entry)
+        wait = retry_at.get(record.entry, 0.0) - time.time()
         try:
             with pace.slot(check):
                 fetched = client.fetch(
@@ -61,7 +61,7 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
 
     digests = None
     if context.staging.keeps_originals:
-        digests = {record.line: url_digest(record.url) for record in task.records}
+        digests = {record.entry: url_digest(record.url) for record in task.records}
     with PackWriter(context.staging, task.name, Stage.DOWNLOAD, context.tick, digests) as writer:
         if last_chance:
             per_host = min(DEFERRED_THREADS, limits.per_host * context.settings.max_concurrent)

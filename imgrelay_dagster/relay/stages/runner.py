@@ -52,9 +52,9 @@ def run_entries(
                 http_status=failure.http_status or record.http_status,
             )
         except Deferred as deferral:
-            deferred[record.line] = replace(record, attempts=deferral.attempts)
+            deferred[record.entry] = replace(record, attempts=deferral.attempts)
             if deferral.wait:
-                retry_at[record.line] = time.time() + deferral.wait
+                retry_at[record.entry] = time.time() + deferral.wait
         duration = round(time.monotonic() - started, 4)
         return _with_receipt(replace(record, seconds=replace(record.seconds, **{stage.value: duration})))
 
@@ -66,7 +66,7 @@ def run_entries(
         record, receipt = ended
         if record.outcome is not None:
             context.receipts.add(record, receipt)
-        if record.line not in deferred:
+        if record.entry not in deferred:
             context.progress.count(record)
 
     def tick() -> None:
@@ -75,7 +75,7 @@ def run_entries(
         context.tick()
 
     ended = work_through(
-        [record for record in task.records if record.line not in context.settled],
+        [record for record in task.records if record.entry not in context.settled],
         run_entry,
         threads=threads,
         stop=context.stop,
@@ -85,12 +85,12 @@ def run_entries(
         leave=leave,
     )
     context.progress.write()
-    remaining = [record for record, _ in ended if record.outcome is None and record.line not in deferred]
-    remaining.sort(key=lambda record: record.line)
+    remaining = [record for record, _ in ended if record.outcome is None and record.entry not in deferred]
+    remaining.sort(key=lambda record: record.entry)
     return replace(
         task,
         records=tuple(remaining),
-        deferred=(*task.deferred, *(deferred[line] for line in sorted(deferred))),
+        deferred=(*task.deferred, *(deferred[entry] for entry in sorted(deferred))),
         retry_at={**task.retry_at, **retry_at},
     )
 

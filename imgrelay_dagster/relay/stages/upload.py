@@ -42,7 +42,7 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
     outage = OutageDetector(context.settings.destination)
 
     def upload_entry(record: Record) -> Record:
-        data = reader.read(record.line)
+        data = reader.read(record.entry)
         assert record.key is not None
         if context.stop.is_set():
             raise Stopped

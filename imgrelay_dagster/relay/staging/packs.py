@@ -42,11 +42,11 @@ class PackWriter:
 
     Args:
         tick: called several times a second while the last pack is written; an exception that it raises ends the wait.
-        digests: the URL digest of each line, if the packs are to be kept should the run be interrupted. Each object
+        digests: the URL digest of each entry, if the packs are to be kept should the run be interrupted. Each object
             then ends with a trailer (`originals.py`), and an interrupted step also writes the pack that it fills.
 
     Attributes:
-        locations: the location of each entry by its line number, in the order of the packs. Complete after the context
+        locations: the location of each entry by its number, in the order of the packs. Complete after the context
         has ended.
 
     Raises:
@@ -76,17 +76,17 @@ class PackWriter:
     def _new_key(self) -> str:
         return self._staging.key(self._task, self._stage, uuid.uuid4().hex)
 
-    def add(self, line: int, data: bytes) -> None:
+    def add(self, entry: int, data: bytes) -> None:
         """Add an entry's bytes."""
         if len(data) > MAX_PACKED_ENTRY:
             key = self._new_key()
-            self._staging.put(key, data + self._trailer({line: (0, len(data))}))
-            self.set_location(line, PackLocation(key, 0, len(data), whole_object=True))
+            self._staging.put(key, data + self._trailer({entry: (0, len(data))}))
+            self.set_location(entry, PackLocation(key, 0, len(data), whole_object=True))
             return
         full: tuple[str, bytearray] | None = None
         with self._lock:
-            self.locations[line] = PackLocation(self._key, len(self._pack), len(data))
-            self._packed[line] = len(self._pack), len(data)
+            self.locations[entry] = PackLocation(self._key, len(self._pack), len(data))
+            self._packed[entry] = len(self._pack), len(data)
             self._pack += data
             if len(self._pack) >= PACK_SIZE:
                 self._writes.acquire()
@@ -98,32 +98,32 @@ class PackWriter:
                 self._writes.release()
 
     @contextmanager
-    def open_entry(self, line: int) -> Iterator["EntryBuffer"]:
+    def open_entry(self, entry: int) -> Iterator["EntryBuffer"]:
         """Open a stream for an entry's bytes as they arrive. An exception in the context discards what was written."""
         key = self._new_key()
         with ExitStack() as exits:
             buffer = EntryBuffer(lambda: exits.enter_context(self._staging.open_writer(key)))
             yield buffer
             if buffer.has_own_object:
-                buffer.finish(self._trailer({line: (0, buffer.size)}))
+                buffer.finish(self._trailer({entry: (0, buffer.size)}))
         if buffer.has_own_object:
-            self.set_location(line, PackLocation(key, 0, buffer.size, whole_object=True))
+            self.set_location(entry, PackLocation(key, 0, buffer.size, whole_object=True))
         else:
-            self.add(line, b"".join(buffer.chunks))
+            self.add(entry, b"".join(buffer.chunks))
 
     def _trailer(self, entries: Mapping[int, tuple[int, int]]) -> bytes:
         digests = self._digests
-        return b"" if digests is None else trailer({digests[line]: place for line, place in entries.items()})
+        return b"" if digests is None else trailer({digests[entry]: place for entry, place in entries.items()})
 
     def _finish_pack(self) -> tuple[str, bytearray]:
         finished = self._key, self._pack + self._trailer(self._packed)
         self._start_pack()
         return finished
 
-    def set_location(self, line: int, location: PackLocation) -> None:
+    def set_location(self, entry: int, location: PackLocation) -> None:
         """Set the location of an entry whose bytes are in staging already."""
         with self._lock:
-            self.locations[line] = location
+            self.locations[entry] = location
 
     def __enter__(self) -> Self:
         return self
@@ -191,16 +191,16 @@ class PackReader:
 
     def task_in_pack_order(self) -> Task:
         """The task with its records in the order of their bytes in the packs, so that no pack is read twice."""
-        order = {line: number for number, line in enumerate(self._locations)}
-        return replace(self._task, records=tuple(sorted(self._task.records, key=lambda record: order[record.line])))
+        order = {entry: number for number, entry in enumerate(self._locations)}
+        return replace(self._task, records=tuple(sorted(self._task.records, key=lambda record: order[record.entry])))
 
-    def read(self, line: int) -> bytes:
+    def read(self, entry: int) -> bytes:
         """An entry's bytes.
 
         Raises:
             RelayError: the store failed.
         """
-        location = self._locations[line]
+        location = self._locations[entry]
         if location.whole_object:
             return bytes(self._staging.get(location.key)[: location.size])
         with self._lock:

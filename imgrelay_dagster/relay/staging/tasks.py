@@ -32,9 +32,9 @@ class Task:
         name: Dagster's mapping key: unique in the run, `[A-Za-z0-9_]+`.
         records: the entries that are left for the next stage.
         deferred: entries whose download is deferred until all tasks are done.
-        retry_at: by line, the earliest time to ask a deferred entry's server again, in seconds since the epoch. Only
+        retry_at: by entry, the earliest time to ask a deferred entry's server again, in seconds since the epoch. Only
             for servers that asked for a pause.
-        locations: by line, where the last stage wrote an entry's bytes in staging.
+        locations: by entry, where the last stage wrote an entry's bytes in staging.
     """
 
     name: str
@@ -96,6 +96,10 @@ def split_into_tasks(records: Iterable[Record], sizes: Iterable[int]) -> Iterato
 def _task_name(batch: tuple[Record, ...]) -> str:
     first, last = batch[0], batch[-1]
     if len(batch) > 1:
-        return f"lines_{first.line}_to_{last.line}"
+        return f"lines_{_label(first)}_to_{_label(last)}"
     stem = re.sub(r"[^A-Za-z0-9]+", "_", urlsplit(first.url).path.rpartition("/")[2])[:40].strip("_")
-    return f"line_{first.line}_{stem}".rstrip("_")
+    return f"line_{_label(first)}_{stem}".rstrip("_")
+
+
+def _label(record: Record) -> str:
+    return f"{record.line}_{record.part}" if record.part else str(record.line)

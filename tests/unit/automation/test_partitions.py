@@ -32,7 +32,7 @@ def test_a_pattern_without_a_suffix_matches_every_kind_of_manifest(manifests: Pa
         assert found is not None
         assert (found.address, found.size) == (str(path), 15)
         path.unlink()
-    assert describe_locations(DAY).startswith(f"{manifests}/{DAY} with .txt, .txt.gz, .csv")
+    assert describe_locations(DAY).startswith(f"{manifests}/{DAY} with .txt, .txt.gz, .txt.zst, .csv, ")
 
 
 def test_two_manifests_of_one_day_are_refused(manifests: Path, stores: StoresResource):

@@ -8,7 +8,9 @@ from typing import BinaryIO
 
 import pytest
 
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.lines import MAX_LINE
+from imgrelay_dagster.relay.manifest.options import Columns, ReadOptions
 from imgrelay_dagster.relay.manifest.reader import read_lines, read_manifest
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from tests.support.manifests import FILES, ChunkedStream, bad, error_of, read
@@ -71,13 +73,31 @@ def test_compressed_file_with_a_plain_suffix_is_recognized(start: bytes, kind: s
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_recognized(name: str, encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_by_its_mark(name: str, encoding: str) -> None:
+    """Excel saves "Unicode text" like this."""
+    assert read(("\ufeff" + FILES[name]).encode(encoding), name) == read(FILES[name], name)
     message = error_of(FILES[name].encode(encoding), name)
-    assert "UTF-16" in message
+    assert "looks like UTF-16" in message
     assert "save it as UTF-8" in message
-    mark = "\ufeff" if encoding != "utf-16" else ""
-    assert "is UTF-16" in error_of((mark + FILES[name]).encode(encoding), name)
+    assert "is not utf-16" in error_of(("\ufeff" + FILES[name]).encode(encoding)[:-1], name)
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("cp1252", "http://h/ü€.jpg"), ("shift_jis", "http://h/画像.jpg")])
+def test_a_named_encoding_is_used(encoding: str, text: str) -> None:
+    options = ReadOptions(Columns(encoding=encoding))
+    for step in (1, 5, 1000):
+        stream = ChunkedStream((text + "\r\nhttp://h/2").encode(encoding), step)
+        rows = list(read_manifest(stream, "m.txt", options))  # type: ignore[arg-type]
+        assert rows == [ManifestRow(1, text), ManifestRow(2, "http://h/2")]
+    marked = ("\ufeff" + text).encode()
+    assert list(read_manifest(io.BytesIO(marked), "m.txt", options)) == [ManifestRow(1, text)]
+
+
+def test_a_wrong_encoding_is_told_with_the_line() -> None:
+    options = ReadOptions(Columns(encoding="ascii"))
+    with pytest.raises(RelayError, match=r"is not ascii: .* near line 1; save it as UTF-8"):
+        list(read_manifest(io.BytesIO("http://h/1\nhttp://h/ü\n".encode()), "m.txt", options))
 
 
 @pytest.mark.parametrize(

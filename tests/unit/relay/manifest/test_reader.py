@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import json
+import re
 from typing import BinaryIO
 
 import pytest
@@ -73,12 +74,14 @@ def test_json_lines_are_objects_or_strings(name: str) -> None:
         ("7", "not int"),
         ("null", "not NoneType"),
         ("{}", "url is missing"),
-        ('{"URL": "secret"}', "url is missing"),
+        ('{"name": "secret"}', "url is missing"),
         ('{"url": ""}', "url is missing"),
         ('""', "url is missing"),
         ('{"url": null}', "url is missing"),
-        ('{"url": ["secret"]}', "url must be text, not list"),
-        ('{"url": "a", "key": 7}', "key must be text, not int"),
+        ('{"url": ["secret", "secret"]}', "the cell holds 2 URLs; set columns.split"),
+        ('{"url": {"secret": 1}}', "not an object without one well-known field"),
+        ('{"url": "http://h/1, http://secret"}', "the cell holds several URLs; set columns.split"),
+        ('{"url": 1.5}', "url must be text, not float"),
         ('{"url": "a", "template": false}', "template must be text, not bool"),
         ('{"url": "a\\nsecret"}', "line break"),
         ('{"url": "a\\u0000secret"}', "U+0000"),
@@ -91,8 +94,8 @@ def test_malformed_json_line_becomes_a_bad_row(line: str, error: str) -> None:
     assert bad(row).line == 1
     assert error in bad(row).error
     assert "secret" not in bad(row).error
-    assert line.startswith(bad(row).text)
-    assert len(bad(row).text) == min(len(line), 200)
+    assert bad(row).text in line
+    assert bad(row).text == "a" or len(bad(row).text) == min(len(line), 200)
 
 
 @pytest.mark.parametrize("name", ["m.txt", "m.csv", "m.jsonl", "m.ndjson", "s3://b/p/M.2024.TXT"])
@@ -102,9 +105,9 @@ def test_empty_manifest_has_no_rows(name: str, content: str) -> None:
     assert read(gzip.compress(content.encode()), name + ".gz") == []
 
 
-@pytest.mark.parametrize("name", ["m", "m.gz", "m.xlsx", "m.txt.zip", "txt", "s3://b.txt/m", "m.json"])
+@pytest.mark.parametrize("name", ["m", "m.gz", "m.xlsx.gz", "m.txt.zip", "txt", "s3://b.txt/m", "m.xls"])
 def test_unknown_suffix_is_refused_immediately(name: str) -> None:
-    with pytest.raises(RelayError, match="known suffix") as caught:
+    with pytest.raises(RelayError, match="known suffixes") as caught:
         read_manifest(io.BytesIO(b"http://h"), name)
     assert repr(name) in str(caught.value)
     assert ".ndjson" in str(caught.value)
@@ -126,8 +129,13 @@ fragments = st.lists(
 @example('url\n"', 1, "m.csv")
 def test_rows_do_not_depend_on_the_chunks_of_the_stream(text: str, step: int, name: str) -> None:
     content = ("url,x\n" if name == "m.csv" else "") + text
-    rows = read(content, name)
     stream: BinaryIO = ChunkedStream(content.encode(), step)  # type: ignore[assignment]
+    try:
+        rows = read(content, name)
+    except RelayError as error:
+        with pytest.raises(RelayError, match=re.escape(str(error))):
+            list(read_manifest(stream, name))
+        return
     assert list(read_manifest(stream, name)) == rows
     numbers = [row.line for row in rows]
     assert numbers == sorted(set(numbers))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from imgrelay_dagster.relay.outcomes import Record, Stage
+from imgrelay_dagster.relay.outcomes import MOST_PARTS, Record, Stage
 from imgrelay_dagster.relay.staging import packs
 from imgrelay_dagster.relay.staging.packs import PackReader, PackWriter
 from imgrelay_dagster.relay.staging.scratch_space import Staging
@@ -35,8 +35,8 @@ def test_entries_share_packs_and_large_ones_have_their_own_objects(staging: Stag
             buffer.write(large[:9])
             buffer.write(large[9:])
         writer.add(4, large)
-        for line in mediums:
-            writer.add(line, medium)
+        for entry in mediums:
+            writer.add(entry, medium)
         for data in (large, b"small"):
             with pytest.raises(ZeroDivisionError), writer.open_entry(10) as buffer:
                 buffer.write(data)
@@ -48,9 +48,13 @@ def test_entries_share_packs_and_large_ones_have_their_own_objects(staging: Stag
         4: large,
         **dict.fromkeys(mediums, medium),
     }
-    task = Task("lines", tuple(Record(line, "") for line in expected), locations=writer.locations)
+    task = Task(
+        "lines",
+        tuple(Record(entry // MOST_PARTS, "", part=entry % MOST_PARTS) for entry in expected),
+        locations=writer.locations,
+    )
     reader = PackReader(staging, task)
-    assert {record.line: reader.read(record.line) for record in reader.task_in_pack_order().records} == expected
+    assert {record.entry: reader.read(record.entry) for record in reader.task_in_pack_order().records} == expected
     assert len(staged(tmp_path)) == 4  # a full pack, the last pack, and two objects of single entries
 
 
@@ -58,22 +62,30 @@ def test_each_pack_is_read_once_whatever_the_order_of_the_records(staging: Stagi
     medium = b"M" * packs.MAX_PACKED_ENTRY
     lines = [7, 3, 9, 1, 8, 2, 6, 4, 5, 10, 11, 12]  # in the order of arrival
     with PackWriter(staging, "lines", Stage.DOWNLOAD) as writer:
-        for line in lines:
-            writer.add(line, medium)
-    task = Task("lines", tuple(Record(line, "") for line in sorted(lines)), locations=writer.locations)
+        for entry in lines:
+            writer.add(entry, medium)
+    task = Task(
+        "lines",
+        tuple(Record(entry // MOST_PARTS, "", part=entry % MOST_PARTS) for entry in sorted(lines)),
+        locations=writer.locations,
+    )
     reader = PackReader(staging, task)
     for record in reader.task_in_pack_order().records:
-        assert reader.read(record.line) == medium
-        (tmp_path / writer.locations[record.line].key).unlink(missing_ok=True)  # so that it cannot be read again
+        assert reader.read(record.entry) == medium
+        (tmp_path / writer.locations[record.entry].key).unlink(missing_ok=True)  # so that it cannot be read again
 
 
 def test_threads_share_packs(staging: Staging, tmp_path: Path):
-    wanted = {line: bytes([line % 251]) * (1000 + 997 * line) for line in range(400)}
+    wanted = {entry: bytes([entry % 251]) * (1000 + 997 * entry) for entry in range(400)}
     with PackWriter(staging, "lines", Stage.DOWNLOAD) as writer, ThreadPoolExecutor(16) as threads:
         list(threads.map(writer.add, wanted, wanted.values()))
-    task = Task("lines", tuple(Record(line, "") for line in wanted), locations=writer.locations)
+    task = Task(
+        "lines",
+        tuple(Record(entry // MOST_PARTS, "", part=entry % MOST_PARTS) for entry in wanted),
+        locations=writer.locations,
+    )
     reader = PackReader(staging, task)
-    lines = [record.line for record in reader.task_in_pack_order().records]
+    lines = [record.entry for record in reader.task_in_pack_order().records]
     with ThreadPoolExecutor(16) as threads:
         assert dict(zip(lines, threads.map(reader.read, lines), strict=True)) == wanted
     sizes = [(tmp_path / name).stat().st_size for name in staged(tmp_path)]

@@ -1,0 +1,88 @@
+"""Cells that hold URLs: takes several apart, and mends what other programs did to a URL."""
+
+import re
+
+from imgrelay_dagster.relay.manifest.columns import URL_NAMES, normal_name
+from imgrelay_dagster.relay.manifest.rows import BLANKS, InvalidValue, clean_value
+
+MAX_URLS = 1000
+"""URLs in one cell."""
+
+NEWLINE = "\n"
+
+_PLAIN_URL = re.compile(r"https?://[!#-&(-+\-.-:=?-{}~]+")  # nothing that separates URLs or needs mending
+_START = r"[<\"']?(?:[a-z][a-z0-9+.-]{0,19}:)?//"
+_NEXT_URL = re.compile(rf"[\s,;|]\s*{_START}", re.IGNORECASE)
+_BEGINS_LIKE_URL = re.compile(rf"\s*{_START}", re.IGNORECASE)
+_WRAPPERS = {"<": ">", '"': '"', "'": "'"}
+_URL_FIELDS = frozenset(map(normal_name, URL_NAMES))
+
+
+def urls_in(value: object, split: str | None) -> list[tuple[str, str | None]]:
+    """The URLs in a cell, each with the text that stood there if it was mended, otherwise None.
+
+    A list (of JSON or Parquet) holds a URL in each item, and an object holds it under one of the well-known names.
+
+    Args:
+        split: what separates several URLs; None means that the cell holds one.
+
+    Raises:
+        InvalidValue: the cell is empty, of another type, or holds several URLs although `split` is None.
+    """
+    if isinstance(value, str) and _is_plain(value, split):
+        return [(value, None)]
+    texts = _texts(value, split)
+    if not texts:
+        raise InvalidValue("url is missing or empty")
+    if len(texts) > 1 and split is None:
+        raise InvalidValue(f"the cell holds {len(texts)} URLs; set columns.split to make an entry of each")
+    if len(texts) > MAX_URLS:
+        raise InvalidValue(f"the cell holds {len(texts):,} URLs; at most {MAX_URLS:,} are allowed")
+    mended = [(_mend(text), text) for text in texts]
+    return [(url, None if url == text else text) for url, text in mended]
+
+
+def _is_plain(text: str, split: str | None) -> bool:
+    """Whether a text is certainly one URL that needs no mending; most are, and this is fast."""
+    return (split is None or split not in text) and bool(_PLAIN_URL.fullmatch(text)) and "&amp;" not in text
+
+
+def _texts(value: object, split: str | None) -> list[str]:
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item, split)]
+    if isinstance(value, dict):
+        found = [item for name, item in value.items() if normal_name(str(name)) in _URL_FIELDS]
+        if len(found) != 1:
+            raise InvalidValue("url must be text, not an object without one well-known field such as src")
+        return _texts(found[0], split)
+    if split is not None and isinstance(value, str):
+        pieces = [piece.strip() for piece in _pieces(value, split)]
+        if any(_NEXT_URL.search(piece) for piece in pieces):
+            raise InvalidValue(f"the cell holds several URLs that {split!r} (columns.split) does not separate")
+        return [cleaned for piece in pieces if (cleaned := clean_value("url", piece))]
+    if isinstance(value, str) and _NEXT_URL.search(value.strip()):
+        raise InvalidValue("the cell holds several URLs; set columns.split to what separates them")
+    text = clean_value("url", value)
+    return [text] if text else []
+
+
+def _pieces(value: str, split: str) -> list[str]:
+    """The pieces between the separators. A separator inside a URL is kept: no blank and no new URL follows it."""
+    pieces: list[str] = []
+    for piece in value.split(split):
+        inside = pieces and not split.isspace() and piece[:1].strip() and not _BEGINS_LIKE_URL.match(piece)
+        if inside:
+            pieces[-1] += split + piece
+        else:
+            pieces.append(piece)
+    return pieces
+
+
+def _mend(text: str) -> str:
+    """Undo what other programs do to a URL: `<...>`, quotes, `&amp;` for every `&`, a missing scheme before `//`."""
+    url = text
+    while len(url) > 2 and _WRAPPERS.get(url[0]) == url[-1]:
+        url = url[1:-1].strip(BLANKS)
+    if "&amp;" in url and url.count("&") == url.count("&amp;"):
+        url = url.replace("&amp;", "&")
+    return f"https:{url}" if url.startswith("//") else url

@@ -1,0 +1,76 @@
+"""Cells that hold URLs: several in one cell, and URLs that other programs changed."""
+
+import pytest
+
+from imgrelay_dagster.relay.manifest.cells import urls_in
+from imgrelay_dagster.relay.manifest.row_maker import numbered_key
+from imgrelay_dagster.relay.manifest.rows import InvalidValue
+
+A, B = "http://h/a.jpg", "https://h/b.jpg?v=1"
+
+
+@pytest.mark.parametrize(
+    "cell", [f"{A}, {B}", f"{A}|{B}", f"{A};{B}", f"{A} {B}", f"{A},{B}", f"{A}\n{B}", f"{A},//h/b"]
+)
+def test_several_urls_are_refused_unless_they_are_to_be_split(cell: str) -> None:
+    with pytest.raises(InvalidValue, match="the cell holds several URLs; set columns"):
+        urls_in(cell, None)
+    with pytest.raises(InvalidValue, match="several URLs that '#'"):
+        urls_in(cell, "#")
+
+
+@pytest.mark.parametrize(
+    ("cell", "split"),
+    [
+        (f"{A}, {B}", ","),
+        (f"{A}|{B}", "|"),
+        (f" {A} ; {B};", ";"),
+        (f"{A}\n{B}\r\n", "\n"),
+        (f"{A} {B}", " "),
+        ([A, B], ","),
+    ],
+)
+def test_a_cell_is_split(cell: object, split: str) -> None:
+    assert [url for url, _ in urls_in(cell, split)] == [A, B]
+
+
+def test_a_separator_inside_a_url_is_kept() -> None:
+    resized = "https://cdn/w_200,h_100/a.jpg"
+    assert [url for url, _ in urls_in(f"{resized},{A}", ",")] == [resized, A]
+    assert urls_in(resized, None) == [(resized, None)]
+    assert [url for url, _ in urls_in(f"{A}, b.jpg", ",")] == [A, "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("//h/a.jpg", "https://h/a.jpg"),
+        ("<http://h/a.jpg>", A),
+        ('"http://h/a.jpg"', A),
+        ("'http://h/a.jpg'", A),
+        ('"<//h/a.jpg>"', "https://h/a.jpg"),
+        ("http://h/q?w=1&amp;h=2&amp;x=3", "http://h/q?w=1&h=2&x=3"),
+    ],
+)
+def test_a_changed_url_is_mended_and_its_text_kept(text: str, url: str) -> None:
+    assert urls_in(text, None) == [(url, text)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [A, B, "http://h/q?w=1&h=2&amp;x=3", "http://h/a.jpg?u=http://i/b", "http://h/http://i/b.jpg", "h/a b.jpg", '"a'],
+)
+def test_other_texts_are_kept(url: str) -> None:
+    assert urls_in(url, None) == [(url, None)]
+
+
+def test_objects_hold_the_url_under_a_well_known_name() -> None:
+    assert urls_in([{"id": 1, "src": A}, {"id": 2, "src": B}], ",") == [(A, None), (B, None)]
+    assert urls_in({"src": A}, None) == [(A, None)]
+    with pytest.raises(InvalidValue, match="not an object"):
+        urls_in({"id": 1}, None)
+
+
+def test_keys_of_one_line_are_numbered() -> None:
+    names = ("a/b.jpg", "b", ".b", "a.b/c", "x.tar.gz")
+    assert [numbered_key(name, 2) for name in names] == ["a/b-2.jpg", "b-2", ".b-2", "a.b/c-2", "x.tar-2.gz"]
