@@ -208,8 +208,8 @@ class RelayConfig(RelayOptions):
     )
     manifest: str | None = Field(
         SAMPLE_MANIFEST,
-        description="Path, s3://, gs:// or az:// address of a manifest: .txt, .csv, .tsv, .jsonl, .ndjson or .json, each "
-        "also .gz or .zst; .parquet or .xlsx.",
+        description="Path, s3://, gs:// or az:// address of a manifest: .txt, .csv, .tsv, .jsonl, .ndjson or .json, "
+        "each also .gz or .zst; .parquet or .xlsx.",
     )
 
     def _resolved(self) -> dict[str, Any]:

@@ -179,10 +179,10 @@ def test_a_long_retry_after_defers_the_download_until_the_pause_is_over(
     began = time.time()
     downloaded = stages.download(task)
     assert [(record.line, record.attempts) for record in downloaded.deferred] == [(6, 1)]
-    assert downloaded.retry_at.keys() == {6}
-    assert downloaded.retry_at[6] >= began + 4
+    assert downloaded.retry_at.keys() == {entry_number(6, 0)}
+    assert downloaded.retry_at[entry_number(6, 0)] >= began + 4
     last = stages.download(Task("deferred_1", downloaded.deferred, retry_at=downloaded.retry_at), last_chance=True)
-    assert time.time() >= downloaded.retry_at[6]
+    assert time.time() >= downloaded.retry_at[entry_number(6, 0)]
     assert [(record.line, record.attempts, record.http_status) for record in last.records] == [(6, 2, 200)]
 
 
