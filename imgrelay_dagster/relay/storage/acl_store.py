@@ -15,11 +15,11 @@ class S3StoreWithAcl(S3Store):
     _writer: S3Store
 
     @classmethod
-    def open(cls, acl: str, bucket: str, *, client_options: dict[str, Any], **arguments: Any) -> Self:
+    def open(cls, acl: str, bucket: str, *, client_options: Any, **arguments: Any) -> Self:
         """Open a bucket. The arguments are those of `S3Store`."""
         store = cls(bucket, client_options=client_options, **arguments)
         headers = {"default_headers": {"x-amz-acl": acl}}
-        store._writer = S3Store(bucket, client_options={**client_options, **headers}, **arguments)  # type: ignore[typeddict-item]
+        store._writer = S3Store(bucket, client_options={**client_options, **headers}, **arguments)
         return store
 
     def put(self, *arguments: Any, **options: Any) -> Any:

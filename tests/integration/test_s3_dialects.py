@@ -1,0 +1,124 @@
+"""S3-compatible stores that lack a feature are told apart from stores that do not work."""
+
+from functools import partial
+
+import pytest
+from obstore.store import ObjectStore
+
+from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.planning.destination_check import DestinationFeatures, check_destination
+from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, lock_holder
+from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
+from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, ObjectStream, read_chunks
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
+from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreOptions
+from imgrelay_dagster.relay.storage.stores import open_store
+from tests.support.s3_dialect import S3Dialect
+from tests.support.stored_files import Bucket
+
+
+@pytest.fixture
+def address(bucket: Bucket) -> str:
+    bucket.objects()
+    return f"s3://{bucket.name}/p"
+
+
+def open_dialect(dialect: S3Dialect, address: str, options: StoreOptions = DEFAULT_OPTIONS) -> ObjectStore:
+    return open_store(address, dialect.settings(), INTERACTIVE, options)
+
+
+def check(dialect: S3Dialect, address: str, options: StoreOptions = DEFAULT_OPTIONS) -> DestinationFeatures:
+    opening = partial(open_dialect, dialect, address)
+    return check_destination(opening, Settings("birds", address, store=options), "run")
+
+
+def test_a_store_with_every_feature(seaweed: SeaweedFS, address: str):
+    with S3Dialect(seaweed) as dialect:
+        assert check(dialect, address) == DestinationFeatures(DEFAULT_OPTIONS)
+        assert not [path for path in open_dialect(dialect, address).list().collect() if path]
+
+
+@pytest.mark.parametrize("status", [400, 501])
+def test_checksums_are_left_out_where_they_are_refused(seaweed: SeaweedFS, address: str, status: int):
+    with S3Dialect(seaweed, no_checksums=status) as dialect:
+        features = check(dialect, address)
+        assert features.options == StoreOptions(checksums=False)
+        assert "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" in features.notices[0]
+        put_object(open_dialect(dialect, address, features.options), "a.jpg", b"123", "image/jpeg")
+
+
+def test_the_lock_holds_without_conditional_writes(seaweed: SeaweedFS, address: str):
+    with S3Dialect(seaweed, no_conditions=True) as dialect:
+        features = check(dialect, address)
+        assert not features.conditional_writes
+        assert "lock is weaker" in features.notices[0]
+        store, pauses = open_dialect(dialect, address), []
+        lock = partial(acquire_lock, store, "birds", is_over=lambda _: False, conditional_writes=False)
+        lock("first", pause=pauses.append)
+        with pytest.raises(DatasetHeld, match="run first"):
+            lock("second", pause=pauses.append)
+        assert len(pauses) == 1
+        held = lock_holder(store, "birds")
+        assert held is not None
+        assert held.run_id == "first"
+
+
+def test_of_two_runs_that_write_the_lock_the_last_one_holds_it(seaweed: SeaweedFS, address: str):
+    with S3Dialect(seaweed, no_conditions=True) as dialect:
+        store = open_dialect(dialect, address)
+        lock = partial(acquire_lock, store, "birds", is_over=lambda _: False, conditional_writes=False)
+
+        def second_run_writes(_: float) -> None:
+            delete_objects(store, ["_relay/birds/receipts/lock.json"])
+            lock("second", pause=lambda _: None)
+
+        with pytest.raises(DatasetHeld, match="run second"):
+            lock("first", pause=second_run_writes)
+
+
+def test_large_objects_are_read_whole_where_ranges_are_ignored(seaweed: SeaweedFS, address: str):
+    data = bytes(range(256)) * (CHUNK_SIZE // 256 * 2 + 7)
+    with S3Dialect(seaweed, no_ranges=True) as dialect:
+        store = open_dialect(dialect, address)
+        put_object(store, "large", data, "text/plain")
+        chunks = list(read_chunks(store, "large", len(data)))
+        assert b"".join(chunks) == data
+        assert max(map(len, chunks)) <= CHUNK_SIZE
+        stream = ObjectStream(store, "large")
+        read = bytearray()
+        while piece := stream.read(100_000):
+            read += piece
+        assert bytes(read) == data
+
+
+def test_objects_are_deleted_one_by_one(seaweed: SeaweedFS, address: str):
+    with S3Dialect(seaweed, no_bulk_delete=True) as dialect:
+        store = open_dialect(dialect, address)
+        for number in range(30):
+            put_object(store, f"k{number}", b"1", "text/plain")
+        delete_objects(store, ["missing", *(f"k{number}" for number in range(30))])
+        assert store.list().collect() == []
+        assert dialect.seen["POST"] == 0
+
+
+def test_a_bucket_in_another_region_is_named(seaweed: SeaweedFS, address: str):
+    with (
+        S3Dialect(seaweed, elsewhere="eu-central-1") as dialect,
+        pytest.raises(RelayError, match=r"the bucket is in another region \(eu-central-1\); set AWS_REGION=eu-central"),
+    ):
+        check(dialect, address)
+
+
+def test_an_acl_that_the_bucket_demands_is_on_every_object(seaweed: SeaweedFS, address: str):
+    owner = StoreOptions(acl="bucket-owner-full-control")
+    with S3Dialect(seaweed, acl="bucket-owner-full-control") as dialect:
+        with pytest.raises(RelayError, match=r"set object\.acl in the run config, or AWS_SERVER_SIDE_ENCRYPTION"):
+            check(dialect, address)
+        assert check(dialect, address, owner).options == owner
+        store = open_dialect(dialect, address, owner)
+        put_object(store, "a b/ü.jpg", b"123", "image/jpeg")
+        assert [meta["path"] for meta in store.list().collect()] == ["a b/ü.jpg"]
+        assert bytes(store.get_range("a b/ü.jpg", start=1, end=2)) == b"2"
+        delete_objects(store, ["a b/ü.jpg"])
