@@ -180,6 +180,7 @@ def _launch_run(config: dict[str, Any], signals: ShutdownSignals, *, as_json: bo
         from imgrelay_dagster.commands.dagster_home import set_up_dagster_home  # noqa: PLC0415
         from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
     console = Console(as_json=as_json)
+    given = dict(config)
     try:
         with console.progress():
             home = set_up_dagster_home()
@@ -202,12 +203,24 @@ def _launch_run(config: dict[str, Any], signals: ShutdownSignals, *, as_json: bo
             with step_server(console.draw_lock):
                 result = launch(checked, home, signals, console)
     except RelayError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(_with_given_names(str(error), given)) from error
     for message in result.errors:
-        console.error(message)
+        console.error(_with_given_names(message, given))
     if result.summary is not None:
         console.summary(result.summary, result.destination)
     return result.code
+
+
+def _with_given_names(message: str, given: dict[str, Any]) -> str:
+    """The message with paths as the user wrote them, in place of the absolute paths that a run works with."""
+    from imgrelay_dagster.relay.storage.addresses import absolute  # noqa: PLC0415
+
+    for name in ("manifest", "destination"):
+        if isinstance(path := given.get(name), str):
+            message = message.replace(f"{name} {absolute(path)!r}", f"{name} {path!r}")
+    if isinstance(template := given.get("template"), str):
+        message = message.replace(f"template {Path(template).name!r}", f"template {template!r}")
+    return message
 
 
 def _allow_local_paths(config: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.reader import read_manifest
 from imgrelay_dagster.relay.manifest.sources import open_local
-from imgrelay_dagster.relay.storage.addresses import is_remote
+from imgrelay_dagster.relay.storage.addresses import absolute, is_remote
 from imgrelay_dagster.resources import HttpResource, TemplatesResource, build_resources
 
 
@@ -53,7 +53,7 @@ def _check_inputs(config: RelayConfig, given: dict[str, Any]) -> None:
             read_manifest(file, config.manifest)
     except FileNotFoundError as error:
         raise RelayError(
-            f"manifest {given['manifest']!r} does not exist; its full path is {config.manifest}"
+            f"manifest {given['manifest']!r} does not exist; its full path is {absolute(given['manifest'])}"
         ) from error
     except OSError as error:
         raise RelayError(f"manifest {given['manifest']!r} cannot be read: {error.strerror}") from error

@@ -15,6 +15,7 @@ from imgrelay_dagster.config.allowed_paths import check_local_path, resolve_mani
 from imgrelay_dagster.config.defaults import default_destination, default_max_concurrent
 from imgrelay_dagster.config.environment import MOST_CONCURRENT
 from imgrelay_dagster.config.executor_choice import check_reachable
+from imgrelay_dagster.config.form_errors import first_error, refuse_unknown
 from imgrelay_dagster.config.sections import (
     ColumnsConfig,
     DownloadConfig,
@@ -176,11 +177,11 @@ class RelayOptions(dg.Config):
         Raises:
             RelayError: a value is not valid; the message names the field, the value and the solution.
         """
-        _refuse_unknown(cls, values)
+        refuse_unknown(cls, values)
         try:
             form = cls(**values)
         except ValidationError as error:
-            raise RelayError(_first_error(error)) from error
+            raise RelayError(first_error(error, cls)) from error
         resolved = form.model_copy(update=form._resolved())
         settings = resolved.settings()
         settings.object.check(settings.destination)
@@ -246,21 +247,3 @@ def _check_url_sources(sources: dict[str, Any]) -> None:
     if len(given) != 1:
         found = " and ".join(given) if given else "none of them"
         raise RelayError(f"give exactly one of urls, url_lines and manifest; the run config has {found}")
-
-
-def _refuse_unknown(form: type[dg.Config], values: dict[str, Any], path: str = "") -> None:
-    """Refuse fields that the form does not have. Dagster checks only forms from its launchpad, not config files."""
-    for name, value in values.items():
-        field = form.model_fields.get(name)
-        if field is None:
-            near = difflib.get_close_matches(str(name), form.model_fields, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(form.model_fields)}"
-            raise RelayError(f"{path}{name} is not a field of the run config; {hint}")
-        if isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, dg.Config):
-            _refuse_unknown(field.annotation, value, f"{path}{name}.")
-
-
-def _first_error(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    return f"{name}: {first['input']!r} is refused: {first['msg'].lower()}"

@@ -23,10 +23,12 @@ from imgrelay_dagster.relay.planning.destination_check import check_destination
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, StepCounts, StepProgress
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, release_lock
+from imgrelay_dagster.relay.records.layout import dataset_prefix
 from imgrelay_dagster.relay.results.shard_merge import write_shard_plan
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.addresses import is_s3
+from imgrelay_dagster.relay.storage.objects import remove_empty_folders
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, PROBE
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
@@ -188,4 +190,5 @@ def _hold_dataset_lock(step: Step, staging: Staging) -> Iterator[Settings]:
         yield settings
     except RelayError:
         release_lock(store, settings.dataset, context.run_id)
+        remove_empty_folders(store, dataset_prefix(settings.dataset))
         raise

@@ -14,6 +14,9 @@ class EntryFailure(Exception):
         transient: whether a retry of the same request may succeed.
         retry_after: seconds that the server asked to wait, if it did.
         attempts: attempts made before giving up; 0 when no request was made.
+
+    Attributes:
+        request_made: False if the attempt ended before its first request, at a blocked address.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class EntryFailure(Exception):
         self.transient = transient
         self.retry_after = retry_after
         self.attempts = attempts
+        self.request_made = True
 
 
 class RelayError(Exception):

@@ -129,7 +129,7 @@ class Client:
                 self._watchdog.watch(remaining, stopwatch.should_defer) as exchange,
             ):
                 request = Request(target, self._request_headers(target, chain))
-                response = self._send(request)
+                response = self._send_in(chain, request)
                 try:
                     exchange.check()  # a connection that was shut down may look like the end of the headers
                     location = response.headers.get("Location") if response.status in _REDIRECT_STATUSES else None
@@ -143,6 +143,13 @@ class Client:
                 finally:
                     response.close()
             remaining -= time.monotonic() - exchange.started
+
+    def _send_in(self, chain: RedirectChain, request: Request) -> HTTPResponse:
+        try:
+            return self._send(request)
+        except EntryFailure as failure:
+            failure.request_made = failure.reason is not Reason.BLOCKED_ADDRESS or chain.followed
+            raise
 
     def _request_headers(self, target: Target, chain: RedirectChain) -> CaseInsensitiveDict[str]:
         """The headers of a request: those of every request, credentials for this origin, cookies of this chain."""

@@ -99,7 +99,7 @@ class Downloader:
                 status, size = self._client.get(target, sink, stopwatch)
                 return FetchResult(size, attempts, status, stopwatch.seconds)
             except EntryFailure as failure:
-                failure.attempts = attempts
+                failure.attempts = attempts if failure.request_made else attempts - 1
                 timed_out_again = previous_attempts and failure.reason is Reason.TIMEOUT
                 if not failure.transient or attempts >= self._limits.attempts or timed_out_again:
                     raise

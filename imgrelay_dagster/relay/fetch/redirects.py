@@ -27,6 +27,11 @@ class RedirectChain:
         self._visited: set[tuple[str, str | None]] = set()
         self._jar: CookieJar | None = None
 
+    @property
+    def followed(self) -> bool:
+        """Whether a redirect was followed, so that at least one request was made."""
+        return bool(self._visited)
+
     def cookie_header(self, target: Target) -> str | None:
         """Return the Cookie header of a request in this chain; None without cookies."""
         if self._jar is None:

@@ -96,6 +96,18 @@ def delete_objects(store: ObjectStore, keys: Sequence[str]) -> None:
             time.sleep(0.2 * (TRIES - tries_left))
 
 
+def remove_empty_folders(store: ObjectStore, prefix: str) -> None:
+    """Remove the empty folders below `prefix`, then it and its parents if they are empty too; only a folder has any."""
+    root = folder_of(store)
+    if root is None:
+        return
+    top = root / prefix
+    below = sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True)
+    for path in (*below, top, *(parent for parent in top.parents if root in parent.parents)):
+        with suppress(OSError):  # it is not empty, or does not exist
+            path.rmdir()
+
+
 def _delete_one_by_one(store: ObjectStore, keys: Sequence[str]) -> None:
     """Delete each object by a request of its own.
 
