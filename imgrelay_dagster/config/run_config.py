@@ -5,6 +5,7 @@ the form in the launchpad and passes it to the ops.
 """
 
 import difflib
+import re
 from typing import Any, Self
 
 import dagster as dg
@@ -89,6 +90,11 @@ class RelayOptions(dg.Config):
     verify: bool = Field(
         False, description="List the destination first, and relay again the entries whose images are missing from it."
     )
+    reject_sources: list[str] = Field(
+        [],
+        description="SHA-256 digests of downloaded images that count as failed, such as a shop's placeholder; results "
+        "name the digest of each image as source_sha256.",
+    )
     keep_originals: bool = Field(
         False,
         description="Keep what is downloaded, up to $IMGRELAY_KEEP_ORIGINALS, so that another template or layout needs "
@@ -110,6 +116,13 @@ class RelayOptions(dg.Config):
         "nothing itself. null: always one run.",
     )
     shard: ShardConfig | None = Field(None, description="The sensor `shards` fills it in; leave it out.")
+
+    @field_validator("reject_sources")
+    @classmethod
+    def _digests(cls, given: list[str]) -> list[str]:
+        if not all(re.fullmatch("[0-9a-fA-F]{64}", digest) for digest in given):
+            raise ValueError("a SHA-256 digest has 64 hexadecimal digits")
+        return [digest.lower() for digest in given]
 
     def settings(self) -> Settings:
         """The engine's settings.
@@ -148,6 +161,7 @@ class RelayOptions(dg.Config):
             retry_reasons=checked_reasons(self.retry_reasons),
             verify=self.verify,
             keep_originals=self.keep_originals,
+            reject_sources=tuple(self.reject_sources),
             urls_per_task=self.urls_per_task,
             max_concurrent=self.max_concurrent or default_max_concurrent(),
             max_entries_per_run=self.max_entries_per_run,

@@ -129,6 +129,12 @@ class ColumnsConfig(dg.Config):
     )
     key: str | None = Field(None, description="Column of the keys of stored images. Default: key.")
     template: str | None = Field(None, description="Column of the templates. Default: template.")
+    sha256: str | None = Field(None, description="Column of the images' SHA-256 digests. Default: sha256.")
+    md5: str | None = Field(None, description="Column of the images' MD5 digests. Default: md5.")
+    size: str | None = Field(None, description="Column of the images' sizes in bytes. Default: size.")
+    fallback_url: str | None = Field(
+        None, description="Column of mirrors, which are tried when the URL fails. Default: fallback_url."
+    )
     split: str | None = Field(
         None,
         description="What separates several URLs in one cell, such as a comma, | or a line break. Each URL becomes an "

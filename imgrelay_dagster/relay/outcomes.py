@@ -37,6 +37,8 @@ class Reason(StrEnum):
     CORRUPT_IMAGE = "corrupt_image"
     TOO_COSTLY = "too_costly"
     TEMPLATE_MISSING = "template_missing"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    REJECTED_SOURCE = "rejected_source"
     COMPOSE_ERROR = "compose_error"
     UPLOAD_ERROR = "upload_error"
     INTERNAL_ERROR = "internal_error"
@@ -70,10 +72,12 @@ class Record:
     the downloaded body; `bytes_out`, `width`, `height` (pixels) and `sha256` (hex) describe the stored object.
     `template` is a file name inside the template folder. `at` is the time at which the entry ended, in seconds since
     the epoch. `decoder` is the version of the decoders that refused the image. `source_sha256` (hex) is of the
-    downloaded body; None unless the run stores provenance.
+    downloaded body.
 
     `part` is the number of the URL in its cell, from 1, when the line has several; otherwise 0. `given_url` is the text
-    in the manifest, if the URL was mended. `carried` has the values of the columns that are carried along.
+    in the manifest, if the URL was mended. `carried` has the values of the columns that are carried along. `served_url`
+    is the one of `fallback_urls` that served the image; None if it was `url`. `expected` is what the image must be
+    (`sha256`, `md5`, `size`).
     """
 
     line: int
@@ -98,6 +102,9 @@ class Record:
     part: int = 0
     given_url: str | None = None
     carried: dict[str, str] = field(default_factory=dict)
+    served_url: str | None = None
+    expected: dict[str, str] = field(default_factory=dict)
+    fallback_urls: tuple[str, ...] = ()
 
     @property
     def entry(self) -> int:
@@ -187,6 +194,9 @@ MEANINGS: dict[Reason, str] = {
     Reason.CORRUPT_IMAGE: "The image cannot be decoded.",
     Reason.TOO_COSTLY: "Decoding the image takes too much time or memory, or it has more parts than an image needs.",
     Reason.TEMPLATE_MISSING: "The entry's own template is not in the template folder, or is broken.",
+    Reason.CHECKSUM_MISMATCH: "The image is not the one that the manifest's sha256, md5 or size describes. "
+    "Correct the manifest, or restore the image on its server.",
+    Reason.REJECTED_SOURCE: "The server sent one of the images in reject_sources, such as a placeholder.",
     Reason.COMPOSE_ERROR: "The result cannot be encoded. Choose another format or canvas.",
     Reason.UPLOAD_ERROR: "The store did not accept the image, after retries. The detail quotes the store's error.",
     Reason.INTERNAL_ERROR: "A bug in imgrelay. Please report it, with the detail.",

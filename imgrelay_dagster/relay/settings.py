@@ -46,6 +46,7 @@ class Settings:
     retry_reasons: tuple[str, ...] = ()
     verify: bool = False
     keep_originals: bool = False
+    reject_sources: tuple[str, ...] = ()
     urls_per_task: int | None = None
     max_concurrent: int = 2
     max_entries_per_run: int | None = None

@@ -13,8 +13,13 @@ URL_NAMES = (
 )  # fmt: skip
 """Names of columns that hold the URLs of images. Case, spaces, dots, hyphens and underscores do not matter."""
 
-NAMED_FIELDS = ("url", "key", "template")
+NAMED_FIELDS = ("url", "key", "template", "sha256", "md5", "size", "fallback_url")
 """The fields of a row that a column may hold."""
+
+KEPT_FIELDS = ("sha256", "md5", "size")
+"""Those of them that are carried along with every other column."""
+
+_MORE_FALLBACKS = re.compile(r"fallbackurl[0-9]{1,2}")
 
 _FILLERS = re.compile(r"[\s._-]+")
 _NAMES_SHOWN = 20
@@ -38,11 +43,13 @@ class ColumnMap:
 
     Attributes:
         fields: the position of each of `NAMED_FIELDS`; None where the table has no such column.
+        fallbacks: the positions of the columns that hold mirrors of the URL, in order.
         carried: name and position of each column that is carried along; None where the table has no such column.
         url_name: the name of the column that holds the URLs.
     """
 
     fields: tuple[int | None, ...]
+    fallbacks: tuple[int, ...]
     carried: tuple[tuple[str, int | None], ...]
     url_name: str
 
@@ -74,7 +81,11 @@ def map_columns(names: Sequence[str], options: ReadOptions, *, strict: bool = Tr
     ]
     url = fields[0]
     assert url is not None
-    return ColumnMap(tuple(fields), tuple(_carried(names, normal, options, fields, strict=strict)), names[url])
+    numbered = [index for index, name in enumerate(normal) if _MORE_FALLBACKS.fullmatch(name)]
+    first = fields[NAMED_FIELDS.index("fallback_url")]
+    fallbacks = numbered if first is None else [first, *numbered]
+    carried = _carried(names, normal, options, fields, strict=strict)
+    return ColumnMap(tuple(fields), tuple(fallbacks), tuple(carried), names[url])
 
 
 def _find_url(names: Sequence[str], normal: list[str]) -> int:
@@ -117,7 +128,8 @@ def _carried(
     names: Sequence[str], normal: list[str], options: ReadOptions, fields: list[int | None], *, strict: bool
 ) -> list[tuple[str, int | None]]:
     if ALL in options.carry:
-        return [(name, index) for index, name in enumerate(_unique(names)) if index not in fields]
+        used = [index for name, index in zip(NAMED_FIELDS, fields, strict=True) if name not in KEPT_FIELDS]
+        return [(name, index) for index, name in enumerate(_unique(names)) if index not in used]
     found: list[tuple[str, int | None]] = []
     for name in options.carry:
         index = next((index for index, each in enumerate(names) if each.strip(BLANKS) == name), None)

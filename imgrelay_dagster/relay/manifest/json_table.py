@@ -1,6 +1,7 @@
 """The rows of JSON values: objects with the fields of a row, or plain strings with the URL."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from imgrelay_dagster.relay.errors import RelayError
@@ -107,7 +108,7 @@ class JsonTable:
         wanted = list(own) if ALL in self._options.carry else [name for name, index in columns.carried if index is None]
         kept = [] if ALL in self._options.carry else [each for each in columns.carried if each[1] is not None]
         added = [(name, len(values) + number) for number, name in enumerate(wanted)]
-        return ColumnMap(columns.fields, (*kept, *added), columns.url_name), [*values, *map(own.get, wanted)]
+        return replace(columns, carried=(*kept, *added)), [*values, *map(own.get, wanted)]
 
     def _release(self, rows: list[Row], *, found: bool, columns: ColumnMap | None = None) -> list[Row]:
         """The rows to yield now: none while nothing was found, then also those that were held back."""

@@ -17,6 +17,10 @@ class Columns:
     url: str | None = None
     key: str | None = None
     template: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    size: str | None = None
+    fallback_url: str | None = None
     split: str | None = None
     encoding: str | None = None
     skip_empty: bool = False

@@ -49,12 +49,13 @@ def parquet_rows(stream: BinaryIO, name: str, options: ReadOptions) -> Iterator[
 
 def _narrow(names: list[str], columns: ColumnMap) -> tuple[list[str], ColumnMap]:
     """The names of the columns to read, that of the URLs first, and the positions among them."""
-    used = [*columns.fields, *(index for _, index in columns.carried)]
+    used = [*columns.fields, *columns.fallbacks, *(index for _, index in columns.carried)]
     positions = list(dict.fromkeys(index for index in used if index is not None))
     place = {index: number for number, index in enumerate(positions)}
     fields = tuple(None if index is None else place[index] for index in columns.fields)
     carried = tuple((name, None if index is None else place[index]) for name, index in columns.carried)
-    return [names[index] for index in positions], ColumnMap(fields, carried, columns.url_name)
+    fallbacks = tuple(place[index] for index in columns.fallbacks)
+    return [names[index] for index in positions], ColumnMap(fields, fallbacks, carried, columns.url_name)
 
 
 def _values(column: Any) -> list[Any]:

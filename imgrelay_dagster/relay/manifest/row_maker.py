@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from imgrelay_dagster.relay.manifest.cells import urls_in
 from imgrelay_dagster.relay.manifest.columns import ColumnMap
+from imgrelay_dagster.relay.manifest.extras import expected_source, fallback_urls
 from imgrelay_dagster.relay.manifest.options import ReadOptions
 from imgrelay_dagster.relay.manifest.rows import InvalidValue, ManifestRow, Row, bad_row, clean_value
+
+_NOTHING = (None,) * 6
 
 MAX_CARRIED = 2_000
 """Characters kept of a carried value."""
@@ -23,7 +26,7 @@ class RowMaker:
 
     def from_url(self, line: int, text: str, url: object) -> list[Row]:
         """The rows of a line that holds nothing but URLs. `text` is the whole line."""
-        return self._rows(line, text, url, None, None, {})
+        return self._rows(line, text, url, {})
 
     def from_values(self, line: int, text: str, values: Sequence[object], columns: ColumnMap) -> list[Row]:
         """The rows of a line of a table; a single bad row when a value cannot be used, none for a skipped line.
@@ -33,17 +36,22 @@ class RowMaker:
             values: the values of the line; those of the last columns may be missing.
         """
         count = len(values)
-        url, key, template = (
-            values[index] if index is not None and index < count else None for index in columns.fields
-        )
+        url, *others = (values[index] if index is not None and index < count else None for index in columns.fields)
+        mirrors = [values[index] for index in columns.fallbacks if index < count] if columns.fallbacks else []
         carried = {
             name: carried_text(values[index]) if index is not None and index < count else ""
             for name, index in columns.carried
         }
-        return self._rows(line, text, url, key, template, carried)
+        return self._rows(line, text, url, carried, others, mirrors)
 
     def _rows(
-        self, line: int, text: str, url: object, key: object, template: object, carried: dict[str, str]
+        self,
+        line: int,
+        text: str,
+        url: object,
+        carried: dict[str, str],
+        others: Sequence[object] = _NOTHING,
+        mirrors: list[object] | None = None,
     ) -> list[Row]:
         if self._columns.skip_empty and (not url or (isinstance(url, str) and not url.strip())):
             return []
@@ -52,14 +60,25 @@ class RowMaker:
         except InvalidValue as error:
             return [bad_row(line, text, str(error), carried)]
         try:
+            key, template, sha256, md5, size, _ = others
             own_key = clean_value("key", key) or None
             own_template = clean_value("template", template) or None
+            expected = {}
+            if sha256 or md5 or size:
+                is_named = self._columns.size is not None
+                expected = expected_source(sha256, md5, size if len(urls) == 1 else None, size_is_named=is_named)
+            if expected and len(urls) > 1:
+                raise InvalidValue(f"a checksum belongs to one URL, but the cell holds {len(urls)}")
+            fallbacks = fallback_urls(mirrors) if mirrors else ()
         except InvalidValue as error:  # the URL is known, so the results show it in place of the line
             return [bad_row(line, shown, str(error), carried) for shown, _ in urls[:1]]
         if len(urls) == 1:
-            return [ManifestRow(line, urls[0][0], own_key, own_template, 0, urls[0][1], carried)]
+            url, given = urls[0]
+            return [ManifestRow(line, url, own_key, own_template, 0, given, carried, expected, fallbacks)]
         return [
-            ManifestRow(line, mended, own_key and numbered_key(own_key, part), own_template, part, given, carried)
+            ManifestRow(
+                line, mended, own_key and numbered_key(own_key, part), own_template, part, given, carried, {}, fallbacks
+            )
             for part, (mended, given) in enumerate(urls, 1)
         ]
 

@@ -26,6 +26,8 @@ class ManifestRow:
         part: the number of the URL in its cell, from 1; 0 when the cell holds only this one.
         given_url: the text that stands in the manifest, if the URL was mended; otherwise None.
         carried: values of the columns that are carried along, by name.
+        expected: what the image must be: `sha256`, `md5` (hex) and `size` (bytes), as far as the manifest says.
+        fallback_urls: mirrors of the URL, in order.
     """
 
     line: int
@@ -35,6 +37,8 @@ class ManifestRow:
     part: int = 0
     given_url: str | None = None
     carried: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, str] = field(default_factory=dict)
+    fallback_urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

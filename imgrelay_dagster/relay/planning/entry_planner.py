@@ -60,6 +60,8 @@ class EntryPlanner:
             part=row.part,
             given_url=row.given_url,
             carried=dict(row.carried),
+            expected=dict(row.expected),
+            fallback_urls=row.fallback_urls,
         )
         try:
             record = self._identify(record, row)
@@ -126,9 +128,13 @@ class EntryPlanner:
         if receipt.outcome is Outcome.UPLOADED:
             if self._settings.verify and self._stored_size(record.key) != receipt.bytes_out:
                 return None
+            if not _is_wanted_source(receipt, record, self._settings):
+                return None
             return replace(
                 record,
                 outcome=Outcome.UNCHANGED,
+                source_sha256=receipt.source_sha256,
+                served_url=receipt.served_url,
                 bytes_out=receipt.bytes_out,
                 width=receipt.width,
                 height=receipt.height,
@@ -140,6 +146,13 @@ class EntryPlanner:
         return replace(
             record, outcome=Outcome.FAILED, reason=receipt.reason, detail=detail, http_status=receipt.http_status
         )
+
+
+def _is_wanted_source(receipt: Record, record: Record, settings: Settings) -> bool:
+    """Whether the image that was stored was made of the source that the manifest means today."""
+    found = {"sha256": receipt.source_sha256, "size": str(receipt.bytes_in) if receipt.bytes_in else None}
+    changed = any(value is not None and record.expected.get(name, value) != value for name, value in found.items())
+    return not changed and receipt.source_sha256 not in settings.reject_sources
 
 
 def _failed(record: Record, reason: Reason, detail: str) -> Record:

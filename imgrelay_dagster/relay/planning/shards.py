@@ -89,5 +89,13 @@ def _row(record: Record) -> Row:
     if record.reason is Reason.INVALID_ENTRY and record.key is None:
         return BadRow(record.line, record.url, record.detail or "", record.carried)
     return ManifestRow(
-        record.line, record.url, record.key, record.template, record.part, record.given_url, record.carried
+        record.line,
+        record.url,
+        record.key,
+        record.template,
+        record.part,
+        record.given_url,
+        record.carried,
+        record.expected,
+        record.fallback_urls,
     )

@@ -22,7 +22,7 @@ from imgrelay_dagster.relay.results.stored_times import StoredTimes
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.objects import put_object
 
-NOT_IN_RESULTS = {"template", "at", "decoder", "source_sha256"}
+NOT_IN_RESULTS = {"template", "at", "decoder", "expected", "fallback_urls"}
 """Fields of a record that `results.jsonl` leaves out."""
 
 
@@ -132,6 +132,9 @@ def _write_failed(failed: IO[bytes], record: Record, settings: Settings) -> None
         row["key"] = record.key
     if record.template not in (None, settings.template):
         row["template"] = record.template
+    row |= record.expected
+    if record.fallback_urls:
+        row["fallback_url"] = record.fallback_urls
     row["reason"] = record.reason
     row["detail"] = record.detail
     if record.carried:

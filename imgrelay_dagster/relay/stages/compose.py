@@ -12,6 +12,7 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.runner import run_entries
+from imgrelay_dagster.relay.stages.source_check import source_digest
 from imgrelay_dagster.relay.staging.packs import PackReader, PackWriter
 from imgrelay_dagster.relay.staging.tasks import Task
 
@@ -26,6 +27,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
     budget = PixelBudget(MAX_CONCURRENT_PIXELS)
     reader = PackReader(context.staging, task)
     fingerprint = settings.fingerprint_function()
+    rejected = frozenset(settings.reject_sources)
 
     def compose_entry(record: Record) -> Record:
         try:
@@ -37,8 +39,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             detail = f"template {template.name!r} was changed while the run worked; launch the manifest again"
             raise EntryFailure(Reason.TEMPLATE_MISSING, detail)
         source = reader.read(record.entry)
-        if settings.object.provenance:
-            record = replace(record, source_sha256=hashlib.sha256(source).hexdigest())
+        record = replace(record, source_sha256=source_digest(source, record.expected, rejected))
         composed = compose(
             source,
             template,

@@ -10,6 +10,7 @@ from imgrelay_dagster.relay.fetch.downloader import Downloader
 from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download_pace import DownloadPace
+from imgrelay_dagster.relay.stages.mirrors import fetch_record
 from imgrelay_dagster.relay.stages.runner import run_entries
 from imgrelay_dagster.relay.staging.originals import url_digest
 from imgrelay_dagster.relay.staging.packs import PackWriter
@@ -47,8 +48,9 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
         wait = retry_at.get(record.entry, 0.0) - time.time()
         try:
             with pace.slot(check):
-                fetched = client.fetch(
-                    record.url, sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait
+                record, fetched = fetch_record(
+                    record,
+                    partial(client.fetch, sink=sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait),
                 )
         except (EntryFailure, Deferred) as error:
             if timeout is not None and (isinstance(error, Deferred) or error.reason is Reason.TIMEOUT):
@@ -57,7 +59,7 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
         pace.record(record.url, fetched.seconds)
         if timeout is not None:
             timeout.record_duration(fetched.seconds)
-        return replace(record, attempts=fetched.attempts, http_status=fetched.http_status, bytes_in=fetched.bytes_in)
+        return record
 
     digests = None
     if context.staging.keeps_originals:

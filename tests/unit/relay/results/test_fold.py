@@ -98,9 +98,11 @@ def test_results_have_the_promised_fields_in_order(store: MemoryStore, tmp_path:
         "sha256",
         "fingerprint",
         "seconds",
+        "source_sha256",
         "part",
         "given_url",
         "carried",
+        "served_url",
     ]
     assert row["seconds"] == {"download": 1, "compose": 2, "upload": 3}
     assert (row["bytes_out"], row["width"], row["height"], row["sha256"]) == (7, 4, 3, "ab")
