@@ -66,7 +66,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--carry", metavar="COLUMNS", help="columns to carry into the results, separated by commas; all: every column"
     )
     run.add_argument("--template", metavar="T", help="template: a name in the template folder, or a path")
-    run.add_argument("--destination", metavar="D", help="s3://bucket/prefix or a folder")
+    run.add_argument("--destination", metavar="D", help="s3://bucket/prefix (or gs://, az://) or a folder")
+    run.add_argument(
+        "--key", metavar="PATTERN", help="keys of lines that give none, such as {sku}/{line:05d}-{name}.{ext}"
+    )
     run.add_argument("--dataset", metavar="N", help="dataset name; runs of one dataset reuse its results")
     run.add_argument("--format", metavar="F", choices=["jpeg", "png", "webp"], help="jpeg, png or webp")
     run.add_argument("--quality", metavar="Q", type=int, help="jpeg and webp: 1 to 100")
@@ -246,7 +249,7 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
         for source in ("urls", "url_lines", "manifest"):
             config.pop(source, None)
     simple_fields = (
-        "urls", "manifest", "template", "destination", "dataset", "tolerated_failure_percentage",
+        "urls", "manifest", "template", "destination", "dataset", "key", "tolerated_failure_percentage",
         "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons", "carry",
     )  # fmt: skip
     config.update({name: value for name in simple_fields if (value := getattr(arguments, name)) not in (None, [])})

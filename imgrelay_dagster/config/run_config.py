@@ -6,7 +6,7 @@ the form in the launchpad and passes it to the ops.
 
 import difflib
 import re
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import dagster as dg
 from pydantic import Field, ValidationError, field_validator
@@ -30,8 +30,9 @@ from imgrelay_dagster.relay.fetch.downloader import Limits
 from imgrelay_dagster.relay.imaging.compose import Format, Output
 from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
 from imgrelay_dagster.relay.manifest.content import check_encoding
-from imgrelay_dagster.relay.manifest.options import Columns, ReadOptions
+from imgrelay_dagster.relay.manifest.options import ALL, Columns, ReadOptions
 from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.planning.key_pattern import KeyPattern, carried_columns
 from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
 from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.storage.addresses import absolute
@@ -58,6 +59,16 @@ class RelayOptions(dg.Config):
     )
     layout: LayoutConfig = Field(LayoutConfig(**{}), description="How the template is laid over the image.")
     output: OutputConfig = Field(OutputConfig(**{}), description="How the composed image is encoded.")
+    key: str | None = Field(
+        None,
+        description="Pattern of the keys of entries that give none, such as {sku}/{line:05d}-{name}.{ext}; {path}, "
+        "{host}, {hash}, {part}, {template}, {dataset}, {day}, or a column.",
+    )
+    key_extension: Literal["auto", "keep", "replace", "refuse"] = Field(
+        "auto",
+        description="What to do about a key whose extension contradicts the format. auto: replace it in keys made "
+        "from a pattern, keep it in others.",
+    )
     object: ObjectConfig = Field(
         ObjectConfig(**{}), description="Headers, access and metadata that are stored with each image."
     )
@@ -151,6 +162,8 @@ class RelayOptions(dg.Config):
                 background=self.output.background,
             ),
             limits=Limits(**limits),
+            key=self.key or None,
+            key_extension=None if self.key_extension == "auto" else self.key_extension,
             object=(stored := ObjectSettings(**self.object.model_dump())),
             store=StoreOptions(acl=stored.acl if stored.acl in OWNER_ACLS else None),
             max_pixels=self.download.max_pixels,
@@ -176,7 +189,15 @@ class RelayOptions(dg.Config):
         """
         if self.columns.encoding is not None:
             check_encoding(self.columns.encoding)
-        return ReadOptions(Columns(**self.columns.model_dump()), tuple(self.carry))
+        return ReadOptions(Columns(**self.columns.model_dump()), self._carried())
+
+    def _carried(self) -> tuple[str, ...]:
+        """The columns that are carried along: those of `carry`, and those that keys and headers are made from."""
+        if ALL in self.carry:
+            return tuple(self.carry)
+        stored = ObjectSettings(**self.object.model_dump())
+        used = [*carried_columns({"key": self.key}), *stored.columns()]
+        return tuple(dict.fromkeys((*self.carry, *used)))
 
     @field_validator("carry", mode="before")
     @classmethod
@@ -199,6 +220,8 @@ class RelayOptions(dg.Config):
         resolved = form.model_copy(update=form._resolved())
         settings = resolved.settings()
         settings.object.check(settings.destination)
+        if settings.key is not None:
+            KeyPattern(settings.key, dataset=settings.dataset, extension=settings.output.extension.removeprefix("."))
         resolved.read_options()
         return resolved
 

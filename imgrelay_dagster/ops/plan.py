@@ -89,6 +89,8 @@ def _plan(
                 scratch=Path(scratch),
                 list_any=partial(stores.list_any, settings.destination) if is_s3(settings.destination) else None,
                 tick=check,
+                day=step.day,
+                tell=context.log.warning,
             ),
             RunGuard(step, staging).check,
         )

@@ -24,7 +24,7 @@ _MAX_HOST = 100
 _FORBIDDEN_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _DRIVE_SUFFIX = re.compile(r"[A-Za-z][:|]\Z")  # obstore turns keys into file: URLs, where this is a drive letter
 _encode_canonical_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-_IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|gif|avif|bmp|tiff?|hei[cf]|svg|ico)$", re.IGNORECASE)
+IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|gif|avif|bmp|tiff?|hei[cf]|svg|ico)$", re.IGNORECASE)
 
 
 def default_key(url: str, extension: str) -> str:
@@ -47,7 +47,7 @@ def default_key(url: str, extension: str) -> str:
     digest = hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:16]
     folder = _sanitize(host.lower(), _MAX_HOST) or "unknown-host"
     ending = f"-{digest}.{extension}"
-    name = _IMAGE_EXTENSION.sub("", unquote(path.rpartition("/")[2]))
+    name = IMAGE_EXTENSION.sub("", unquote(path.rpartition("/")[2]))
     name = _sanitize(name, MAX_DEFAULT_KEY - len(folder) - 1 - len(ending)) or "image"
     return f"{folder}/{name}{ending}"
 

@@ -26,6 +26,7 @@ class Settings:
     """One run's settings. `template` is a file name inside the template folder.
 
     `retry_permanent_after` are days. `retry_reasons` are values of `Reason`.
+    `key` is the pattern of the keys of entries that give none. `key_extension` is a value of `KeyExtension`.
     `object` is what is stored with each image. `store` is how the destination is opened; `plan` completes it with what
     it finds out about the destination.
     """
@@ -51,6 +52,8 @@ class Settings:
     max_concurrent: int = 2
     max_entries_per_run: int | None = None
     shard: Shard | None = None
+    key: str | None = None
+    key_extension: str | None = None
     object: ObjectSettings = field(default_factory=ObjectSettings)
     store: StoreOptions = DEFAULT_OPTIONS
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
-from imgrelay_dagster.relay.keys import check_key
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
+from imgrelay_dagster.relay.planning.entry_keys import EntryKeys
 from imgrelay_dagster.relay.planning.remembered import remembered_detail
 from imgrelay_dagster.relay.records.ledger import Planned
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
@@ -27,6 +27,7 @@ class EntryPlanner:
         claims: an empty index, to hold the first line of each key.
         stored_size: size in bytes of the object under a key; None where there is no object.
         in_folder: the destination is a local folder, where one key cannot be both a file and a folder.
+        day: the run's day, for patterns of keys; today if None.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class EntryPlanner:
         stored_size: Callable[[str], int | None],
         *,
         in_folder: bool,
+        day: str | None = None,
     ) -> None:
         self._settings = settings
         self._fingerprint = settings.fingerprint_function()
@@ -46,6 +48,7 @@ class EntryPlanner:
         self._claims = claims
         self._stored_size = stored_size
         self._in_folder = in_folder
+        self._keys = EntryKeys(settings, day)
         self._claimed_folders: set[str] = set()  # a cache of some of those in the index
 
     def plan(self, row: ManifestRow | BadRow) -> Planned:
@@ -81,6 +84,10 @@ class EntryPlanner:
             return Planned(decided)
         return Planned(record) if first is None else Planned(record, first.line, first.part)
 
+    def report(self, tell: Callable[[str], None]) -> None:
+        """Tell what was conspicuous in the manifest as a whole, a sentence each."""
+        self._keys.report(tell)
+
     def _identify(self, record: Record, row: ManifestRow) -> Record:
         """The record with its key and fingerprint.
 
@@ -88,15 +95,14 @@ class EntryPlanner:
             EntryFailure: URL, key or template is not valid.
         """
         check_url(row.url)
-        if row.key is not None:
-            check_key(row.key)
+        key = self._keys.key_of(row, record.template or "")
         try:
             digest = self._templates.load(record.template or "").digest
         except RelayError as error:
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
         return replace(
             record,
-            key=row.key or self._settings.default_key(row.url),
+            key=key,
             fingerprint=self._fingerprint(url=row.url, template_digest=digest),
         )
 

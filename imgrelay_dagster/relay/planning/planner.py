@@ -37,6 +37,8 @@ def plan_run(
     scratch: Path,
     list_any: Callable[[], Iterator[ListedObject]] | None = None,
     tick: Callable[[], None] = lambda: None,
+    day: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """Plan each manifest line and write the ledger into the destination.
 
@@ -46,6 +48,8 @@ def plan_run(
         scratch: a folder for temporary files, which the caller deletes; the plan's tasks are read from it.
         list_any: lists a destination whose keys obstore rejects.
         tick: called every `TICK_LINES` lines; an exception that it raises ends the planning.
+        day: the run's day, for patterns of keys; today in UTC if None.
+        tell: called with a sentence about each thing that is conspicuous in the manifest as a whole.
 
     Raises:
         RelayError: the manifest or the run's template is not valid, or the destination failed.
@@ -62,7 +66,9 @@ def plan_run(
                 if number % TICK_LINES == 0:
                     tick()
         stored_size = receipts.stored_size if folder is None else partial(file_size, folder)
-        planner = EntryPlanner(settings, templates, receipts, claims, stored_size, in_folder=folder is not None)
+        planner = EntryPlanner(
+            settings, templates, receipts, claims, stored_size, in_folder=folder is not None, day=day
+        )
         with gzip.open(ledger_file, "wb", compresslevel=1) as ledger:
             ledger.write(settings_json.dump_json(settings) + b"\n")
             for number, row in enumerate(rows):
@@ -71,6 +77,7 @@ def plan_run(
                 ledger.write(planned_json.dump_json(planned) + b"\n")
                 if number % TICK_LINES == 0:
                     tick()
+        planner.report(tell)
     tick()
     key = (shards_ledger_key if plan.shards else ledger_key)(settings.dataset, run_id)
     try:

@@ -18,8 +18,8 @@ class S3StoreWithAcl(S3Store):
     def open(cls, acl: str, bucket: str, *, client_options: Any, **arguments: Any) -> Self:
         """Open a bucket. The arguments are those of `S3Store`."""
         store = cls(bucket, client_options=client_options, **arguments)
-        headers = {"default_headers": {"x-amz-acl": acl}}
-        store._writer = S3Store(bucket, client_options={**client_options, **headers}, **arguments)
+        writing: Any = {**client_options, "default_headers": {"x-amz-acl": acl}}
+        store._writer = S3Store(bucket, client_options=writing, **arguments)
         return store
 
     def put(self, *arguments: Any, **options: Any) -> Any:

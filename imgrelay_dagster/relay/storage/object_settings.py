@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.placeholders import Placeholders
 from imgrelay_dagster.relay.storage.addresses import scheme_of
 
 ACLS = {
@@ -39,6 +40,9 @@ MAX_TAGS = 10
 MAX_METADATA = 2_048
 """Bytes of all metadata names and values of one object, on S3; the other stores allow more."""
 
+OWN_NAMES = ("line", "part", "template", "dataset")
+"""Placeholders that are not columns of the manifest."""
+
 PROVENANCE = ("run", "fingerprint", "source-sha256")
 """Metadata that imgrelay adds on request, each with the prefix `imgrelay-`. URLs are never among them."""
 
@@ -47,11 +51,15 @@ _STORAGE_CLASS = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 _NAMES = {"az": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _TAG = re.compile(r"[\w +\-=.:/@]*")
+_BRACES = re.compile(r"[{}]")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectSettings:
     """What is stored with each image beside its bytes. Fields that are None or empty store nothing.
+
+    The values of `cache_control`, `content_disposition`, `storage_class`, `metadata` and `tags` may hold placeholders:
+    `{sku}` is the value of the line's column `sku`. A value that comes out empty is not stored.
 
     Attributes:
         cache_control: `Cache-Control` header, such as `public, max-age=31536000, immutable`.
@@ -71,8 +79,8 @@ class ObjectSettings:
     tags: Mapping[str, str] = field(default_factory=dict)
     provenance: bool = False
 
-    def headers(self) -> dict[str, str]:
-        """The headers and metadata of each image, as obstore's attributes."""
+    def texts(self) -> dict[str, str]:
+        """The values that may hold placeholders such as `{sku}`, by obstore's attribute names."""
         named = {
             "Cache-Control": self.cache_control,
             "Content-Disposition": self.content_disposition,
@@ -80,12 +88,23 @@ class ObjectSettings:
         }
         return {**{name: value for name, value in named.items() if value}, **self.metadata}
 
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the manifest that the values use.
+
+        Raises:
+            RelayError: a placeholder is not valid.
+        """
+        values = (*self.texts().values(), *self.tags.values())
+        names = (name for value in values for name in Placeholders.parse(value, "object").names)
+        return tuple(dict.fromkeys(name for name in names if name not in OWN_NAMES))
+
     def check(self, destination: str) -> None:
         """Check that a destination can hold all of this.
 
         Raises:
             RelayError: it cannot, or a value is not valid. The message names the field and the solution.
         """
+        self.columns()
         problem = self._text_problem() or self._store_problem(scheme_of(destination))
         if problem:
             raise RelayError(f"object.{problem}")
@@ -97,7 +116,8 @@ class ObjectSettings:
                 return f"{name} {value!r} is not a header value; use 1 to 1,024 printable ASCII characters" + (
                     "" if name == "cache_control" else ", and filename*=UTF-8'' for other names"
                 )
-        if self.storage_class is not None and not _STORAGE_CLASS.fullmatch(self.storage_class):
+        named_class = self.storage_class
+        if named_class is not None and "{" not in named_class and not _STORAGE_CLASS.fullmatch(named_class):
             return f"storage_class {self.storage_class!r} is not a name such as STANDARD_IA"
         for name, value in self.metadata.items():
             if name.lower().startswith("imgrelay"):
@@ -113,7 +133,12 @@ class ObjectSettings:
         if len(self.tags) > MAX_TAGS:
             return f"tags has {len(self.tags)} tags; at most {MAX_TAGS} are allowed"
         for name, value in self.tags.items():
-            if not (0 < len(name) <= 128 and len(value) <= 256 and _TAG.fullmatch(name) and _TAG.fullmatch(value)):
+            if not (
+                0 < len(name) <= 128
+                and len(value) <= 256
+                and _TAG.fullmatch(name)
+                and _TAG.fullmatch(_BRACES.sub("", value))
+            ):
                 return (
                     f"tags {name!r}: {value!r} is not allowed; a name has 1 to 128 and a value up to 256 letters, "
                     "digits, spaces and + - = . _ : / @"

@@ -19,7 +19,7 @@ FULL = ObjectSettings(
 
 def test_everything_can_be_stored_on_s3():
     FULL.check(S3)
-    assert FULL.headers() == {
+    assert FULL.texts() == {
         "Cache-Control": "public, max-age=31536000, immutable",
         "Content-Disposition": "inline",
         "Storage-Class": "STANDARD_IA",
@@ -30,7 +30,7 @@ def test_everything_can_be_stored_on_s3():
 def test_nothing_is_stored_by_default():
     for destination in (S3, GOOGLE, AZURE, FOLDER):
         ObjectSettings().check(destination)
-    assert ObjectSettings().headers() == {}
+    assert ObjectSettings().texts() == {}
 
 
 @pytest.mark.parametrize(
