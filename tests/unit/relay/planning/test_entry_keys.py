@@ -59,7 +59,7 @@ def test_an_empty_column_fails_its_line():
         ("{sku!r}", "conversion"),
         ("{}", "is not a name"),
         ("{sku:>10}", "'>10' is not a form"),
-        ("fixed.{ext}", "is the same for all entries"),
+        ("fixed.{ext}", "gives all entries the same key"),
         ("_relay/{name}.{ext}", "starts with '_relay'"),
         ("/{name}.{ext}", "starts with '/'"),
     ],
