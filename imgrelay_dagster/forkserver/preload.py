@@ -6,6 +6,7 @@ module that it cannot import, so a test looks for `LOADED` in a step process.
 """
 
 import importlib
+import os
 import sys
 
 from imgrelay_dagster.config import environment
@@ -14,6 +15,9 @@ from imgrelay_dagster.forkserver.fast_imports import loading
 with loading():
     from imgrelay_dagster.dagster_patches.sqlite_storage import prepare_sqlite_storage
     from imgrelay_dagster.forkserver.warmup import warm_up
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""NumPy would start a thread for each core, and threads do not survive a fork."""
 
 MODULES = (
     "boto3.s3.inject",
@@ -51,6 +55,7 @@ MODULES = (
     "PIL.MpoImagePlugin",
     "PIL.PngImagePlugin",
     "PIL.WebPImagePlugin",
+    "simplejpeg",
     "sqlalchemy.dialects.sqlite",
     "upath.implementations.local",
     "imgrelay_dagster.commands.launch",  # a step process runs the command's main module again, which imports this

@@ -1,4 +1,4 @@
-"""Colour conversion to 8-bit sRGB: sample depths, palettes, transparent colours, ICC profiles, CMYK."""
+"""Colour conversion to 8-bit sRGB: sample depths, palettes, transparent colours, ICC profiles, code points, CMYK."""
 
 import hashlib
 import io
@@ -8,6 +8,9 @@ from typing import Any
 from PIL import Image, ImageChops, ImageCms
 
 from imgrelay_dagster.relay.imaging.bounded_cache import BoundedCache
+from imgrelay_dagster.relay.imaging.formats.picture import CodePoints, Colors
+from imgrelay_dagster.relay.imaging.hdr import tone_mapped
+from imgrelay_dagster.relay.imaging.profiles import code_point_profile, is_hdr
 
 MAX_TRANSFORMS = 16
 """Colour transforms kept in memory. One built from a CMYK profile may take over a megabyte."""
@@ -38,17 +41,27 @@ def to_eight_bits(image: Image.Image, png_depth: int | None = None) -> Image.Ima
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, colors: Colors) -> Image.Image:
     """Convert an image that `to_eight_bits` returned to RGB or RGBA in sRGB. May change `image` in place.
 
-    An ICC profile that is broken or belongs to another colour space is ignored, as browsers do.
+    An ICC profile that is broken or belongs to another colour space is ignored, as browsers do. A gray image may have
+    an RGB profile.
     """
     if image.mode == "LA":
         gray, alpha = image.split()
-        colored = to_srgb(gray, profile)
+        colored = to_srgb(gray, colors)
         colored.putalpha(alpha)
         return colored
-    transform = transform_to_srgb(profile, image.mode) if profile else None
+    if isinstance(colors, CodePoints):
+        if is_hdr(colors):
+            return tone_mapped(image if image.mode == "RGBA" else image.convert("RGB"), colors)
+        colors = code_point_profile(colors)
+    if not colors:
+        return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+    transform = transform_to_srgb(colors, image.mode)
+    if transform is None and image.mode == "L":
+        image = image.convert("RGB")
+        transform = transform_to_srgb(colors, "RGB")
     if transform is None:
         return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
     return transform.apply(image, image if image.mode == transform.output_mode else None)

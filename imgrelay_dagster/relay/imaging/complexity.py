@@ -5,12 +5,12 @@ again for each scan, and Pillow reads the segments, blocks and chunks before the
 real photograph or graphic has a few hundred at most, whatever its size.
 """
 
-import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.imaging.formats.jpeg_segments import FRAMES, PROGRESSIVE, START_OF_SCAN, segments
 from imgrelay_dagster.relay.imaging.header import SourceFormat
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -25,13 +25,6 @@ MAX_STRAY_BYTES = 1_000_000
 
 MAX_PARTS = 100_000
 """Chunks in a PNG, or blocks before the first frame of a GIF."""
-
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Start-of-frame markers; their segments begin with precision, height, width and number of colours."""
-
-_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # `\xff+` would backtrack
 
 
 def check_complexity(data: bytes, source_format: SourceFormat) -> None:
@@ -50,36 +43,20 @@ def _check_count(limit: int, parts: Iterable[object], name: str) -> None:
 
 
 def _check_jpeg(data: bytes) -> None:
-    segments = _segments(data)
+    parts = segments(data)
     colors, progressive, stray, offset = 0, False, 0, len(data)
-    for number, (marker, offset, skipped) in enumerate(segments):
+    for number, (marker, offset, skipped) in enumerate(parts):
         stray += skipped
         if number > MAX_SEGMENTS or stray > MAX_STRAY_BYTES:
             excess = f"{MAX_SEGMENTS:,} segments" if number > MAX_SEGMENTS else f"{MAX_STRAY_BYTES:,} stray bytes"
             raise EntryFailure(Reason.CORRUPT_IMAGE, f"the file has more than {excess} before its pixels")
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             break
-        if marker in _FRAMES and offset + 7 < len(data):
-            colors, progressive = data[offset + 7], marker in _PROGRESSIVE
+        if marker in FRAMES and offset + 7 < len(data):
+            colors, progressive = data[offset + 7], marker in PROGRESSIVE
     # A decoder reads further scans only when the first one does not hold the whole image.
     if progressive or data[offset + 2 : offset + 3] != bytes([colors]):
-        _check_count(MAX_SCANS - 1, (marker for marker, *_ in segments if marker == _START_OF_SCAN), "further scans")
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the markers up to the end of the first image (ITU T.81, B.1.1).
-
-    Each comes with the offset of its segment's length, and the number of bytes skipped before it.
-    """
-    offset = 2
-    while found := _MARKER.search(data, offset):
-        skipped, offset = found.start() - offset, found.end()
-        marker = data[offset - 1]
-        if marker == _END_OF_IMAGE or offset + 2 > len(data):
-            return
-        yield marker, offset, skipped
-        if marker not in (0x01, 0xD8):  # these markers have no segment
-            offset += max(2, data[offset] << 8 | data[offset + 1])
+        _check_count(MAX_SCANS - 1, (marker for marker, *_ in parts if marker == START_OF_SCAN), "further scans")
 
 
 def _check_png(data: bytes) -> None:

@@ -6,29 +6,22 @@ raise at Pillow's own global pixel limit instead of at ours.
 """
 
 import functools
-import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PIL import (
-    AvifImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import AvifImagePlugin, Image
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.color import to_eight_bits, to_srgb
 from imgrelay_dagster.relay.imaging.complexity import check_complexity
 from imgrelay_dagster.relay.imaging.cost import Cost, estimate_cost
+from imgrelay_dagster.relay.imaging.formats import avif, gif, jpeg, png, webp
+from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.header import SourceFormat, read_format, read_size
 from imgrelay_dagster.relay.imaging.layout import Box, Size
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
+from imgrelay_dagster.relay.imaging.orientation import upright, upright_extent, upright_size
 from imgrelay_dagster.relay.outcomes import Reason
 
 HIGHEST_MAX_PIXELS = 178_956_970
@@ -42,32 +35,14 @@ def _configure_pillow() -> None:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     # Pillow warns about each unusual EXIF tag, of which one file may have tens of thousands.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    # By default a few kB of compressed PNG text may unpack to 64 MiB in each thread.
-    PngImagePlugin.MAX_TEXT_MEMORY = 8 * PngImagePlugin.MAX_TEXT_CHUNK
 
 
-_DECODERS: dict[SourceFormat, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
-    # Also opens MPO files: their first image is a plain JPEG.
-    SourceFormat.JPEG: JpegImagePlugin.JpegImageFile,
-    SourceFormat.PNG: PngImagePlugin.PngImageFile,
-    SourceFormat.WEBP: WebPImagePlugin.WebPImageFile,
-    SourceFormat.GIF: GifImagePlugin.GifImageFile,
-    SourceFormat.AVIF: AvifImagePlugin.AvifImageFile,
+_DECODERS: dict[SourceFormat, Callable[[bytes, Size], Picture]] = {
+    SourceFormat.PNG: png.decode,
+    SourceFormat.WEBP: webp.decode,
+    SourceFormat.GIF: gif.decode,
+    SourceFormat.AVIF: avif.decode,
 }
-
-_TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# Their effect on the stored sides. Pillow's names count rotations counterclockwise.
-_SWAPS_SIDES = {_TRANSPOSITIONS[5], _TRANSPOSITIONS[6], _TRANSPOSITIONS[7], _TRANSPOSITIONS[8]}
-_MIRRORS_X = {_TRANSPOSITIONS[2], _TRANSPOSITIONS[3], _TRANSPOSITIONS[7], _TRANSPOSITIONS[8]}
-_MIRRORS_Y = {_TRANSPOSITIONS[3], _TRANSPOSITIONS[4], _TRANSPOSITIONS[6], _TRANSPOSITIONS[7]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +54,13 @@ class Decoded:
         full_size: the upright size in pixels that the file has.
         extent: the box of `image` that the whole picture covers. At a quarter of its size a JPEG 1601 pixels wide
             covers 400.25 of the 401 decoded pixels.
+        frames: the number of frames in the file; 1 for a still image, None if there are too many to count.
     """
 
     image: Image.Image
     full_size: Size
     extent: Box
+    frames: int | None = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +119,21 @@ class Source:
             raise EntryFailure(Reason.CORRUPT_IMAGE, detail) from error
 
     def _decode(self, target_size: Callable[[Size], Size] | None) -> Decoded:
-        image = _DECODERS[self.format](io.BytesIO(self.data))
-        size = image.size
-        if size != (self.width, self.height):
-            raise ValueError(f"its header states {self.width}x{self.height} pixels, its decoder {size[0]}x{size[1]}")
-        covered: tuple[float, float] = size
-        if self.format == SourceFormat.JPEG and target_size:
-            covered = _shrink_while_decoding(image, target_size)
-        image.load()
-        profile = image.info.get("icc_profile")
-        transposition = _TRANSPOSITIONS.get(_orientation(image))
-        depth = self.data[24] if self.format == SourceFormat.PNG else None
-        upright = to_srgb(to_eight_bits(image, depth), profile)
-        if transposition is not None:
-            upright = upright.transpose(transposition)
+        picture = self._picture(target_size)
+        stored = picture.image.size
+        image = upright(to_srgb(to_eight_bits(picture.image, picture.depth), picture.colors), picture.orientation)
         return Decoded(
-            _without_metadata(upright),
-            _upright_size(size, transposition),
-            _upright_extent(covered, image.size, transposition),
+            _without_metadata(image),
+            upright_size(picture.size, picture.orientation),
+            upright_extent(picture.covered or stored, stored, picture.orientation),
+            picture.frames,
         )
+
+    def _picture(self, target_size: Callable[[Size], Size] | None) -> Picture:
+        size = self.width, self.height
+        if self.format != SourceFormat.JPEG:
+            return _DECODERS[self.format](self.data, size)
+        return jpeg.decode(self.data, size, target_size)
 
 
 def open_source(data: bytes, max_pixels: int) -> Image.Image:
@@ -169,41 +142,6 @@ def open_source(data: bytes, max_pixels: int) -> Image.Image:
     Raises EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image.
     """
     return Source.inspect(data, max_pixels).decode().image
-
-
-def _shrink_while_decoding(image: ImageFile.ImageFile, target_size: Callable[[Size], Size]) -> tuple[float, float]:
-    """Set the decoder to a reduced size; return the width and height that the whole picture will cover in it.
-
-    Keeps at least twice the target size: 42 dB PSNR to the full decode in 55 % of its time. Once the target size
-    would be 36 dB.
-    """
-    transposition = _TRANSPOSITIONS.get(_orientation(image))
-    width, height = _upright_size(target_size(_upright_size(image.size, transposition)), transposition)
-    drafted = image.draft(None, (2 * width, 2 * height))
-    return drafted[1][2:] if drafted else image.size
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 when it is absent or broken. Pillow reports AVIF rotation as EXIF, too."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - broken EXIF must not fail the image
-        return 1
-    return orientation if isinstance(orientation, int) else 1
-
-
-def _upright_size(size: Size, transposition: Image.Transpose | None) -> Size:
-    return (size[1], size[0]) if transposition in _SWAPS_SIDES else size
-
-
-def _upright_extent(covered: tuple[float, float], stored: Size, transposition: Image.Transpose | None) -> Box:
-    """Return the box that the picture covers in the upright pixels, given that it starts at the stored top left."""
-    width, height = covered
-    left = stored[0] - width if transposition in _MIRRORS_X else 0
-    top = stored[1] - height if transposition in _MIRRORS_Y else 0
-    if transposition in _SWAPS_SIDES:
-        return top, left, top + height, left + width
-    return left, top, left + width, top + height
 
 
 def _without_metadata(image: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.avif import read_avif
+from imgrelay_dagster.relay.imaging.formats.gif_blocks import first_frame
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -101,18 +102,9 @@ def _webp_size(data: bytes) -> Size:
 
 def _gif_size(data: bytes) -> Size:
     """Return the size of the screen, enlarged to hold the first frame, as Pillow does: the frame may be far larger."""
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
-    offset = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    while data[offset] != ord(","):
-        if data[offset] == ord(";"):
-            raise ValueError("it ends before the first frame")
-        if data[offset] == ord("!"):
-            offset += 2
-            while data[offset]:
-                offset += 1 + data[offset]
-        offset += 1
-    left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, offset + 1)
-    return max(width, left + frame_width), max(height, top + frame_height)
+    width, height = struct.unpack_from("<HH", data, 6)
+    _, _, right, bottom = first_frame(data)
+    return max(width, right), max(height, bottom)
 
 
 def _jpeg_size(data: bytes) -> Size:

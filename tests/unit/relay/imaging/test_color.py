@@ -61,19 +61,19 @@ def test_cmyk_without_a_profile_is_read_as_inverted_adobe_cmyk(ink: tuple[int, .
 
 
 @pytest.mark.parametrize(
-    ("mode", "profile"),
-    [
-        ("RGB", b"not a profile"),
-        ("RGB", files.rgb_profile()[:200]),
-        ("RGB", files.gray_profile()),
-        ("RGB", files.cmyk_profile()),
-        ("L", files.rgb_profile()),
-    ],
+    "profile",
+    [b"not a profile", files.rgb_profile()[:200], files.gray_profile(), files.cmyk_profile()],
 )
-def test_broken_or_mismatched_profile_is_ignored(mode: str, profile: bytes) -> None:
-    value = 90 if mode == "L" else (90, 90, 90)
-    data = files.encoded(Image.new(mode, (4, 4), value), "PNG", icc_profile=profile)
+def test_broken_or_mismatched_profile_is_ignored(profile: bytes) -> None:
+    data = files.encoded(Image.new("RGB", (4, 4), (90, 90, 90)), "PNG", icc_profile=profile)
     assert files.pixels(open_source(data, LIMIT)) == [(90, 90, 90)] * 16
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "AVIF"])
+def test_rgb_profile_applies_to_a_gray_picture(file_format: str) -> None:
+    data = files.encoded(Image.new("L", (16, 16), 90), file_format, icc_profile=files.rgb_profile(gamma=1.0))
+    expected = files.srgb_encoded(90 / 255)
+    assert files.largest_difference(open_source(data, LIMIT), [(expected,) * 3] * 256) <= 1
 
 
 def test_srgb_profile_needs_no_transform_and_others_are_cached() -> None:

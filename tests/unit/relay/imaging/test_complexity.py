@@ -30,7 +30,7 @@ def repeated_color_scans(number: int) -> bytes:
     """Return a baseline JPEG with one scan per colour; the scan of the last colour is repeated."""
     plain = files.encoded(files.noise((64, 48)), "JPEG", subsampling=0)
     begins, ends = plain.rindex(SCAN), plain.rindex(END)
-    blank = [SCAN + b"\x00\x08\x01" + bytes([*color, 0, 63, 0]) + bytes(12) for color in _COLOR_SCANS]
+    blank = [SCAN + b"\x00\x08\x01" + bytes([*color, 0, 63, 0]) + bytes(1_300) for color in _COLOR_SCANS]
     assert plain[begins + 4] == 3
     return plain[:begins] + blank[0] + blank[1] + blank[2] * (number - 2) + plain[ends:]
 

@@ -101,22 +101,22 @@ BOMBS = {
     "gif frame beyond its screen": (gif_bomb(small_screen=True), Reason.TOO_MANY_PIXELS),
     "avif": (avif_bomb(16_000), Reason.TOO_MANY_PIXELS),
     "avif that libavif refuses": (avif_bomb(60_000), Reason.TOO_MANY_PIXELS),
-    "png text": (text_bomb(b"zTXt"), Reason.CORRUPT_IMAGE),
-    "png international text": (text_bomb(b"iTXt"), Reason.CORRUPT_IMAGE),
+    "png text": (text_bomb(b"zTXt"), "opened"),
+    "png international text": (text_bomb(b"iTXt"), "opened"),
     "png one huge text": (
         png_of((8, 8), zlib.compress(bytes(16)), (b"zTXt", b"key\0\0" + deflated_zeros(500))),
-        Reason.CORRUPT_IMAGE,
+        "opened",
     ),
     "png huge profile": (
         png_of((8, 8), zlib.compress(bytes(16)), (b"iCCP", b"name\0\0" + deflated_zeros(500))),
-        Reason.CORRUPT_IMAGE,
+        "opened",
     ),
 }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory from /proc")
 @pytest.mark.parametrize("name", BOMBS)
-def test_bomb_is_refused_with_little_memory_and_no_output(name: str) -> None:
+def test_bomb_takes_little_memory_and_prints_nothing(name: str) -> None:
     data, reason = BOMBS[name]
     assert len(data) < 1_000_000
     child = subprocess.run([sys.executable, "-c", PROGRAM], input=data, capture_output=True, timeout=60, check=True)
@@ -212,6 +212,6 @@ def test_interrupt_while_decoding_is_not_swallowed(monkeypatch: pytest.MonkeyPat
         def read(self, _size: int | None = -1) -> bytes:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("imgrelay_dagster.relay.imaging.decode.io.BytesIO", InterruptedFile)
+    monkeypatch.setattr("imgrelay_dagster.relay.imaging.formats.png.io.BytesIO", InterruptedFile)
     with pytest.raises(KeyboardInterrupt):
         open_source(SAMPLES["PNG"], LIMIT)

@@ -1,0 +1,29 @@
+"""The segments of a JPEG file (ITU T.81, annex B)."""
+
+import re
+from collections.abc import Iterator
+
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Start-of-frame markers; their segments begin with precision, height, width and number of colours."""
+
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # `\xff+` would backtrack
+
+
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the markers up to the end of the first image.
+
+    Each comes with the offset of its segment's length, and the number of bytes skipped before it.
+    """
+    offset = 2
+    while found := _MARKER.search(data, offset):
+        skipped, offset = found.start() - offset, found.end()
+        marker = data[offset - 1]
+        if marker == END_OF_IMAGE or offset + 2 > len(data):
+            return
+        yield marker, offset, skipped
+        if marker not in (0x01, 0xD8):  # these markers have no segment
+            offset += max(2, data[offset] << 8 | data[offset + 1])
