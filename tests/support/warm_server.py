@@ -33,6 +33,7 @@ FIRST_SPARE_DESCRIPTOR = 200
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CODE_THAT_READS_NO_ENVIRONMENT = "imgrelay_dagster.relay."
 PADDING_VARIABLE = "WARM_SERVER_PADDING"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, which do not survive a fork
 
 
 class Request(NamedTuple):
