@@ -92,6 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
         choices=[*map(str, Reason)],
         help="ask again for entries whose last failure was this reason; may be repeated",
     )
+    run.add_argument(
+        "--dry-run", action="store_true", default=None, help="show what the run would do; ask no origin, store nothing"
+    )
     run.add_argument("--config", metavar="FILE", help="YAML file with the run config; command-line options override it")
     run.add_argument("--json", action="store_true", help="print summary.json as one line on standard output")
     results = commands.add_parser(
@@ -202,6 +205,10 @@ def _launch_run(config: dict[str, Any], signals: ShutdownSignals, *, as_json: bo
                 patch_sqlite_storage()
                 patch_resolved_config()
             checked = check_run_config(config)
+            if checked.dry_run:
+                from imgrelay_dagster.commands.dry_run import dry_run  # noqa: PLC0415
+
+                return dry_run(checked, console)
             prepare_resolved_config(relay_job(), checked.model_dump())
             with step_server(console.draw_lock):
                 result = launch(checked, home, signals, console)
@@ -251,6 +258,7 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
     simple_fields = (
         "urls", "manifest", "template", "destination", "dataset", "key", "tolerated_failure_percentage",
         "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons", "carry",
+        "dry_run",
     )  # fmt: skip
     config.update({name: value for name in simple_fields if (value := getattr(arguments, name)) not in (None, [])})
     output = {name: value for name in ("format", "quality") if (value := getattr(arguments, name)) is not None}

@@ -154,6 +154,14 @@ class Console:
             *(Text(printable(f"{name:<{width}}{value}"), style=style) for name, value, style in lines),
         )
 
+    def preview(self, lines: list[tuple[str, str]], as_json: str) -> None:
+        """Print what a run would do: a table, or one line of JSON."""
+        if self._as_json:
+            _write(sys.stdout, as_json + "\n")
+            return
+        width = max(len(name) for name, _ in lines) + 2
+        self._print(self._out, sys.stdout, *(Text(printable(f"{name:<{width}}{value}")) for name, value in lines))
+
     @staticmethod
     def _print(console: RichConsole, stream: IO[str], *texts: Text) -> None:
         """Write without rich's own buffer, which raises at every later write once the terminal is gone."""

@@ -11,7 +11,7 @@ from imgrelay_dagster.relay.errors import RelayError
 
 Options = TypeVar("Options", bound=RelayOptions)
 
-OPTIONAL_SECTIONS = ("download", "shard")
+OPTIONAL_SECTIONS = ("columns", "download", "shard")
 """Sections that may be left out: the launchpad need not show a dozen limits above the manifest, nor the section that a
 sensor fills in."""
 
@@ -67,6 +67,10 @@ def _user_error(sentence: str) -> DagsterUserCodeProcessError:
 def _form_fields(kind: type[RelayOptions]) -> dict[str, dg.Field]:
     """The fields of the form, as the launchpad gets them."""
     fields = {name: _plain_field(field) for name, field in kind.to_fields_dict().items()}
+    carry = fields["carry"]
+    fields["carry"] = dg.Field(
+        dg.ScalarUnion(str, [str]), default_value=[], is_required=False, description=carry.description
+    )
     for name in OPTIONAL_SECTIONS:
         given = fields[name].config_type
         optional = given if isinstance(given, dg.Noneable) else dg.Noneable(given)

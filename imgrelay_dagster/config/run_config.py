@@ -111,6 +111,9 @@ class RelayOptions(dg.Config):
         description="Keep what is downloaded, up to $IMGRELAY_KEEP_ORIGINALS, so that another template or layout needs "
         "no server. Only with a local staging folder.",
     )
+    dry_run: bool = Field(
+        False, description="Only read, check and plan: show what the run would do, ask no origin and store nothing."
+    )
     urls_per_task: int | None = Field(
         None, ge=1, le=100_000, description="Entries in one task. Default: depends on the number of entries."
     )
@@ -173,6 +176,7 @@ class RelayOptions(dg.Config):
             retry_permanent_after=self.retry_permanent_after,
             retry_reasons=checked_reasons(self.retry_reasons),
             verify=self.verify,
+            dry_run=self.dry_run,
             keep_originals=self.keep_originals,
             reject_sources=tuple(self.reject_sources),
             urls_per_task=self.urls_per_task,

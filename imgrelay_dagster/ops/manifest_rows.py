@@ -2,25 +2,29 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from imgrelay_dagster.automation.daily_manifests import find_and_record
 from imgrelay_dagster.automation.partitions import describe_locations
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.manifest.options import ReadOptions
 from imgrelay_dagster.relay.manifest.reader import read_lines
 from imgrelay_dagster.relay.manifest.rows import Row
-from imgrelay_dagster.relay.manifest.sources import open_manifest
+from imgrelay_dagster.relay.manifest.sources import ManifestFile, open_manifest
 from imgrelay_dagster.relay.planning.shards import shard_rows
+from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.tags import MANIFEST_TAG, VERSION_TAG
+
+Report = Callable[[str], None]
+"""Takes a sentence about the manifest, such as which column holds the URLs."""
 
 
 @dataclass(frozen=True)
 class RowSource:
     """The lines of a run, and the run tags that name the manifest they come from."""
 
-    rows: Callable[[], Iterator[Row]]
+    rows: Callable[[Report], Iterator[Row]]
     tags: dict[str, str]
 
 
@@ -33,28 +37,31 @@ def row_source(step: Step, config: RelayConfig) -> RowSource:
     shard = step.settings.shard
     if shard is not None:  # its run was launched with the coordinator's tags
         store = step.stores.open(step.settings.destination)
-        return RowSource(lambda: shard_rows(store, step.settings.dataset, shard), {})
-    options = replace(config.read_options(), report=step.context.log.info)
+        return RowSource(lambda _: shard_rows(store, step.settings.dataset, shard), {})
+    tags = {} if config.manifest is None else {MANIFEST_TAG: config.manifest}
+    if config.manifest is None and not config.urls and config.url_lines is None:
+        if step.day is None:
+            raise RelayError("this run has no partition; launch asset relayed_images with one")
+        found = _manifest_of_day(step, step.day)
+        config = config.model_copy(update={"manifest": found.address})
+        tags = {MANIFEST_TAG: found.address, VERSION_TAG: found.version}
+    return RowSource(partial(rows_of_config, config, step.stores), tags)
+
+
+def rows_of_config(config: RelayConfig, stores: StoresResource, report: Report) -> Iterator[Row]:
+    """The lines of the manifest, or the URLs, that a run config names."""
+    options = replace(config.read_options(), report=report)
     if config.url_lines is not None:
-        lines = config.url_lines
-        return RowSource(lambda: read_lines(lines, options), {})
-    if config.urls:
-        return RowSource(lambda: read_lines(config.urls, options), {})
+        return read_lines(config.url_lines, options)
     if config.manifest is not None:
-        return _manifest(step, config.manifest, options)
-    if step.day is not None:
-        return _manifest_of_day(step, step.day, options)
-    raise RelayError("this run has no partition; launch asset relayed_images with one")
+        return open_manifest(config.manifest, stores.open, options)
+    return read_lines(config.urls, options)
 
 
-def _manifest(step: Step, address: str, options: ReadOptions, **tags: str) -> RowSource:
-    return RowSource(lambda: open_manifest(address, step.stores.open, options), {MANIFEST_TAG: address, **tags})
-
-
-def _manifest_of_day(step: Step, day: str, options: ReadOptions) -> RowSource:
+def _manifest_of_day(step: Step, day: str) -> ManifestFile:
     found = find_and_record(step.context.instance, day, step.stores)
     if found is None:
         raise RelayError(
             f"there is no manifest of day {day}; looked for {describe_locations(day)}; put it there and launch again"
         )
-    return _manifest(step, found.address, options, **{VERSION_TAG: found.version})
+    return found

@@ -13,6 +13,7 @@ import dagster as dg
 
 from imgrelay_dagster.config.executor_choice import steps_leave_this_host
 from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.ops.dry_run import preview_of
 from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.manifest_rows import row_source
 from imgrelay_dagster.ops.run_guard import RunGuard
@@ -21,6 +22,7 @@ from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.destination_check import check_destination
 from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.planning.preview import Preview
 from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, StepCounts, StepProgress
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, release_lock
 from imgrelay_dagster.relay.records.layout import dataset_prefix
@@ -49,11 +51,13 @@ class PlanResult:
         settings: the run's settings.
         entries: lines of the manifest.
         shards: shard runs that this run was split into; 0 if it does everything itself.
+        preview: what the run would do; only of a dry run, which does nothing else.
     """
 
     settings: Settings
     entries: int
     shards: int = 0
+    preview: Preview | None = None
 
 
 def _plan(
@@ -71,6 +75,10 @@ def _plan(
         settings = run_settings(context, config)
         step = Step(context, settings, stores)
         source = row_source(step, config)
+        if settings.dry_run:
+            preview = preview_of(step, source, templates)
+            yield dg.Output(PlanResult(settings, preview.entries, preview=preview), output_name="planned")
+            return
         context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
         staging = stores.staging(context.run_id)
     with (
@@ -81,7 +89,7 @@ def _plan(
         store = stores.open(settings.destination, options=settings.store)
         run_plan = call_in_background(
             lambda check: plan_run(
-                source.rows(),
+                source.rows(context.log.info),
                 settings,
                 run_id=context.run_id,
                 store=store,

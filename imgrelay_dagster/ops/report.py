@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from imgrelay_dagster.ops.asset_checks import CHECKS, check_results, try_inspect
+from imgrelay_dagster.ops.dry_run import preview_metadata
 from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.metadata import summary_metadata
 from imgrelay_dagster.ops.plan import PlanResult
@@ -39,6 +40,9 @@ def _report(
     This is always the run's last step: a failure raised here leaves no work undone.
     """
     settings = planned.settings
+    if planned.preview is not None:
+        yield dg.Output(None, metadata=preview_metadata(planned.preview))
+        return
     step = Step(context, settings, stores)
     with fail_run_on_error():
         guard = RunGuard(step, stores.staging(context.run_id))

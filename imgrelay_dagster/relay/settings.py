@@ -46,6 +46,7 @@ class Settings:
     retry_permanent_after: float = 7.0
     retry_reasons: tuple[str, ...] = ()
     verify: bool = False
+    dry_run: bool = False
     keep_originals: bool = False
     reject_sources: tuple[str, ...] = ()
     urls_per_task: int | None = None

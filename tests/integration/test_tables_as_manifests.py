@@ -1,5 +1,6 @@
 """Manifests as people have them: tables of any kind, read by the command, with columns carried into the results."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,3 +51,20 @@ def test_a_shop_export_with_carried_columns_and_several_urls_in_a_cell(
     )  # fmt: skip
     assert (again.summary["dataset"], again.summary["failed"]) == ("shop", 2), again.err
     assert [line["carried"] for line in results(files(out), again.summary)] == [{"sku": "1002"}, {"sku": "1003"}]
+
+
+def test_a_dry_run_asks_no_origin_and_leaves_nothing(imgrelay: Command, origin: Origin, tmp_path: Path):
+    urls = origin.many(12)
+    manifest = tmp_path / "birds.jsonl"
+    lines = [{"Image URL": url} for url in [*urls, urls[0]]] + [{"Image URL": "ftp://h/a.jpg"}]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = dict(origin.hits)
+    ran = imgrelay("run", "--manifest", manifest, "--destination", tmp_path / "out", "--dry-run", "--json")
+    assert ran.code == 0, ran.err
+    shown = ran.summary
+    assert (shown["entries"], shown["to_relay"], shown["repeated"], shown["failed"]) == (14, 12, 1, 1)
+    assert shown["reasons"] == {"bad_url": 1}
+    assert len(shown["keys"]) == 10
+    assert shown["notes"] == ["image URLs are in field 'Image URL'"]
+    assert origin.hits == before
+    assert not (tmp_path / "out").exists()

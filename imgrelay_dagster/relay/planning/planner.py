@@ -14,7 +14,7 @@ from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.planning.entry_planner import EntryPlanner
 from imgrelay_dagster.relay.planning.plan import Plan
 from imgrelay_dagster.relay.records.layout import ledger_key, receipts_prefix, shards_ledger_key
-from imgrelay_dagster.relay.records.ledger import planned_json, settings_json
+from imgrelay_dagster.relay.records.ledger import Planned, planned_json, settings_json
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
@@ -39,6 +39,8 @@ def plan_run(
     tick: Callable[[], None] = lambda: None,
     day: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    observe: Callable[[Planned], None] = lambda _: None,
+    publish: bool = True,
 ) -> Plan:
     """Plan each manifest line and write the ledger into the destination.
 
@@ -50,6 +52,8 @@ def plan_run(
         tick: called every `TICK_LINES` lines; an exception that it raises ends the planning.
         day: the run's day, for patterns of keys; today in UTC if None.
         tell: called with a sentence about each thing that is conspicuous in the manifest as a whole.
+        observe: called with each ledger line.
+        publish: write the ledger into the destination. A dry run does not.
 
     Raises:
         RelayError: the manifest or the run's template is not valid, or the destination failed.
@@ -74,11 +78,14 @@ def plan_run(
             for number, row in enumerate(rows):
                 planned = planner.plan(row)
                 plan.count(planned)
+                observe(planned)
                 ledger.write(planned_json.dump_json(planned) + b"\n")
                 if number % TICK_LINES == 0:
                     tick()
         planner.report(tell)
     tick()
+    if not publish:
+        return plan
     key = (shards_ledger_key if plan.shards else ledger_key)(settings.dataset, run_id)
     try:
         put_object(store, key, ledger_file, "application/gzip")
