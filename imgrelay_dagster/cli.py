@@ -109,14 +109,26 @@ def build_parser() -> argparse.ArgumentParser:
     results.add_argument(
         "--reason", metavar="R", choices=[*map(str, Reason)], help="only entries that failed for this reason"
     )
+    results.add_argument(
+        "--column", metavar="NAME", action="append", default=[], help="also show this carried column; may be repeated"
+    )
+    results.add_argument("--csv", action="store_true", help="CSV with all carried columns, for a spreadsheet")
+    report = commands.add_parser(
+        "report",
+        help="make the report of a run again",
+        description="Write report.html and failed.csv of a run again, from its results; prints the report's address.",
+    )
+    report.add_argument("run", nargs="?", metavar="RUN", help="a run ID or the beginning of one; default: the latest")
+    report.add_argument("--dataset", metavar="N", help="dataset name; not needed with a run ID")
     datasets = commands.add_parser(
         "datasets",
         help="list the datasets of a destination",
         description="List the datasets of a destination, one line each, with the totals of the latest run.",
     )
-    for reading in (results, datasets):
+    for reading in (results, report, datasets):
         reading.add_argument("--destination", metavar="D", help="default: $IMGRELAY_DESTINATION, or the folder out")
-        reading.add_argument("--json", action="store_true", help="one JSON object per line")
+        if reading is not report:
+            reading.add_argument("--json", action="store_true", help="one JSON object per line")
         reading.epilog = "Exit codes: 0 success, 2 wrong usage, or the dataset, run or destination does not exist."
     return parser
 
@@ -162,9 +174,11 @@ def _run_command(arguments: argparse.Namespace) -> int:
 
 def _reading_command(arguments: argparse.Namespace) -> int:
     from imgrelay_dagster.commands.datasets import datasets  # noqa: PLC0415 - as below
+    from imgrelay_dagster.commands.report import report  # noqa: PLC0415
     from imgrelay_dagster.commands.results import results  # noqa: PLC0415
 
-    return results(arguments) if arguments.command == "results" else datasets(arguments)
+    run = {"results": results, "report": report, "datasets": datasets}[arguments.command]
+    return run(arguments)
 
 
 def _print_error(message: str) -> None:

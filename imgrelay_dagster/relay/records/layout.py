@@ -4,7 +4,7 @@ _relay/<dataset>/receipts/lock.json                               the dataset's 
 _relay/<dataset>/receipts/<run id>/ledger.jsonl.gz                until the run has its results
 _relay/<dataset>/receipts/<run id>/<writer>-<n>.jsonl             receipts, while the run goes on
 _relay/<dataset>/receipts/<run id>/merged.jsonl                   receipts, once the run has its results
-_relay/<dataset>/runs/<run id>/{results,failed}.jsonl, summary.json, report.html
+_relay/<dataset>/runs/<run id>/{results,failed}.jsonl, failed.csv, {summary,settings}.json, report.html
 _relay/<dataset>/runs/<coordinator's id>/shards/ledger.jsonl.gz, plan.json, <shard number>.json
 """
 
@@ -20,6 +20,12 @@ RESULTS_FILE = "results.jsonl"
 
 FAILED_FILE = "failed.jsonl"
 """The failed entries, as a manifest."""
+
+FAILED_TABLE_FILE = "failed.csv"
+"""The failed entries, as a table for people."""
+
+SETTINGS_FILE = "settings.json"
+"""The settings of a run."""
 
 SUMMARY_FILE = "summary.json"
 """The counts of a run."""
@@ -92,6 +98,16 @@ def results_key(dataset: str, run_id: str) -> str:
 def failed_key(dataset: str, run_id: str) -> str:
     """Key of a run's `failed.jsonl`."""
     return f"{results_prefix(dataset, run_id)}/{FAILED_FILE}"
+
+
+def failed_table_key(dataset: str, run_id: str) -> str:
+    """Key of a run's `failed.csv`."""
+    return f"{results_prefix(dataset, run_id)}/{FAILED_TABLE_FILE}"
+
+
+def run_settings_key(dataset: str, run_id: str) -> str:
+    """Key of a run's `settings.json`."""
+    return f"{results_prefix(dataset, run_id)}/{SETTINGS_FILE}"
 
 
 def summary_key(dataset: str, run_id: str) -> str:

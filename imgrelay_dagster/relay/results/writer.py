@@ -15,9 +15,18 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
 from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record
-from imgrelay_dagster.relay.records.layout import FAILED_FILE, RESULTS_FILE, failed_key, results_key
+from imgrelay_dagster.relay.records.layout import (
+    FAILED_FILE,
+    FAILED_TABLE_FILE,
+    RESULTS_FILE,
+    failed_key,
+    failed_table_key,
+    results_key,
+)
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
+from imgrelay_dagster.relay.records.run_settings import write_run_settings
 from imgrelay_dagster.relay.records.summary import Summary, write_summary
+from imgrelay_dagster.relay.results.csv_table import write_failed_table
 from imgrelay_dagster.relay.results.stored_times import StoredTimes
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.objects import put_object
@@ -94,12 +103,17 @@ class RunTotals:
 def write_result_files(records: Iterable[Record], settings: Settings, scratch: Path, run_id: str) -> RunTotals:
     """Write `results.jsonl` and `failed.jsonl` into the folder `scratch`; return the totals of the records."""
     totals = RunTotals(run_id, settings, RunStatistics(run_id))
-    with (scratch / RESULTS_FILE).open("wb") as results, (scratch / FAILED_FILE).open("wb") as failed:
+    with (
+        (scratch / RESULTS_FILE).open("wb") as results,
+        (scratch / FAILED_FILE).open("wb") as failed,
+    ):
         for record in records:
             totals.add(record)
             if record.outcome is Outcome.FAILED and record.reason is not None:
                 _write_failed(failed, record, settings)
             results.write(record_json.dump_json(record, exclude=NOT_IN_RESULTS) + b"\n")
+    with (scratch / RESULTS_FILE).open("rb") as lines:
+        write_failed_table(scratch / FAILED_TABLE_FILE, lines)
     return totals
 
 
@@ -120,6 +134,8 @@ def upload_results(
     dataset, run_id = summary.dataset, summary.run_id
     put_object(store, results_key(dataset, run_id), scratch / RESULTS_FILE, RECEIPTS_TYPE)
     put_object(store, failed_key(dataset, run_id), scratch / FAILED_FILE, RECEIPTS_TYPE)
+    put_object(store, failed_table_key(dataset, run_id), scratch / FAILED_TABLE_FILE, "text/csv; charset=utf-8")
+    write_run_settings(store, totals.settings, run_id)
     write_summary(store, summary)
     write_html_report(store, summary, totals.settings, totals.statistics)
     return summary

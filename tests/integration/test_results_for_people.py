@@ -1,0 +1,60 @@
+"""What people get from a finished run: its results as a table or CSV with their own columns, and its report again."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgrelay_dagster.demo.origin import Origin
+from tests.conftest import Ran
+from tests.support.command import run_folder
+
+
+@pytest.fixture(scope="module")
+def manifest(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list with products: one is stored, one is gone, one line is malformed."""
+    path = tmp_path_factory.mktemp("people") / "products.csv"
+    rows = [("url", "sku", "name"), (origin.url("jpeg/small-dawn.jpg"), "A-1", 'Chair, "oak"')]
+    rows += [(origin.url("bad/gone.jpg"), "A-2", "=cmd"), ("", "A-3", "no picture")]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def test_failures_are_found_by_the_columns_that_people_know(
+    imgrelay: Callable[..., Ran], manifest: Path, tmp_path: Path
+):
+    config = tmp_path / "config.yaml"
+    config.write_text("carry: [sku, name]\ntolerated_failure_percentage: 90\n")
+    ran = imgrelay("run", "--manifest", manifest, "--config", config, "--destination", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    where = ("--destination", tmp_path / "out")
+
+    rows = list(csv.DictReader(io.StringIO(imgrelay("results", "--csv", *where).out)))
+    assert [(row["sku"], row["name"], row["outcome"]) for row in rows] == [
+        ("A-1", 'Chair, "oak"', "uploaded"),
+        ("A-2", "=cmd", "failed"),
+        ("A-3", "no picture", "failed"),
+    ]
+    assert rows[1]["http_status"] == "410"
+    assert "no longer exists" in rows[1]["what_to_do"]
+    failed = imgrelay("results", "--failed", "--column", "sku", *where)
+    assert [line.split("\t")[3] for line in failed.out.splitlines()] == ["A-2", "A-3"]
+    unknown = imgrelay("results", "--column", "color", *where)
+    assert (unknown.code, "did not carry a column 'color'; it carried sku, name" in unknown.err) == (2, True)
+
+    folder = run_folder(tmp_path / "out")
+    with (folder / "failed.csv").open(newline="") as file:
+        assert [row["sku"] for row in csv.DictReader(file)] == ["A-2", "A-3"]
+    written = {name: (folder / name).read_text() for name in ("report.html", "failed.csv")}
+    for name in written:
+        (folder / name).unlink()
+    again = imgrelay("report", folder.name[:8], *where)
+    assert again.out.strip() == str(folder / "report.html"), again.err
+    assert (folder / "failed.csv").read_text() == written["failed.csv"]
+    page = (folder / "report.html").read_text()
+    for part in ("gone.jpg", "frame.png", "up to 90 % are tolerated"):
+        assert part in page
+        assert part in written["report.html"]
