@@ -125,12 +125,38 @@ def build_parser() -> argparse.ArgumentParser:
         help="list the datasets of a destination",
         description="List the datasets of a destination, one line each, with the totals of the latest run.",
     )
-    for reading in (results, report, datasets):
+    verify, prune = _add_mirror_commands(commands)
+    for reading in (results, report, datasets, verify, prune):
         reading.add_argument("--destination", metavar="D", help="default: $IMGRELAY_DESTINATION, or the folder out")
         if reading is not report:
             reading.add_argument("--json", action="store_true", help="one JSON object per line")
         reading.epilog = "Exit codes: 0 success, 2 wrong usage, or the dataset, run or destination does not exist."
     return parser
+
+
+def _add_mirror_commands(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> list[argparse.ArgumentParser]:
+    """Add `verify` and `prune`, which compare a destination with its records."""
+    verify = commands.add_parser(
+        "verify",
+        help="compare the stored images with what the receipts say",
+        description="List the destination and compare it with the dataset's receipts: images that are missing or "
+        "have another size. Exit code 1 if there are any.",
+    )
+    verify.add_argument("--read", action="store_true", help="also read every image and compare its SHA-256")
+    prune = commands.add_parser(
+        "prune",
+        help="delete images whose lines have left the manifest",
+        description="Delete the images that a dataset stored and whose lines are no longer in the manifest, which is "
+        "that of the latest run. Images that another dataset stored too are kept.",
+    )
+    prune.add_argument("--run", metavar="ID", help="the run whose lines count; default: the latest of a whole manifest")
+    prune.add_argument("--dry-run", action="store_true", help="only list the images")
+    prune.add_argument("--yes", action="store_true", help="delete without a question")
+    for command in (verify, prune):
+        command.add_argument("--dataset", metavar="N", help="dataset name; not needed if there is only one")
+    return [verify, prune]
 
 
 def program() -> NoReturn:
@@ -174,11 +200,18 @@ def _run_command(arguments: argparse.Namespace) -> int:
 
 def _reading_command(arguments: argparse.Namespace) -> int:
     from imgrelay_dagster.commands.datasets import datasets  # noqa: PLC0415 - as below
+    from imgrelay_dagster.commands.mirror import prune_command, verify  # noqa: PLC0415
     from imgrelay_dagster.commands.report import report  # noqa: PLC0415
     from imgrelay_dagster.commands.results import results  # noqa: PLC0415
 
-    run = {"results": results, "report": report, "datasets": datasets}[arguments.command]
-    return run(arguments)
+    commands = {
+        "results": results,
+        "report": report,
+        "datasets": datasets,
+        "verify": verify,
+        "prune": prune_command,
+    }
+    return commands[arguments.command](arguments)
 
 
 def _print_error(message: str) -> None:

@@ -29,11 +29,16 @@ def choose_run(store: ObjectStore, address: str, dataset: str | None, run: str |
         ]
         if len(found) == 1:
             return found[0]
-    chosen = _dataset(dataset, names, address)
+    chosen = choose_dataset(dataset, names, address)
     return chosen, _run(run, store, chosen)
 
 
-def _dataset(wanted: str | None, names: list[str], address: str) -> str:
+def choose_dataset(wanted: str | None, names: list[str], address: str) -> str:
+    """Return the dataset that was named, or the only one of `names`.
+
+    Raises:
+        RelayError: there is none, or more than one and none was named.
+    """
     if not names:
         raise RelayError(f"nothing has been relayed to {address} yet")
     if wanted is None and len(names) == 1:

@@ -20,7 +20,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, sentence
 from imgrelay_dagster.relay.progress.notes import RunProgress
 from imgrelay_dagster.relay.records.layout import REPORT_FILE, results_prefix
-from imgrelay_dagster.relay.records.summary import Summary, summary_json
+from imgrelay_dagster.relay.records.summary import Summary, dump_summary
 from imgrelay_dagster.relay.redact import printable
 
 ProgressReader = Callable[[], RunProgress | None]
@@ -131,7 +131,7 @@ class Console:
     def summary(self, summary: Summary, destination: str) -> None:
         """Print the run's summary: a table, or one line of JSON."""
         if self._as_json:
-            _write(sys.stdout, summary_json.dump_json(summary).decode() + "\n")
+            _write(sys.stdout, dump_summary(summary).decode() + "\n")
             return
         colour = {"success": "green", "failure": "red"}.get(summary.status, "yellow")
         lines = [("status", summary.status, f"bold {colour}")]

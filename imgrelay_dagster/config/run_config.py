@@ -6,6 +6,7 @@ the form in the launchpad and passes it to the ops.
 
 import difflib
 import re
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import dagster as dg
@@ -34,6 +35,7 @@ from imgrelay_dagster.relay.manifest.options import ALL, Columns, ReadOptions
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.planning.key_pattern import KeyPattern, carried_columns
 from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
+from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
 from imgrelay_dagster.relay.settings import Settings, Shard
 from imgrelay_dagster.relay.storage.addresses import absolute
 from imgrelay_dagster.relay.storage.object_settings import OWNER_ACLS, ObjectSettings
@@ -253,6 +255,12 @@ class RelayConfig(RelayOptions):
         description="Path, s3://, gs:// or az:// address of a manifest: .txt, .csv, .tsv, .jsonl, .ndjson or .json, "
         "each also .gz or .zst; .parquet or .xlsx.",
     )
+
+    def settings(self) -> Settings:
+        """The engine's settings."""
+        failed_only = self.manifest is not None and dataset_of_failed_file(self.manifest) is not None
+        part = failed_only or bool(self.urls) or bool(self.url_lines) or self.shard is not None
+        return replace(super().settings(), whole_list=not part)
 
     def _resolved(self) -> dict[str, Any]:
         if self.shard is not None:  # the coordinator's ledger has its lines

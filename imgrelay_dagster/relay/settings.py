@@ -28,7 +28,8 @@ class Settings:
     `retry_permanent_after` are days. `retry_reasons` are values of `Reason`.
     `key` is the pattern of the keys of entries that give none. `key_extension` is a value of `KeyExtension`.
     `object` is what is stored with each image. `store` is how the destination is opened; `plan` completes it with what
-    it finds out about the destination.
+    it finds out about the destination. `whole_list` is false if the run's lines are known to be a part of its
+    dataset's: the failed entries of an earlier run, URLs given one by one, or a shard.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class Settings:
     key_extension: str | None = None
     object: ObjectSettings = field(default_factory=ObjectSettings)
     store: StoreOptions = DEFAULT_OPTIONS
+    whole_list: bool = True
 
     @property
     def image_store(self) -> StoreOptions:

@@ -129,7 +129,7 @@ class EntryPlanner:
         """The record with the outcome that an earlier run's receipt gives it; None when it has to be relayed."""
         assert record.key is not None
         receipt = None if self._settings.refresh else self._receipts.get(record.key)
-        if receipt is None or receipt.fingerprint != record.fingerprint:
+        if receipt is None or receipt.fingerprint != record.fingerprint:  # without one, its image was pruned
             return None
         if receipt.outcome is Outcome.UPLOADED:
             if self._settings.verify and self._stored_size(record.key) != receipt.bytes_out:

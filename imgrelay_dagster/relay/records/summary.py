@@ -26,7 +26,8 @@ class Summary:
     `images_per_second` the number of uploaded images divided by it. `first_image_seconds` are the seconds from its
     start until the first image was stored, `largest_gap_seconds` the most seconds between two stored images; None if
     it stored too few, and in summaries of earlier versions. `not_asked` of the failed entries were not asked for in
-    this run, because an earlier failure is remembered as permanent.
+    this run, because an earlier failure is remembered as permanent. `whole_list` is false if the lines of the run are
+    known to be a part of its dataset's.
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class Summary:
     first_image_seconds: float | None = None
     largest_gap_seconds: float | None = None
     not_asked: int = 0
+    whole_list: bool = True
 
     @property
     def failed_percentage(self) -> float:
@@ -78,12 +80,18 @@ def sum_summaries(parts: Iterable[Summary], run_id: str, dataset: str, status: s
         seconds=round(seconds, 3),
         images_per_second=round(uploaded / seconds, 2) if seconds > 0 else 0.0,
         not_asked=sum(part.not_asked for part in parts),
+        whole_list=all(part.whole_list for part in parts),
     )
+
+
+def dump_summary(summary: Summary, indent: int | None = None) -> bytes:
+    """A summary as JSON. `whole_list` is left out where it is true, as it nearly always is."""
+    return summary_json.dump_json(summary, indent=indent, exclude={"whole_list"} if summary.whole_list else None)
 
 
 def write_summary(store: ObjectStore, summary: Summary) -> None:
     """Write a run's `summary.json`."""
-    data = summary_json.dump_json(summary, indent=2) + b"\n"
+    data = dump_summary(summary, indent=2) + b"\n"
     put_object(store, summary_key(summary.dataset, summary.run_id), data, "application/json")
 
 

@@ -83,6 +83,7 @@ class RunTotals:
         return Summary(
             run_id=self.run_id,
             dataset=self.settings.dataset,
+            whole_list=self.settings.whole_list,
             status=status or self.status(),
             entries=self.outcomes.total(),
             uploaded=uploaded,
