@@ -14,7 +14,7 @@ from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.outcomes import Stage
-from imgrelay_dagster.relay.progress.announcer import Announcer, headline, sentence
+from imgrelay_dagster.relay.progress.announcer import Announcer, sentence
 from imgrelay_dagster.relay.progress.notes import RunProgress, StepCounts, StepProgress, planned_at
 from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
@@ -79,9 +79,9 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
 
 def _announce(context: dg.OpExecutionContext, progress: RunProgress) -> None:
     """Show the run's progress in its log and in the list of runs."""
-    now = time.time()
-    context.log.info(sentence(progress, now))
-    context.instance.add_run_tags(context.run_id, {RESULTS_TAG: ", ".join(headline(progress, now))})
+    line = sentence(progress, time.time())
+    context.log.info(line)
+    context.instance.add_run_tags(context.run_id, {RESULTS_TAG: line})
 
 
 def _receipt_entries(store: ObjectStore, prefix: str) -> frozenset[int]:

@@ -72,10 +72,10 @@ def test_rate_and_time_left_are_computed_from_all_stages():
 def test_the_sentence_has_counts_rate_and_time_left():
     assert sentence(HALFWAY, 1050.0) == (
         "100 of 300 done, 10 failed (6 http_status, 3 timeout, 1 dns_error), 3 images/s, about 50 s left, "
-        "180 downloaded, 150 composed, 90 uploaded"
+        "downloaded 180, composed 150, stored 90 of 300"
     )
     assert sentence(RunProgress(entries=5, began=1000.0), 1001.0) == (
-        "0 of 5 done, 0 downloaded, 0 composed, 0 uploaded"
+        "0 of 5 done, downloaded 0, composed 0, stored 0 of 5"
     )
 
 

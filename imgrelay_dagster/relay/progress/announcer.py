@@ -61,7 +61,11 @@ class Announcer:
 
 
 def sentence(progress: RunProgress, now: float) -> str:
-    """The progress in one line: `2,431 of 10,000 done, 57 failed (40 timeout ...), 84 images/s, ...`."""
+    """The progress in one line, in the same words wherever it is shown.
+
+    `92 of 1,000 done, 12 failed (12 timeout), 84 images/s, downloaded 400, composed 120, stored 80 of 1,000`. Done
+    are the entries that are stored and those that failed.
+    """
     return ", ".join([*headline(progress, now), stage_counts(progress)])
 
 
@@ -79,6 +83,6 @@ def headline(progress: RunProgress, now: float) -> list[str]:
 
 
 def stage_counts(progress: RunProgress) -> str:
-    """The number of entries that have passed each stage."""
-    downloaded, composed, uploaded = (formatting.count(progress.passed.get(stage, 0)) for stage in Stage)
-    return f"{downloaded} downloaded, {composed} composed, {uploaded} uploaded"
+    """How many entries have passed each stage, of all that were left to do."""
+    downloaded, composed, stored = (formatting.count(progress.passed.get(stage, 0)) for stage in Stage)
+    return f"downloaded {downloaded}, composed {composed}, stored {stored} of {formatting.count(progress.entries or 0)}"
