@@ -12,7 +12,7 @@ def default_destination() -> str:
     return environment.DESTINATION.get()
 
 
-WAITING_STEPS = 2
+WAITING_STEPS = 1
 """Concurrent steps beyond one for each core: downloads mostly wait, and meanwhile other steps keep the cores busy."""
 
 

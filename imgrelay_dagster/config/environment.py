@@ -118,7 +118,7 @@ MAX_CONCURRENT = Variable[int | None](
     whole_number(1, MOST_CONCURRENT),
     None,
     "Concurrent steps of a run that does not set `max_concurrent`.",
-    "two more than the machine has cores, at least four",
+    "one more than the machine has cores, at least three",
 )
 EXECUTOR = Variable(
     "IMGRELAY_EXECUTOR",

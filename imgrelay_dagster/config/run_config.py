@@ -123,7 +123,7 @@ class RelayOptions(dg.Config):
         None,
         ge=1,
         le=MOST_CONCURRENT,
-        description="Concurrent steps. Default: $IMGRELAY_MAX_CONCURRENT, else two more than the machine has cores.",
+        description="Concurrent steps. Default: $IMGRELAY_MAX_CONCURRENT, else one more than the machine has cores.",
     )
     max_entries_per_run: int | None = Field(
         100_000,

@@ -1,7 +1,8 @@
 """Opens Dagster's SQLite storage in a step without checking its schema once more.
 
 Changes, in a step process of ours and in no other process: `SqliteRunStorage.from_local`,
-`SqliteScheduleStorage.from_local` and `SqliteEventLogStorage._initdb`, for databases that exist.
+`SqliteScheduleStorage.from_local` and `SqliteEventLogStorage._initdb`, for databases that exist. And
+`SqliteRunStorage.connect`, which makes a new SQLAlchemy engine for each query, uses one engine.
 
 Why: each step opens the storage that the run's process has opened, checked and, if needed, created before. The checks
 of four schemas are a tenth of what a short step costs.
@@ -9,7 +10,9 @@ of four schemas are a tenth of what a short step costs.
 Upstream issue: none known.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +21,9 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite import create_db_conn_string
-from sqlalchemy.engine import Engine
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
 
 from imgrelay_dagster.dagster_patches.guard import Patch, install
 
@@ -37,9 +42,20 @@ def _opener(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return from_local
 
 
+@functools.cache
+def _engine(address: str) -> Engine:
+    return create_engine(address, poolclass=NullPool)
+
+
+def _connect(storage: SqliteRunStorage) -> Iterator[Connection]:
+    with _engine(storage._conn_string).begin() as connection:
+        yield connection
+
+
 def _apply() -> None:
     for kind, name in ((SqliteRunStorage, "runs"), (SqliteScheduleStorage, "schedules")):
         kind.from_local = classmethod(_opener(name, kind.from_local))  # type: ignore[assignment]
+    SqliteRunStorage.connect = cast(Any, contextmanager(_connect))  # type: ignore[method-assign]
     original = SqliteEventLogStorage._initdb
 
     def initdb(storage: SqliteEventLogStorage, engine: Engine, for_index_shard: bool = False) -> None:
@@ -55,6 +71,9 @@ OPENED_STORAGE = Patch(
     sources={
         "dagster._core.storage.runs.sqlite.sqlite_run_storage:SqliteRunStorage.from_local": frozenset(
             {"50b4181e14913751"}
+        ),
+        "dagster._core.storage.runs.sqlite.sqlite_run_storage:SqliteRunStorage.connect": frozenset(
+            {"d343abae6e9bea85"}
         ),
         "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage:SqliteScheduleStorage.from_local": frozenset(
             {"06ae7e70b419ac91"}

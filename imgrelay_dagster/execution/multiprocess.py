@@ -86,7 +86,7 @@ class RelayMultiprocessExecutor(MultiprocessExecutor):
 @dg.executor(
     name="multiprocess",
     config_schema={
-        "max_concurrent": dg.Field(int, default_value=0, description="Concurrent steps; 0: two more than cores.")
+        "max_concurrent": dg.Field(int, default_value=0, description="Concurrent steps; 0: one more than cores.")
     },
     requirements=multiple_process_executor_requirements(),
 )

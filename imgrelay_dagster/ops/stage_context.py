@@ -73,7 +73,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
             guard.finish_refresh()
         finally:
             stop.set()
-    if context.op.name == stage.value:
+    if context.op.name == stage.value and task.part == 1:
         context.add_output_metadata({"entries": len(task.records), **dict(receipts.counts)})
 
 

@@ -54,9 +54,24 @@ def compose(
 
 
 @dg.op(tags=stage_tags(Stage.UPLOAD, 3), retry_policy=_RETRY_POLICY)
-def upload(context: dg.OpExecutionContext, stores: StoresResource, task_input: TaskInput) -> TaskResult:
-    """Store every composed image of the task under its key."""
-    return _upload(Step(context, task_input.settings, stores), task_input.task)
+def upload(
+    context: dg.OpExecutionContext,
+    stores: StoresResource,
+    http: HttpResource,
+    templates: TemplatesResource,
+    task_input: TaskInput,
+) -> TaskResult:
+    """Store every composed image of the task under its key, then relay the entries for which the task was full."""
+    step, task = Step(context, task_input.settings, stores), task_input.task
+    results = [_upload(step, task)]
+    name = task.name
+    while task.rest:
+        task = _download(step, http, task.next_part(name))
+        results.append(_upload(step, _compose(step, templates, task)))
+    return TaskResult(
+        tuple(record for result in results for record in result.deferred),
+        {line: at for result in results for line, at in result.retry_at.items()},
+    )
 
 
 def relay_deferred(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -281,3 +282,23 @@ def test_keys_that_the_store_rejects_do_not_stop_the_others(
     assert (refused.bytes_out, refused.width, refused.height, refused.sha256) == (None,) * 4  # nothing is stored
     assert (refused.bytes_in, refused.http_status) == (stored.bytes_in, 200)
     assert (stored.width, stored.height) == (64, 48)
+
+
+def test_a_task_that_is_full_leaves_its_other_entries_for_its_next_part(
+    stages: StageRunner, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("imgrelay_dagster.relay.stages.download.PART_BYTES", 2 * len(jpeg()))
+    task = task_of(*(hostile.url(f"/latency/20/{number}/ok.jpg") for number in range(60)))
+    seen: list[int] = []
+    part = task
+    while part.records:
+        downloaded = stages.download(part)
+        assert not downloaded.deferred
+        assert 0 < len(downloaded.records) <= 2 + LIMITS.threads
+        seen += [record.line for record in downloaded.records]
+        stages.upload(stages.compose(downloaded))
+        assert not stages.staged()
+        part = downloaded.next_part(task.name)
+    assert sorted(seen) == [record.line for record in task.records]
+    assert {record.outcome for record in stages.receipts().values()} == {Outcome.UPLOADED}
+    assert len(list(chain.from_iterable(stages.store.list("k")))) == 60

@@ -1,5 +1,6 @@
 """Stage `download`: fetch the body of every entry of a task into staging."""
 
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from imgrelay_dagster.relay.stages.mirrors import fetch_record
 from imgrelay_dagster.relay.stages.runner import run_entries
 from imgrelay_dagster.relay.staging.originals import url_digest
 from imgrelay_dagster.relay.staging.packs import PackWriter
-from imgrelay_dagster.relay.staging.tasks import Task
+from imgrelay_dagster.relay.staging.tasks import PART_BYTES, Task
 
 DEFERRED_THREADS = 64
 """Concurrent downloads of deferred entries, which mostly wait for slow servers."""
@@ -23,7 +24,8 @@ DEFERRED_THREADS = 64
 def download_task(task: Task, context: StageContext, downloader: Downloader, *, last_chance: bool = False) -> Task:
     """Fetch every entry's body into staging; return the task with the entries that are left.
 
-    A download that takes far longer than the task's others is deferred (`Task.deferred`).
+    A download that takes far longer than the task's others is deferred (`Task.deferred`). When the downloads have
+    `PART_BYTES`, no more are started, and the other entries are the task's `rest`.
 
     Args:
         last_chance: the task has the deferred entries; give them their full time limits. No other step downloads any
@@ -37,25 +39,41 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
         if context.stop.is_set():
             raise Stopped
 
+    lock, rest, downloaded = threading.Lock(), set[int](), 0
+
+    def check_size(record: Record) -> None:
+        if downloaded >= PART_BYTES and not last_chance:
+            rest.add(record.entry)
+            raise Deferred(record.attempts)
+
     originals = context.staging.originals_of(context.settings.dataset, task.name)
 
     def fetch(record: Record, client: Downloader) -> Record:
+        nonlocal downloaded
         kept = originals.take(record.url) if originals is not None else None
         if kept is not None:
             writer.set_location(record.entry, kept)
             return replace(record, bytes_in=0)
+        check_size(record)
         sink = partial(writer.open_entry, record.entry)
         wait = retry_at.get(record.entry, 0.0) - time.time()
         try:
             with pace.slot(check):
+                check_size(record)
                 record, fetched = fetch_record(
                     record,
                     partial(client.fetch, sink=sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait),
                 )
         except (EntryFailure, Deferred) as error:
-            if timeout is not None and (isinstance(error, Deferred) or error.reason is Reason.TIMEOUT):
+            if (
+                timeout is not None
+                and record.entry not in rest
+                and (isinstance(error, Deferred) or error.reason is Reason.TIMEOUT)
+            ):
                 timeout.record_timeout()
             raise
+        with lock:
+            downloaded += fetched.bytes_in
         pace.record(record.url, fetched.seconds)
         if timeout is not None:
             timeout.record_duration(fetched.seconds)
@@ -71,4 +89,9 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
                 task = run_entries(task, context, Stage.DOWNLOAD, partial(fetch, client=larger), DEFERRED_THREADS)
         else:
             task = run_entries(task, context, Stage.DOWNLOAD, partial(fetch, client=downloader), limits.threads)
-    return replace(task, locations=writer.locations)
+    return replace(
+        task,
+        locations=writer.locations,
+        deferred=tuple(record for record in task.deferred if record.entry not in rest),
+        rest=tuple(record for record in task.deferred if record.entry in rest),
+    )

@@ -20,8 +20,8 @@ LARGEST_TASK = 500
 """Entries of the largest task: what a killed step does again, and what each running step may have in staging. While a
 task is in one stage, no image of it leaves that stage. So its size also bounds how long a run stores nothing."""
 
-LARGEST_TASK_BYTES = 128 * 1024 * 1024
-"""Bytes of the downloads of the largest task, as far as the size of an image is known when tasks are cut."""
+PART_BYTES = 96 * 1024 * 1024
+"""Bytes of downloads at which a task is full: its other entries follow when the first ones are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Task:
         retry_at: by entry, the earliest time to ask a deferred entry's server again, in seconds since the epoch. Only
             for servers that asked for a pause.
         locations: by entry, where the last stage wrote an entry's bytes in staging.
+        rest: entries that were not downloaded because the task was full. They pass through the stages afterwards.
+        part: 1, or for the rest of a task the number of its part.
     """
 
     name: str
@@ -42,9 +44,16 @@ class Task:
     deferred: tuple[Record, ...] = ()
     retry_at: Mapping[int, float] = field(default_factory=dict)
     locations: Mapping[int, PackLocation] = field(default_factory=dict)
+    rest: tuple[Record, ...] = ()
+    part: int = 1
+
+    def next_part(self, name: str) -> "Task":
+        """The entries that are left when this part of task `name` is full, as a task of its own."""
+        part = self.part + 1
+        return Task(f"{name}_part_{part}", self.rest, retry_at=self.retry_at, part=part)
 
 
-def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int, image_bytes: float = 0.0) -> int:
+def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int) -> int:
     """The number of entries in the largest tasks of a run.
 
     Up to `PER_URL_LIMIT` entries, each is a task, so that every URL has a row of its own on the run page.
@@ -53,25 +62,23 @@ def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int
         entries: entries of the run.
         requested: the number that the run config asks for, if it does.
         max_concurrent: steps that run at the same time.
-        image_bytes: average size of a download, if it is known.
     """
     if requested is not None:
         return requested
     if entries <= PER_URL_LIMIT:
         return 1
     rounds = ceil(entries / (LARGEST_TASK * max_concurrent))
-    size = max(SMALLEST_TASK, ceil(entries / (rounds * max_concurrent)))
-    return max(1, min(size, int(LARGEST_TASK_BYTES / image_bytes))) if image_bytes else size
+    return max(SMALLEST_TASK, ceil(entries / (rounds * max_concurrent)))
 
 
-def task_sizes(entries: int, *, requested: int | None, max_concurrent: int, image_bytes: float = 0.0) -> Iterator[int]:
+def task_sizes(entries: int, *, requested: int | None, max_concurrent: int) -> Iterator[int]:
     """The number of entries of each task, in the order in which they start.
 
     The first tasks are small and each is twice as large as the one before, up to `entries_per_task`: the first images
     are stored soon, and concurrent tasks are in different stages instead of all downloading, then all composing. The
     last tasks are smaller again, so that all steps end at about the same time.
     """
-    largest = entries_per_task(entries, requested=requested, max_concurrent=max_concurrent, image_bytes=image_bytes)
+    largest = entries_per_task(entries, requested=requested, max_concurrent=max_concurrent)
     size = SMALLEST_TASK
     while entries > 0:
         if requested is None and largest > SMALLEST_TASK:

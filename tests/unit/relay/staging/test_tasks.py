@@ -1,21 +1,23 @@
 """The number, the sizes and the names of tasks."""
 
+from dataclasses import replace
+
 import pytest
 
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.staging.tasks import (
     LARGEST_TASK,
-    LARGEST_TASK_BYTES,
     PER_URL_LIMIT,
     SMALLEST_TASK,
+    Task,
     entries_per_task,
     split_into_tasks,
     task_sizes,
 )
 
 
-def sizes(entries: int, max_concurrent: int = 4, requested: int | None = None, image_bytes: float = 0.0) -> list[int]:
-    return list(task_sizes(entries, requested=requested, max_concurrent=max_concurrent, image_bytes=image_bytes))
+def sizes(entries: int, max_concurrent: int = 4, requested: int | None = None) -> list[int]:
+    return list(task_sizes(entries, requested=requested, max_concurrent=max_concurrent))
 
 
 def test_few_entries_are_a_task_each():
@@ -27,17 +29,12 @@ def test_few_entries_are_a_task_each():
 
 @pytest.mark.parametrize("entries", [1, 25, 26, 100, 101, 1_000, 2_000, 10_000, 100_000])
 @pytest.mark.parametrize("max_concurrent", [1, 2, 4, 8, 32])
-@pytest.mark.parametrize("image_bytes", [0.0, 1_700_000.0])
-def test_every_entry_is_in_a_task_of_permitted_size(entries: int, max_concurrent: int, image_bytes: float):
-    found = sizes(entries, max_concurrent, image_bytes=image_bytes)
+def test_every_entry_is_in_a_task_of_permitted_size(entries: int, max_concurrent: int):
+    found = sizes(entries, max_concurrent)
     assert sum(found) == entries
     assert min(found) > 0
-    assert max(found) <= entries_per_task(
-        entries, requested=None, max_concurrent=max_concurrent, image_bytes=image_bytes
-    )
+    assert max(found) <= entries_per_task(entries, requested=None, max_concurrent=max_concurrent)
     assert max(found) <= LARGEST_TASK
-    if image_bytes:
-        assert max(found) * image_bytes <= LARGEST_TASK_BYTES
 
 
 def test_tasks_grow_from_small_ones_and_shrink_at_the_end():
@@ -57,5 +54,8 @@ def test_a_requested_task_size_is_used():
     ]
 
 
-def test_images_larger_than_a_task_are_a_task_each():
-    assert set(sizes(100, image_bytes=2.0 * LARGEST_TASK_BYTES)) == {1}
+def test_the_rest_of_a_full_task_is_its_next_part():
+    first = Task("lines_1_to_3", (Record(1, "http://h/1"),), rest=(Record(2, "http://h/2"), Record(3, "http://h/3")))
+    second = first.next_part("lines_1_to_3")
+    assert (second.name, second.part, second.records, second.rest) == ("lines_1_to_3_part_2", 2, first.rest, ())
+    assert replace(second, rest=second.records[1:]).next_part("lines_1_to_3").name == "lines_1_to_3_part_3"
