@@ -4,7 +4,7 @@ _relay/<dataset>/receipts/lock.json                               the dataset's 
 _relay/<dataset>/receipts/<run id>/ledger.jsonl.gz                until the run has its results
 _relay/<dataset>/receipts/<run id>/<writer>-<n>.jsonl             receipts, while the run goes on
 _relay/<dataset>/receipts/<run id>/merged.jsonl                   receipts, once the run has its results
-_relay/<dataset>/runs/<run id>/{results,failed}.jsonl, failed.csv, {summary,settings}.json, report.html
+_relay/<dataset>/runs/<run id>/{results,failed}.jsonl, results.parquet, failed.csv, {summary,settings}.json, report.html
 _relay/<dataset>/runs/<coordinator's id>/shards/ledger.jsonl.gz, plan.json, <shard number>.json
 """
 
@@ -26,6 +26,9 @@ FAILED_TABLE_FILE = "failed.csv"
 
 SETTINGS_FILE = "settings.json"
 """The settings of a run."""
+
+PARQUET_FILE = "results.parquet"
+"""The lines of `results.jsonl` as a table, if the library for it is installed."""
 
 SUMMARY_FILE = "summary.json"
 """The counts of a run."""
@@ -93,6 +96,11 @@ def results_prefix(dataset: str, run_id: str) -> str:
 def results_key(dataset: str, run_id: str) -> str:
     """Key of a run's `results.jsonl`."""
     return f"{results_prefix(dataset, run_id)}/{RESULTS_FILE}"
+
+
+def parquet_key(dataset: str, run_id: str) -> str:
+    """Key of a run's `results.parquet`."""
+    return f"{results_prefix(dataset, run_id)}/{PARQUET_FILE}"
 
 
 def failed_key(dataset: str, run_id: str) -> str:

@@ -18,18 +18,24 @@ from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record
 from imgrelay_dagster.relay.records.layout import (
     FAILED_FILE,
     FAILED_TABLE_FILE,
+    PARQUET_FILE,
     RESULTS_FILE,
     failed_key,
     failed_table_key,
+    parquet_key,
     results_key,
 )
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, record_json
 from imgrelay_dagster.relay.records.run_settings import write_run_settings
 from imgrelay_dagster.relay.records.summary import Summary, write_summary
 from imgrelay_dagster.relay.results.csv_table import write_failed_table
+from imgrelay_dagster.relay.results.parquet_results import PARQUET_TYPE, wants_parquet, write_parquet
 from imgrelay_dagster.relay.results.stored_times import StoredTimes
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.objects import put_object
+
+MAX_CARRIED_COLUMNS = 1_000
+"""Carried columns of `results.parquet`: objects of JSON lines may each have other names."""
 
 NOT_IN_RESULTS = {"template", "at", "decoder", "expected", "fallback_urls"}
 """Fields of a record that `results.jsonl` leaves out."""
@@ -47,12 +53,15 @@ class RunTotals:
     not_asked: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    carried: dict[str, None] = field(default_factory=dict)
     stored: StoredTimes = field(default_factory=StoredTimes)
 
     def add(self, record: Record) -> None:
         """Add the record of a finished entry."""
         assert record.outcome is not None
         self.statistics.add(record)
+        if record.carried.keys() - self.carried.keys() and len(self.carried) < MAX_CARRIED_COLUMNS:
+            self.carried |= dict.fromkeys(record.carried)
         self.outcomes[record.outcome] += 1
         self.bytes_in += record.bytes_in or 0
         if record.outcome is Outcome.UPLOADED and record.bytes_in is not None:  # None for a repeated line
@@ -137,6 +146,10 @@ def upload_results(
     put_object(store, failed_key(dataset, run_id), scratch / FAILED_FILE, RECEIPTS_TYPE)
     put_object(store, failed_table_key(dataset, run_id), scratch / FAILED_TABLE_FILE, "text/csv; charset=utf-8")
     write_run_settings(store, totals.settings, run_id)
+    if wants_parquet(summary.entries, totals.carried):
+        table = scratch / PARQUET_FILE
+        write_parquet(scratch / RESULTS_FILE, table, NOT_IN_RESULTS, totals.carried)
+        put_object(store, parquet_key(dataset, run_id), table, PARQUET_TYPE)
     write_summary(store, summary)
     write_html_report(store, summary, totals.settings, totals.statistics)
     return summary

@@ -1,9 +1,11 @@
 """Results are folded from ledger and receipts: every line once, in order, however the run ended."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from obstore.store import MemoryStore
 
@@ -222,3 +224,28 @@ def test_folding_twenty_thousand_lines_needs_little_memory(store: MemoryStore, t
     results = len(bytes(store.get("_relay/birds/runs/run1/results.jsonl").bytes()))
     assert results > 5_000_000
     assert peak < 2_000_000 + 2 * 500 * 400
+
+
+def test_the_table_of_results_has_the_lines_and_carried_columns(store: MemoryStore, tmp_path: Path):
+    rows: list[Row] = [
+        ManifestRow(1, "http://h/1.jpg", carried={"sku": "1001", "title": "Stuhl"}),
+        BadRow(2, "x", "broken", {"sku": "1002"}),
+        ManifestRow(3, "http://h/3.jpg"),
+    ]
+    run(store, tmp_path, rows, {1: UPLOADED, 3: FAILED})
+    data = bytes(store.get("_relay/birds/runs/run1/results.parquet").bytes())
+    table = pq.read_table(io.BytesIO(data)).to_pylist()
+    lines = lines_of(store, "results.jsonl")
+    assert [line["carried"] for line in lines] == [{"sku": "1001", "title": "Stuhl"}, {"sku": "1002"}, {}]
+    assert table[0]["carried"] == {"sku": "1001", "title": "Stuhl"}
+    assert table[1]["carried"] == {"sku": "1002", "title": None}
+    for row, line in zip(table, lines, strict=True):
+        assert list(row) == list(line)
+        assert {name: row[name] for name in row if name != "carried"} == {
+            name: line[name] for name in line if name != "carried"
+        }
+
+
+def test_a_small_run_without_carried_columns_has_no_table(store: MemoryStore, tmp_path: Path):
+    run(store, tmp_path, [ManifestRow(1, "http://h/1.jpg")], {1: UPLOADED})
+    assert not [meta for chunk in store.list("_relay/birds/runs") for meta in chunk if "parquet" in meta["path"]]
