@@ -188,7 +188,8 @@ MEANINGS: dict[Reason, str] = {
     Reason.TRUNCATED: "The response body ended too early. Launch again.",
     Reason.EMPTY_BODY: "The server returned a successful response without a body. "
     "Launch again, or contact the server's operator.",
-    Reason.UNSUPPORTED_FORMAT: "Not JPEG, PNG, WebP, GIF or AVIF; often an HTML page instead of an image.",
+    Reason.UNSUPPORTED_FORMAT: "Not a picture of a supported format; often an HTML page instead. "
+    "The detail says what it looks like.",
     Reason.TOO_MANY_PIXELS: "More pixels than download.max_pixels. "
     "Unless it is a decompression bomb, raise the limit and set retry_permanent.",
     Reason.CORRUPT_IMAGE: "The image cannot be decoded.",

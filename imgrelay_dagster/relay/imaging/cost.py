@@ -40,6 +40,12 @@ _BYTES_PER_PIXEL = {
     SourceFormat.WEBP: 16,
     SourceFormat.GIF: 12,
     SourceFormat.AVIF: 24,
+    SourceFormat.BMP: 12,
+    SourceFormat.TIFF: 24,
+    SourceFormat.ICO: 12,
+    SourceFormat.JPEG_2000: 40,
+    SourceFormat.HEIC: 24,
+    SourceFormat.JPEG_XL: 40,
 }
 """Peak memory of decoding and of conversion to RGB or RGBA, in bytes per pixel, rounded up."""
 
@@ -71,7 +77,11 @@ def _avif(data: bytes, pixels: int) -> tuple[int, bool]:
     return pixels, file.is_simple and pixels <= MAX_CHEAP_AVIF_PIXELS
 
 
+_UNBOUNDED = (SourceFormat.TIFF, SourceFormat.JPEG_2000, SourceFormat.HEIC, SourceFormat.JPEG_XL)
+"""Formats whose decoders may take long for a small file; they are rare enough for a process of their own."""
+
 _ESTIMATES: dict[SourceFormat, Callable[[bytes, int], tuple[int, bool]]] = {
     SourceFormat.JPEG: _jpeg,
     SourceFormat.AVIF: _avif,
+    **dict.fromkeys(_UNBOUNDED, lambda _, pixels: (pixels, False)),
 }

@@ -16,7 +16,7 @@ from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.color import to_eight_bits, to_srgb
 from imgrelay_dagster.relay.imaging.complexity import check_complexity
 from imgrelay_dagster.relay.imaging.cost import Cost, estimate_cost
-from imgrelay_dagster.relay.imaging.formats import avif, gif, jpeg, png, webp
+from imgrelay_dagster.relay.imaging.formats import avif, bmp, gif, heif, ico, jpeg, jpeg2000, jxl, png, tiff, webp
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.header import SourceFormat, read_format, read_size
 from imgrelay_dagster.relay.imaging.layout import Box, Size
@@ -42,6 +42,12 @@ _DECODERS: dict[SourceFormat, Callable[[bytes, Size], Picture]] = {
     SourceFormat.WEBP: webp.decode,
     SourceFormat.GIF: gif.decode,
     SourceFormat.AVIF: avif.decode,
+    SourceFormat.BMP: bmp.decode,
+    SourceFormat.TIFF: tiff.decode,
+    SourceFormat.ICO: ico.decode,
+    SourceFormat.JPEG_2000: jpeg2000.decode,
+    SourceFormat.HEIC: heif.decode,
+    SourceFormat.JPEG_XL: jxl.decode,
 }
 
 

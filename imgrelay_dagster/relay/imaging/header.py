@@ -2,23 +2,15 @@
 
 import struct
 from collections.abc import Callable
-from enum import StrEnum
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.avif import read_avif
+from imgrelay_dagster.relay.imaging.formats import bmp, heif, ico, jpeg2000, jxl, tiff
+from imgrelay_dagster.relay.imaging.formats.bodies import describe_body
 from imgrelay_dagster.relay.imaging.formats.gif_blocks import first_frame
+from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat, recognise
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.outcomes import Reason
-
-
-class SourceFormat(StrEnum):
-    """The supported input formats. A file of any other format never reaches a decoder."""
-
-    JPEG = "JPEG"
-    PNG = "PNG"
-    WEBP = "WebP"
-    GIF = "GIF"
-    AVIF = "AVIF"
 
 
 def read_format(data: bytes) -> SourceFormat:
@@ -28,19 +20,15 @@ def read_format(data: bytes) -> SourceFormat:
     """
     if not data:
         raise EntryFailure(Reason.EMPTY_BODY, "the body has 0 bytes")
-    if data.startswith(b"\xff\xd8\xff"):
-        return SourceFormat.JPEG
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return SourceFormat.PNG
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return SourceFormat.GIF
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return SourceFormat.WEBP
-    if data[4:8] == b"ftyp" and _is_avif(data):
-        return SourceFormat.AVIF
-    raise EntryFailure(
-        Reason.UNSUPPORTED_FORMAT, f"{_describe_body(data)}; supported formats are {', '.join(SourceFormat)}"
-    )
+    source_format = recognise(data)
+    if source_format is None:
+        detail = f"{describe_body(data)}; supported formats are {', '.join(SourceFormat)}"
+        raise EntryFailure(Reason.UNSUPPORTED_FORMAT, detail)
+    extra = _EXTRAS.get(source_format)
+    if extra is not None and not extra.is_installed():
+        detail = f"the body is a {source_format} picture; install imgrelay-dagster[{extra.EXTRA}]"
+        raise EntryFailure(Reason.UNSUPPORTED_FORMAT, detail)
+    return source_format
 
 
 def read_size(data: bytes, source_format: SourceFormat) -> Size:
@@ -60,22 +48,6 @@ def read_size(data: bytes, source_format: SourceFormat) -> Size:
     if width < 1 or height < 1:
         raise EntryFailure(Reason.CORRUPT_IMAGE, f"the {source_format} header states {width}x{height} pixels")
     return width, height
-
-
-def _is_avif(data: bytes) -> bool:
-    """Whether any brand in the file type box is AVIF's, and not HEIC or MP4 (ISO/IEC 14496-12, 4.3)."""
-    (length,) = struct.unpack_from(">I", data)
-    brands = data[8 : min(length, 512)]
-    return any(brands[start : start + 4] in (b"avif", b"avis") for start in range(0, len(brands), 4))
-
-
-def _describe_body(data: bytes) -> str:
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "the body looks like an HTML page"
-    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
-        return "the body looks like SVG"
-    return f"the body begins with bytes {data[:8].hex(' ')}"
 
 
 def _png_size(data: bytes) -> Size:
@@ -140,4 +112,13 @@ _SIZE_READERS: dict[SourceFormat, Callable[[bytes], Size]] = {
     SourceFormat.WEBP: _webp_size,
     SourceFormat.GIF: _gif_size,
     SourceFormat.AVIF: _avif_size,
+    SourceFormat.BMP: bmp.read_size,
+    SourceFormat.TIFF: tiff.read_size,
+    SourceFormat.ICO: ico.read_size,
+    SourceFormat.JPEG_2000: jpeg2000.read_size,
+    SourceFormat.HEIC: heif.read_size,
+    SourceFormat.JPEG_XL: jxl.read_size,
 }
+
+_EXTRAS = {SourceFormat.HEIC: heif, SourceFormat.JPEG_XL: jxl}
+"""The formats whose decoder may be missing."""

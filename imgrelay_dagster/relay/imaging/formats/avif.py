@@ -22,14 +22,14 @@ def decode(data: bytes, size: Size) -> Picture:
     if image.size != size:
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")
     image.load()
-    colors = image.info.get("icc_profile") or _shown(heif_boxes.code_points(data))
+    colors = image.info.get("icc_profile") or shown(heif_boxes.code_points(data))
     # Pillow has translated the container's rotation and mirroring into the EXIF orientation.
     orientation = exif.orientation(exif.without_prefix(image.info.get("exif")))
     return Picture(image, size, colors, orientation, frames=image.n_frames)
 
 
-def _shown(code: CodePoints | None) -> CodePoints | None:
-    """Return what browsers show for the code points: sRGB in place of what is unspecified or unknown."""
+def shown(code: CodePoints | None) -> CodePoints | None:
+    """Return what browsers show in AVIF for the code points: sRGB in place of what is unspecified or unknown."""
     if code is None:
         return None
     primaries = code.primaries if code.primaries in PRIMARIES else 1

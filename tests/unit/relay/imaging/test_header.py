@@ -24,10 +24,9 @@ def refusal(data: bytes, max_pixels: int = LIMIT) -> EntryFailure:
         (b"\n <HTML><body>", "HTML page"),
         (b"<?xml version='1.0'?><svg/>", "SVG"),
         (b"BM" + bytes(100), "bytes 42 4d 00"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "bytes 00 00 00 18"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0mp42isom", "bytes 00 00 00 18"),
-        (b"RIFF\x24\0\0\0WAVEfmt ", "bytes 52 49 46 46"),
-        (b"%PDF-1.7", "bytes 25 50 44 46"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0mp42isom", "video"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "sound"),
+        (b"%PDF-1.7", "PDF"),
         (b"x", "bytes 78"),
     ],
 )
@@ -38,7 +37,7 @@ def test_unsupported_format_is_refused_with_a_description(body: bytes, detail: s
     assert "JPEG, PNG, WebP, GIF, AVIF" in failure.detail
 
 
-@pytest.mark.parametrize("file_format", ["BMP", "TIFF", "ICO", "JPEG2000", "PPM", "TGA"])
+@pytest.mark.parametrize("file_format", ["PPM", "TGA", "PCX", "SGI"])
 def test_other_formats_that_pillow_reads_are_refused(file_format: str) -> None:
     data = files.encoded(Image.new("RGB", (32, 32)), file_format)
     assert refusal(data).reason == Reason.UNSUPPORTED_FORMAT
