@@ -16,6 +16,7 @@ from imgrelay_dagster.relay.keys import RESERVED_ROOT
 from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, split_object_address
 from imgrelay_dagster.relay.storage.bucket_names import find_bucket_problem
+from imgrelay_dagster.relay.storage.source_access import ANYTHING
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 STORE_SCHEMES = ("s3://", "gs://", "az://")
@@ -69,6 +70,12 @@ _EXAMPLES = {
 _VARIABLES = {"destination": "IMGRELAY_DESTINATION", "manifest": "IMGRELAY_MANIFESTS"}
 
 
+def allowed_originals() -> tuple[str, ...]:
+    """The addresses of stores and folders whose images a run may read, besides those on the web."""
+    anything = (ANYTHING,) if environment.ARGUMENT_ORIGINALS.get() else ()
+    return (*environment.ORIGINALS.get(), *anything)
+
+
 def manifest_folders() -> list[str]:
     """The folders from which manifests may be read."""
     inbox = environment.INBOX.get()
@@ -98,7 +105,8 @@ def resolve_manifest(manifest: str) -> str:
 
 
 def allow_arguments(paths: Iterable[str]) -> None:
-    """Allow the run of this process to use these local paths, which its user named on the command line."""
+    """Allow the run of this process to use these local paths, which its user named, and any original."""
+    environment.ARGUMENT_ORIGINALS.set("1")
     known = [*map(str, _argument_paths()), *(absolute(path) for path in paths if not is_remote(path))]
     environment.ARGUMENT_PATHS.set(json.dumps(known))
 

@@ -113,6 +113,14 @@ PRELOAD_POSTGRES = Variable(
 ALLOWED_HOSTS = Variable(
     "IMGRELAY_ALLOWED_HOSTS", NAMES, (), "Hosts, addresses or networks exempt from the address guard.", "none"
 )
+ORIGINALS = Variable(
+    "IMGRELAY_ORIGINALS",
+    NAMES,
+    (),
+    "Addresses of stores and folders whose images a manifest may name: `s3://bucket/prefix`, `/data/pictures` "
+    "(docs/lists.md). The command line reads any.",
+    "none",
+)
 MAX_CONCURRENT = Variable[int | None](
     "IMGRELAY_MAX_CONCURRENT",
     whole_number(1, MOST_CONCURRENT),
@@ -154,6 +162,9 @@ SAMPLE_MANIFEST = Variable(
 )
 ARGUMENT_PATHS = Variable(
     "IMGRELAY_ARGUMENT_PATHS", PATHS, (), "Local paths that the user of the command named.", is_internal=True
+)
+ARGUMENT_ORIGINALS = Variable(
+    "IMGRELAY_ARGUMENT_ORIGINALS", SWITCH, False, "The user of the command may read any original.", is_internal=True
 )
 ARGUMENT_TEMPLATE = Variable(
     "IMGRELAY_ARGUMENT_TEMPLATE", FILE, None, "Template that the user of the command gave.", is_internal=True

@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field, ValidationError, field_validator
 
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.config.allowed_paths import check_local_path, resolve_manifest
+from imgrelay_dagster.config.allowed_paths import allowed_originals, check_local_path, resolve_manifest
 from imgrelay_dagster.config.defaults import default_destination, default_max_concurrent
 from imgrelay_dagster.config.environment import MOST_CONCURRENT
 from imgrelay_dagster.config.executor_choice import check_reachable
@@ -181,6 +181,7 @@ class RelayOptions(dg.Config):
             dry_run=self.dry_run,
             keep_originals=self.keep_originals,
             reject_sources=tuple(self.reject_sources),
+            originals=allowed_originals(),
             urls_per_task=self.urls_per_task,
             max_concurrent=self.max_concurrent or default_max_concurrent(),
             max_entries_per_run=self.max_entries_per_run,

@@ -16,6 +16,7 @@ from imgrelay_dagster.ops.step import Step, TaskInput, stage_tags
 from imgrelay_dagster.relay.outcomes import Record, Stage
 from imgrelay_dagster.relay.stages.compose import compose_task
 from imgrelay_dagster.relay.stages.download import download_task
+from imgrelay_dagster.relay.stages.stored_sources import StoredSources
 from imgrelay_dagster.relay.stages.upload import upload_task
 from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, split_into_tasks
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
@@ -95,7 +96,9 @@ def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool =
         stage_context(step, Stage.DOWNLOAD, task) as context,
         http.downloader(context.settings.limits, context.stop) as downloader,
     ):
-        return download_task(task, context, downloader, last_chance=last_chance)
+        settings = context.settings
+        stored = StoredSources(step.stores.open, settings.limits, settings.originals, context.stop)
+        return download_task(task, context, downloader, stored, last_chance=last_chance)
 
 
 def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     TLS_ERROR = "tls_error"
     TIMEOUT = "timeout"
     HTTP_STATUS = "http_status"
+    NOT_FOUND = "not_found"
+    ACCESS_DENIED = "access_denied"
     TOO_MANY_REDIRECTS = "too_many_redirects"
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"
@@ -129,6 +131,7 @@ _fields = attrgetter(*Record.__slots__)
 
 PERMANENT_REASONS = frozenset(
     {
+        Reason.NOT_FOUND,
         Reason.TOO_LARGE,
         Reason.TOO_MANY_REDIRECTS,
         Reason.UNSUPPORTED_FORMAT,
@@ -183,6 +186,8 @@ MEANINGS: dict[Reason, str] = {
     "Launch again, or raise the limits in download.",
     Reason.HTTP_STATUS: "The server refused the request. 404 and 410: the image no longer exists. "
     "429 and 5xx: launch again later.",
+    Reason.NOT_FOUND: "The store or the folder has no such original. Correct the address, then set retry_permanent.",
+    Reason.ACCESS_DENIED: "The credentials do not allow reading the original, or IMGRELAY_ORIGINALS does not list it.",
     Reason.TOO_MANY_REDIRECTS: "More redirects than max_redirects, or a redirect loop. Correct the URL.",
     Reason.TOO_LARGE: "Larger than download.max_bytes. If the file is right, raise the limit and set retry_permanent.",
     Reason.TRUNCATED: "The response body ended too early. Launch again.",

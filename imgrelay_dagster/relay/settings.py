@@ -27,6 +27,7 @@ class Settings:
 
     `retry_permanent_after` are days. `retry_reasons` are values of `Reason`.
     `key` is the pattern of the keys of entries that give none. `key_extension` is a value of `KeyExtension`.
+    `originals` are the addresses whose objects and files may be read as originals.
     `object` is what is stored with each image. `store` is how the destination is opened; `plan` completes it with what
     it finds out about the destination. `whole_list` is false if the run's lines are known to be a part of its
     dataset's: the failed entries of an earlier run, URLs given one by one, or a shard.
@@ -50,6 +51,7 @@ class Settings:
     dry_run: bool = False
     keep_originals: bool = False
     reject_sources: tuple[str, ...] = ()
+    originals: tuple[str, ...] = ()
     urls_per_task: int | None = None
     max_concurrent: int = 2
     max_entries_per_run: int | None = None

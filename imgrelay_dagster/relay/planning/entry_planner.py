@@ -13,7 +13,7 @@ from imgrelay_dagster.relay.planning.remembered import remembered_detail
 from imgrelay_dagster.relay.records.ledger import Planned
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.urls import check_url
+from imgrelay_dagster.relay.storage.source_access import check_source
 
 MAX_CACHED_FOLDERS = 1_000
 """Claimed folders held in memory. The others are looked up in the index again."""
@@ -94,7 +94,7 @@ class EntryPlanner:
         Raises:
             EntryFailure: URL, key or template is not valid.
         """
-        check_url(row.url)
+        check_source(row.url, self._settings.originals)
         key = self._keys.key_of(row, record.template or "")
         try:
             digest = self._templates.load(record.template or "").digest

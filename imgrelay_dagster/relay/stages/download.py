@@ -13,21 +13,31 @@ from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download_pace import DownloadPace
 from imgrelay_dagster.relay.stages.mirrors import fetch_record
 from imgrelay_dagster.relay.stages.runner import run_entries
+from imgrelay_dagster.relay.stages.stored_sources import StoredSources
 from imgrelay_dagster.relay.staging.originals import url_digest
 from imgrelay_dagster.relay.staging.packs import PackWriter
 from imgrelay_dagster.relay.staging.tasks import PART_BYTES, Task
+from imgrelay_dagster.relay.storage.source_access import is_stored
 
 DEFERRED_THREADS = 64
 """Concurrent downloads of deferred entries, which mostly wait for slow servers."""
 
 
-def download_task(task: Task, context: StageContext, downloader: Downloader, *, last_chance: bool = False) -> Task:
+def download_task(
+    task: Task,
+    context: StageContext,
+    downloader: Downloader,
+    stored: StoredSources | None = None,
+    *,
+    last_chance: bool = False,
+) -> Task:
     """Fetch every entry's body into staging; return the task with the entries that are left.
 
     A download that takes far longer than the task's others is deferred (`Task.deferred`). When the downloads have
     `PART_BYTES`, no more are started, and the other entries are the task's `rest`.
 
     Args:
+        stored: fetches originals that are not on the web; None where the task has none.
         last_chance: the task has the deferred entries; give them their full time limits. No other step downloads any
             more, so each host gets as many connections as all steps together gave it before.
     """
@@ -60,9 +70,12 @@ def download_task(task: Task, context: StageContext, downloader: Downloader, *, 
         try:
             with pace.slot(check):
                 check_size(record)
+                on_web = partial(
+                    client.fetch, sink=sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait
+                )
                 record, fetched = fetch_record(
                     record,
-                    partial(client.fetch, sink=sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait),
+                    lambda url: stored.fetch(url, sink) if stored is not None and is_stored(url) else on_web(url),
                 )
         except (EntryFailure, Deferred) as error:
             if (

@@ -33,7 +33,7 @@ def fetch_record(record: Record, fetch: Fetch) -> tuple[Record, FetchResult]:
         return replace(
             record,
             attempts=attempts + fetched.attempts,
-            http_status=fetched.http_status,
+            http_status=fetched.http_status or None,
             bytes_in=fetched.bytes_in,
             served_url=served,
         ), fetched

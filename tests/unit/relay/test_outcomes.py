@@ -36,7 +36,7 @@ def test_other_statuses_are_not_permanent(status: int | None):
 @pytest.mark.parametrize("reason", [*Reason])
 def test_other_failures_are_permanent_by_their_reason_whatever_the_status(reason: Reason):
     permanent = {
-        *("too_large", "too_many_redirects", "unsupported_format", "too_many_pixels", "corrupt_image"),
+        *("not_found", "too_large", "too_many_redirects", "unsupported_format", "too_many_pixels", "corrupt_image"),
         "compose_error",
     }
     if reason is not Reason.HTTP_STATUS:
