@@ -4,12 +4,14 @@ Changes: `dagster._core.executor.child_process_executor._poll_for_event`, only f
 events through `poll_all_steps`. All other runs in the process get Dagster's own function.
 
 Why: Dagster waits up to 20 ms for each silent step in each round of its loop. The end of a step and the start of the
-next one take several rounds, so they wait some 75 ms for each step that is silent meanwhile.
+next one take several rounds, so they wait some 75 ms for each step that is silent meanwhile. And when a process is
+killed, Dagster's exception does not say so.
 
 Upstream issue: none known.
 """
 
 import queue
+import signal
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import wait
@@ -19,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 # Private names, as in dagster 1.13.5 to 1.13.29.
 from dagster._core.executor import child_process_executor
-from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY
+from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY, ChildProcessCrashException
 
 from imgrelay_dagster.dagster_patches.guard import Patch, install
 
@@ -32,6 +34,26 @@ TICK = 0.1
 the run's process used 3 % of a core, although nearly all of these waits ended without an event."""
 
 T = TypeVar("T")
+
+
+_CAUSES = {
+    int(signal.SIGKILL): "; the kernel or the container was short of memory, or somebody killed it",
+    int(signal.SIGTERM): "; somebody ended it",
+}
+
+
+class StepProcessKilled(ChildProcessCrashException):
+    """A step's process was ended by a signal. Dagster's own exception has no message."""
+
+    def __init__(self, pid: int | None, exit_code: int) -> None:
+        super().__init__(pid, exit_code)  # type: ignore[no-untyped-call]
+        self._signal = -exit_code
+
+    def __str__(self) -> str:
+        """Which signal it was, and what may have sent it."""
+        names = {int(number): number.name for number in signal.Signals}
+        name = names.get(self._signal, f"signal {self._signal}")
+        return f"the step's process was ended by {name}{_CAUSES.get(self._signal, '; it crashed')}"
 
 
 class StepPoller:
@@ -71,7 +93,13 @@ def _apply() -> None:
 
     def poll_for_event(process: BaseProcess, event_queue: Any) -> Any:
         poller = _active.poller
-        return original(process, event_queue) if poller is None else poller.next_event(process, event_queue)
+        if poller is None:
+            return original(process, event_queue)
+        event = poller.next_event(process, event_queue)
+        exit_code = process.exitcode if event == PROCESS_DEAD_AND_QUEUE_EMPTY else None
+        if exit_code is not None and exit_code < 0:
+            raise StepProcessKilled(process.pid, exit_code)
+        return event
 
     child_process_executor._poll_for_event = poll_for_event
 

@@ -1,13 +1,12 @@
 """Why a run failed, in one sentence."""
 
+import re
 from typing import Any
 
 import dagster as dg
 from dagster._core.events import JobFailureData
 
-from imgrelay_dagster.relay.errors import RelayError
-
-_OURS = f"{RelayError.__module__}.{RelayError.__qualname__}: "
+_OURS = re.compile(r"(?:[\w.]+\.)?(?:RelayError|StepProcessKilled): ")
 
 
 def failure_reason(instance: dg.DagsterInstance, run_id: str) -> str:
@@ -33,4 +32,4 @@ def _first_line(error: Any) -> str:
     """The first line of the innermost cause's message."""
     while error is not None and error.cause is not None:
         error = error.cause
-    return "" if error is None else error.message.strip().splitlines()[0].removeprefix(_OURS)
+    return "" if error is None else _OURS.sub("", error.message.strip().splitlines()[0], count=1)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
-from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, lock_holder
+from imgrelay_dagster.relay.records.dataset_lock import SILENCE_LIMIT, lock_holder, seconds_since_refresh
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.process_identity import is_on_this_host, process_is_gone
@@ -90,11 +90,18 @@ def _is_lost(instance: dg.DagsterInstance, record: dg.RunRecord, stores: StoresR
     if is_on_this_host(identity):
         return process_is_gone(identity)
     limit = SAME_HOSTNAME_LIMIT if identity.startswith(socket.gethostname() + " ") else SILENCE_LIMIT
+    return time.time() - _last_event(instance, record) > limit and not _lock_was_refreshed(run, stores, limit)
+
+
+def _lock_was_refreshed(run: dg.DagsterRun, stores: StoresResource, limit: float) -> bool:
+    """Whether the run refreshed its lock in the last `limit` seconds by the store's clock; True if that is unknown."""
     with suppress(Exception):  # an unreachable store says nothing about the run
-        holder = lock_holder(stores.open(run.tags[DESTINATION_TAG], INTERACTIVE), run.tags[DATASET_TAG])
-        refreshed = holder.at if holder is not None and holder.run_id == run.run_id else 0.0
-        return time.time() - max(refreshed, _last_event(instance, record)) > limit
-    return False
+        store, dataset = stores.open(run.tags[DESTINATION_TAG], INTERACTIVE), run.tags[DATASET_TAG]
+        holder = lock_holder(store, dataset)
+        if holder is None or holder.run_id != run.run_id:
+            return False
+        return seconds_since_refresh(store, dataset, holder, f"{run.run_id}-housekeeping") <= limit
+    return True
 
 
 def _is_inherited(instance: dg.DagsterInstance, run: dg.DagsterRun, identity: str) -> bool:

@@ -20,6 +20,7 @@ from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.stages.context import StageContext
+from imgrelay_dagster.relay.stages.restart import Restart
 from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.runs.tags import RESULTS_TAG
 
@@ -53,10 +54,11 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
 
         tick()
         name = f"{stage.value}-{task.name}"
-        settled = frozenset[int]()
+        settled, restart = frozenset[int](), None
         # Celery runs a step again when its worker is killed, and Dagster does not count that retry. The note shows it.
         if context.retry_number or staging.read_note(name) is not None:
             settled = call_in_background(lambda _: _receipt_entries(store, prefix), guard.check)
+            restart = Restart(staging, name)
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{uuid4().hex[:8]}") as receipts:
                 yield StageContext(
@@ -67,6 +69,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
                     progress=StepProgress(staging, name, StepCounts(stage, len(task.records))),
                     stop=stop,
                     settled=settled,
+                    restart=restart,
                     tick=tick,
                 )
                 receipts.flush(tick=guard.check)

@@ -24,6 +24,9 @@ from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesRe
 _RETRY_POLICY = dg.RetryPolicy(max_retries=2, delay=1)
 """For a step whose process is killed. Errors that concern the whole run are not retried."""
 
+_COMPOSE_RETRY_POLICY = dg.RetryPolicy(max_retries=5, delay=1)
+"""An image that ends its step's process each time is found within four starts (`relay/stages/restart.py`)."""
+
 
 @dataclass(frozen=True)
 class TaskResult:
@@ -46,7 +49,7 @@ def download(
     return replace(task_input, task=_download(Step(context, task_input.settings, stores), http, task_input.task))
 
 
-@dg.op(tags=stage_tags(Stage.COMPOSE, 2), retry_policy=_RETRY_POLICY)
+@dg.op(tags=stage_tags(Stage.COMPOSE, 2), retry_policy=_COMPOSE_RETRY_POLICY)
 def compose(
     context: dg.OpExecutionContext, stores: StoresResource, templates: TemplatesResource, task_input: TaskInput
 ) -> TaskInput:

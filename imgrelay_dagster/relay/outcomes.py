@@ -205,6 +205,6 @@ MEANINGS: dict[Reason, str] = {
     Reason.REJECTED_SOURCE: "The server sent one of the images in reject_sources, such as a placeholder.",
     Reason.COMPOSE_ERROR: "The result cannot be encoded. Choose another format or canvas.",
     Reason.UPLOAD_ERROR: "The store did not accept the image, after retries. The detail quotes the store's error.",
-    Reason.INTERNAL_ERROR: "A bug in imgrelay. Please report it, with the detail.",
+    Reason.INTERNAL_ERROR: "Memory ran out, or there is a bug in imgrelay. The detail says which; please report a bug.",
 }
 """What happened and what to do, in a sentence or two."""

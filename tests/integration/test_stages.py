@@ -16,14 +16,15 @@ from PIL import Image
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
+from imgrelay_dagster.relay.imaging.template import Template
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage, entry_number
 from imgrelay_dagster.relay.progress.notes import StepCounts, StepProgress, read_progress
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.stages import compose as compose_stage
 from imgrelay_dagster.relay.stages.compose import compose_task
+from imgrelay_dagster.relay.stages.composer import Composer
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download import download_task
 from imgrelay_dagster.relay.stages.upload import upload_task
@@ -240,15 +241,15 @@ def test_a_retried_step_skips_entries_that_have_receipts(stages: StageRunner, ho
 def test_an_unexpected_exception_becomes_an_internal_error_of_its_entry(
     stages: StageRunner, hostile: HostileOrigin, monkeypatch: pytest.MonkeyPatch
 ):
-    real = compose_stage.compose
+    real = Composer.compose
 
-    def failing_compose(source: bytes, *arguments: object, **options: object) -> object:
-        if source != jpeg():
+    def failing_compose(composer: Composer, data: bytes, template: Template) -> object:
+        if data != jpeg():
             raise ZeroDivisionError("a bug")
-        return real(source, *arguments, **options)  # type: ignore[arg-type]
+        return real(composer, data, template)
 
     downloaded = stages.download(task_of(hostile.url("/ok.jpg"), hostile.url("/html")))
-    monkeypatch.setattr(compose_stage, "compose", failing_compose)
+    monkeypatch.setattr(Composer, "compose", failing_compose)
     assert [record.line for record in stages.compose(downloaded).records] == [1]
     found = stages.receipts()[2]
     assert (found.outcome, found.reason) == (Outcome.FAILED, Reason.INTERNAL_ERROR)

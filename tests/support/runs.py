@@ -1,6 +1,7 @@
 """Runs of any status in a Dagster instance without its daemon, for the tests of housekeeping."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -92,6 +93,11 @@ class Runs:
             for record in records[:uploaded]:
                 receipts.add(replace(record, outcome=Outcome.UPLOADED, at=time.time()))
         self.stage(run_id)
+
+    def age_lock(self, seconds: float) -> None:
+        """Let the dataset's lock be older, by the store's clock."""
+        file = self.out / "_relay/birds/receipts/lock.json"
+        os.utime(file, (file.stat().st_mtime - seconds,) * 2)
 
     def stage(self, run_id: str) -> None:
         """Write a scratch file of the run."""

@@ -1,7 +1,5 @@
 """Compose one image with one template: decode, fit to the canvas, draw the template over it, encode."""
 
-import threading
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from PIL import Image
@@ -14,17 +12,17 @@ from imgrelay_dagster.relay.imaging.layout import (
     Layout,
     Mode,
     Placement,
+    ScaledToFit,
     Size,
     place_image,
     place_template,
-    scaled_size,
 )
+from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.imaging.output import Format, Output, check_encodable, encode
-from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
 from imgrelay_dagster.relay.imaging.template import Template, resize
 from imgrelay_dagster.relay.outcomes import Reason
 
-__all__ = ["COMPOSER_VERSION", "Composed", "Format", "Output", "Template", "compose"]
+__all__ = ["COMPOSER_VERSION", "Composed", "Format", "Output", "Template", "compose", "compose_source"]
 
 COMPOSER_VERSION = 1
 """Part of every fingerprint. Raise it when the output bytes change on purpose; every image is then relayed again."""
@@ -39,17 +37,7 @@ class Composed:
     height: int
 
 
-def compose(
-    data: bytes,
-    template: Template,
-    layout: Layout,
-    output: Output,
-    *,
-    max_pixels: int,
-    budget: PixelBudget | None = None,
-    stop: threading.Event | None = None,
-    decoders: DecoderPool | None = None,
-) -> Composed:
+def compose(data: bytes, template: Template, layout: Layout, output: Output, *, max_pixels: int) -> Composed:
     """Draw the template over the image in `data` and encode the result.
 
     The same arguments give the same bytes. The output carries no metadata.
@@ -57,36 +45,43 @@ def compose(
     Args:
         data: the image file's bytes.
         max_pixels: an image with more pixels is refused before it is decoded.
-        budget: limits the pixels that the threads of this process decode at once; decoding waits for it.
-        stop: ends the wait for the budget.
-        decoders: decode images whose cost is not known in advance; without them they are decoded in this process.
 
     Raises:
         EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image, too_costly, compose_error.
         MemoryError: memory is short, which says nothing about the image.
-        Stopped: `stop` was set while waiting for the budget.
     """
-    source = Source.inspect(data, max_pixels)
+    return compose_source(Source.inspect(data, max_pixels), template, layout, output)
+
+
+def compose_source(
+    source: Source, template: Template, layout: Layout, output: Output, *, decoders: DecoderPool | None = None
+) -> Composed:
+    """Do what `compose` does, for a file that is inspected already.
+
+    Args:
+        decoders: decode the image in another process; None decodes it in this one. The result is the same.
+
+    Raises:
+        EntryFailure: corrupt_image, too_costly, compose_error.
+        MemoryError: memory is short.
+        Stopped: the run is being stopped.
+    """
     uses_template_canvas = layout.mode == Mode.FRAME and layout.canvas == Canvas.TEMPLATE
     check_encodable(template.size if uses_template_canvas else (source.width, source.height), output)
-    reservation: AbstractContextManager[None] = budget.hold(source.pixels, stop) if budget else nullcontext()
-    with reservation:
-        if decoders is not None and not source.cost.is_bounded:
-            decoded = decoders.decode(source)
-        elif uses_template_canvas:
-            decoded = source.decode(lambda full: scaled_size(place_image(template.size, full, layout.fit), full))
-        else:
-            decoded = source.decode()
-        try:
-            canvas = _prepare_canvas(decoded, template.size if uses_template_canvas else None, layout, output)
-            template.draw(canvas, place_template(canvas.size, template.size, layout), layout.opacity)
-        except MemoryError:
-            raise
-        except Exception as error:
-            cause = str(error) or type(error).__name__
-            detail = f"laying template {template.name!r} over the image failed: {cause}"
-            raise EntryFailure(Reason.COMPOSE_ERROR, detail) from error
-        return Composed(encode(canvas, output), canvas.width, canvas.height)
+    target = ScaledToFit(template.size, layout.fit) if uses_template_canvas else None
+    decoded = source.decode(target) if decoders is None else decoders.decode(source, target)
+    try:
+        canvas = _prepare_canvas(decoded, template.size if uses_template_canvas else None, layout, output)
+        template.draw(canvas, place_template(canvas.size, template.size, layout), layout.opacity)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if is_memory_shortage(error):
+            raise MemoryError(str(error)) from error
+        cause = str(error) or type(error).__name__
+        detail = f"laying template {template.name!r} over the image failed: {cause}"
+        raise EntryFailure(Reason.COMPOSE_ERROR, detail) from error
+    return Composed(encode(canvas, output), canvas.width, canvas.height)
 
 
 def _prepare_canvas(decoded: Decoded, canvas: Size | None, layout: Layout, output: Output) -> Image.Image:

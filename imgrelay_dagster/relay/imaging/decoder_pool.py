@@ -25,6 +25,7 @@ from imgrelay_dagster.relay.errors import EntryFailure, Stopped
 from imgrelay_dagster.relay.imaging import decoder_process
 from imgrelay_dagster.relay.imaging.decode import Decoded, Source
 from imgrelay_dagster.relay.imaging.decoder_process import Request, Response, encode_header, rows_of_strip
+from imgrelay_dagster.relay.imaging.layout import ScaledToFit
 from imgrelay_dagster.relay.outcomes import Reason
 
 CPU_LIMIT = 8.0
@@ -61,8 +62,8 @@ class DecoderPool:
         self._lock = threading.Lock()
         self._closed = False
 
-    def decode(self, source: Source) -> Decoded:
-        """Decode a picture, at full size.
+    def decode(self, source: Source, target: ScaledToFit | None = None) -> Decoded:
+        """Decode a picture, with the result that `source.decode(target)` has.
 
         Raises:
             EntryFailure: `too_costly`, or a reason of `Source.decode`.
@@ -71,7 +72,7 @@ class DecoderPool:
         """
         decoder = self._take() or self._new_decoder()
         try:
-            decoded = decoder.decode(source)
+            decoded = decoder.decode(source, target)
         except EntryFailure:
             self._put_back(decoder)
             raise
@@ -138,11 +139,14 @@ class _Decoder:
         """Whether the process may take another picture."""
         return self._process.poll() is None and self._connection.fileno() >= 0
 
-    def decode(self, source: Source) -> Decoded:
+    def decode(self, source: Source, target: ScaledToFit | None) -> Decoded:
         """See `DecoderPool.decode`."""
         self._waited = 0.0
         try:
-            request = Request(len(source.data), source.max_pixels, source.cost.memory, self._cpu_limit)
+            canvas, fit = (target.canvas, target.fit) if target else (None, None)
+            request = Request(
+                len(source.data), source.max_pixels, source.cost.memory, self._cpu_limit, canvas=canvas, fit=fit
+            )
             self._send(encode_header(request) + source.data)
             self._waited = 0.0  # the process has started
             (length,) = struct.unpack(">I", self._receive(4))

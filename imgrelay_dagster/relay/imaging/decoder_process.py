@@ -20,7 +20,7 @@ from PIL import Image
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.decoder_limits import limited, prepare_process
-from imgrelay_dagster.relay.imaging.layout import Box, Size
+from imgrelay_dagster.relay.imaging.layout import Box, Fit, ScaledToFit, Size
 from imgrelay_dagster.relay.outcomes import Reason
 
 STRIP_BYTES = 4 << 20
@@ -29,12 +29,17 @@ STRIP_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A file of `size` bytes to decode, in at most `cpu_limit` seconds of CPU time and `memory` bytes."""
+    """A file of `size` bytes to decode, in at most `cpu_limit` seconds of CPU time and `memory` bytes.
+
+    `canvas` and `fit` are those of the argument of `Source.decode`, if it has one.
+    """
 
     size: int
     max_pixels: int
     memory: int
     cpu_limit: float
+    canvas: Size | None = None
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,12 @@ def main() -> None:
 
 
 def _serve(connection: socket.socket, request: Request, data: bytes) -> None:
+    target = None
+    if request.canvas is not None and request.fit is not None:
+        target = ScaledToFit((request.canvas[0], request.canvas[1]), Fit(request.fit))
     try:
         with limited(connection, request.memory, request.cpu_limit):
-            decoded = Source.inspect(data, request.max_pixels).decode()
+            decoded = Source.inspect(data, request.max_pixels).decode(target)
     except EntryFailure as failure:
         connection.sendall(encode_header(Response(reason=failure.reason, detail=failure.detail)))
     except MemoryError:

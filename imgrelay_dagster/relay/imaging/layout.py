@@ -136,6 +136,18 @@ def scaled_size(placement: Placement, picture: Size) -> Size:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ScaledToFit:
+    """The size to which a picture of any size is scaled so that it fits a canvas."""
+
+    canvas: Size
+    fit: Fit
+
+    def __call__(self, picture: Size) -> Size:
+        """The scaled size of a picture of this size, including what the canvas crops."""
+        return scaled_size(place_image(self.canvas, picture, self.fit), picture)
+
+
 def _cover(canvas: Size, image: Size) -> Placement:
     scale = max(canvas[0] / image[0], canvas[1] / image[1])
     width = min(image[0], canvas[0] / scale)

@@ -39,6 +39,9 @@ REPORT_FILE = "report.html"
 RECEIPTS_SUFFIX = ".jsonl"
 """Suffix of an object that holds receipts, merged or not."""
 
+MERGED_RECEIPTS_SUFFIX = "/merged.jsonl"
+"""Suffix of an object that holds the receipts of a finished run."""
+
 _LEDGER_FILE = "ledger.jsonl.gz"
 _FAILED_ADDRESS = re.compile(rf"(?:.*/)?{RESERVED_ROOT}/([^/]+)/runs/[^/]+/{re.escape(FAILED_FILE)}(?:\.gz)?")
 
@@ -73,6 +76,11 @@ def probe_key(dataset: str, run_id: str) -> str:
     return f"{run_receipts_prefix(dataset, run_id)}/probe"
 
 
+def clock_key(dataset: str, run_id: str) -> str:
+    """Key of the small object that a run writes and deletes to read the store's clock."""
+    return f"{run_receipts_prefix(dataset, run_id)}/clock"
+
+
 def receipts_key(prefix: str, writer: str, part: int) -> str:
     """Key of one object of receipts. `prefix` is the run's, `writer` is unique in the run, `part` counts from 0."""
     return f"{prefix}/{writer}-{part}{RECEIPTS_SUFFIX}"
@@ -80,7 +88,7 @@ def receipts_key(prefix: str, writer: str, part: int) -> str:
 
 def merged_receipts_key(prefix: str) -> str:
     """Key of the object with all receipts of a finished run. `prefix` is the run's."""
-    return f"{prefix}/merged{RECEIPTS_SUFFIX}"
+    return f"{prefix}{MERGED_RECEIPTS_SUFFIX}"
 
 
 def runs_prefix(dataset: str) -> str:

@@ -8,6 +8,7 @@ the next run finds out from them what is left to do.
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.records.layout import RECEIPTS_SUFFIX, merged_receipts_key
+from imgrelay_dagster.relay.records.layout import MERGED_RECEIPTS_SUFFIX, RECEIPTS_SUFFIX, merged_receipts_key
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.reading import read_chunks
 
@@ -31,6 +32,10 @@ record_json = TypeAdapter(Record)
 
 def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
     """Every receipt below `prefix`, object by object, in no particular order. A receipt may be returned twice.
+
+    Their times (`at`) are by the store's clock: the last receipt of an object has the time at which the store received
+    the object, and the others are as far from it as their writer says. So receipts of hosts whose clocks differ are in
+    the order in which they were written.
 
     A line that cannot be parsed, such as one cut off by a loss of power, is skipped: its entry counts as not done.
     """
@@ -49,6 +54,18 @@ def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
 
 
 def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
+    """The receipts of an object, with the times by the store's clock."""
+    stored = meta["last_modified"].timestamp()
+    if meta["path"].endswith(MERGED_RECEIPTS_SUFFIX):  # their times were corrected when they were merged
+        records, ahead = _parsed_records(store, meta), 0.0
+    else:
+        read = list(_parsed_records(store, meta))
+        records, ahead = iter(read), max((each.at for each in read if each.at is not None), default=stored) - stored
+    for record in records:
+        yield record if record.at is None else replace(record, at=min(record.at - ahead, stored))
+
+
+def _parsed_records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
     rest = b""
     for chunk in read_chunks(store, meta["path"], meta["size"]):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -78,10 +95,7 @@ def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
     merged = scratch / "receipts.jsonl"
     with merged.open("wb") as lines:
         for meta in found:
-            chunk = b""
-            for chunk in read_chunks(store, meta["path"], meta["size"]):
-                lines.write(chunk)
-            if not chunk.endswith(b"\n"):  # cut off by a loss of power
-                lines.write(b"\n")
+            for record in _records(store, meta):
+                lines.write(record_json.dump_json(record) + b"\n")
     put_object(store, merged_key, merged, RECEIPTS_TYPE)
     delete_objects(store, [meta["path"] for meta in found if meta["path"] != merged_key])

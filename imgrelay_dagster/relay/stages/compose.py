@@ -1,35 +1,40 @@
 """Stage `compose`: lay the template over every image of a task."""
 
 import hashlib
+from contextlib import nullcontext
 from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
-from imgrelay_dagster.relay.imaging.compose import compose
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.malloc import keep_freed_memory
-from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
+from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
+from imgrelay_dagster.relay.stages.composer import Composer
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.runner import run_entries
 from imgrelay_dagster.relay.stages.source_check import source_digest
 from imgrelay_dagster.relay.staging.packs import PackReader, PackWriter
 from imgrelay_dagster.relay.staging.tasks import Task
 
-MAX_CONCURRENT_PIXELS = 50_000_000
-"""Pixels that the threads of one step decode at the same time, about 4 bytes each. A larger image is decoded alone."""
+MEMORY_BUDGET = 320 << 20
+"""Bytes that the images which are open in one step take together, as far as their headers tell. An image that takes
+more is open alone."""
 
 
 def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -> Task:
     """Lay the template over every downloaded image; return the task with the entries that are left."""
     keep_freed_memory()
-    settings = context.settings
-    budget = PixelBudget(MAX_CONCURRENT_PIXELS)
+    settings, restart = context.settings, context.restart
     reader = PackReader(context.staging, task)
     fingerprint = settings.fingerprint_function()
     rejected = frozenset(settings.reject_sources)
 
     def compose_entry(record: Record) -> Record:
+        with restart.open(record.entry) if restart else nullcontext():
+            return compose_image(record)
+
+    def compose_image(record: Record) -> Record:
         try:
             template = templates.load(record.template or settings.template)
         except RelayError as error:  # it existed when the run was planned
@@ -40,16 +45,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             raise EntryFailure(Reason.TEMPLATE_MISSING, detail)
         source = reader.read(record.entry)
         record = replace(record, source_sha256=source_digest(source, record.expected, rejected))
-        composed = compose(
-            source,
-            template,
-            settings.layout,
-            settings.output,
-            max_pixels=settings.max_pixels,
-            budget=budget,
-            stop=context.stop,
-            decoders=decoders,
-        )
+        composed = composer.compose(source, template)
         writer.add(record.entry, composed.data)
         return replace(
             record,
@@ -59,11 +55,14 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             sha256=hashlib.sha256(composed.data).hexdigest(),
         )
 
+    task = reader.task_in_pack_order()
+    if restart:
+        task = replace(task, records=restart.suspects_last(task.records))
     with (
         DecoderPool(context.stop) as decoders,
         PackWriter(context.staging, task.name, Stage.COMPOSE, context.tick) as writer,
     ):
-        remaining = run_entries(
-            reader.task_in_pack_order(), context, Stage.COMPOSE, compose_entry, settings.compose_threads
-        )
+        composer = Composer(settings, MemoryBudget(MEMORY_BUDGET), decoders, context.stop, isolated=restart is not None)
+        threads = 1 if restart else settings.compose_threads
+        remaining = run_entries(task, context, Stage.COMPOSE, compose_entry, threads)
     return replace(remaining, locations=writer.locations)

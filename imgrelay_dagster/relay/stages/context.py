@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from imgrelay_dagster.relay.progress.notes import StepProgress
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.stages.restart import Restart
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 
 
@@ -21,6 +22,7 @@ class StageContext:
         progress: counts the entries for the run's progress.
         stop: set when the stage must end early.
         settled: entries that have receipts already, from an earlier attempt at this step that was killed.
+        restart: set if an earlier attempt at this step was killed.
         tick: called several times a second while the stage works; an exception that it raises ends the stage.
         run_id: the run, which stored images name where provenance is wanted.
     """
@@ -31,5 +33,6 @@ class StageContext:
     progress: StepProgress
     stop: threading.Event
     settled: frozenset[int] = frozenset()
+    restart: Restart | None = None
     tick: Callable[[], None] = lambda: None
     run_id: str = ""

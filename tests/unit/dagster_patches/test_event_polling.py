@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 from dagster._core.executor import child_process_executor
-from dagster._core.executor.child_process_executor import PROCESS_DEAD_AND_QUEUE_EMPTY, execute_child_process_command
+from dagster._core.executor.child_process_executor import (
+    PROCESS_DEAD_AND_QUEUE_EMPTY,
+    ChildProcessCrashException,
+    execute_child_process_command,
+)
 
 from imgrelay_dagster.dagster_patches import event_polling
 from imgrelay_dagster.dagster_patches.event_polling import EVENT_POLLING, StepPoller, poll_all_steps
@@ -144,6 +148,22 @@ def dagsters_poll() -> Any:
     """The function that Dagster's executors call, as they look it up."""
     assert "_poll_for_event" in execute_child_process_command.__code__.co_names
     return child_process_executor._poll_for_event
+
+
+def test_a_killed_step_says_by_which_signal():
+    assert install(EVENT_POLLING)
+    step = Step()
+    step.end()
+    step.process.join()
+
+    def events() -> Iterator[Any]:
+        yield dagsters_poll()(step.process, step.queue)
+
+    with pytest.raises(
+        ChildProcessCrashException, match="ended by SIGKILL; the kernel or the container was short"
+    ) as end:
+        list(poll_all_steps(events()))
+    assert (end.value.pid, end.value.exit_code) == (step.process.pid, -signal.SIGKILL)
 
 
 def test_only_runs_of_ours_are_polled_together(monkeypatch: pytest.MonkeyPatch):

@@ -9,13 +9,12 @@ import threading
 import pytest
 from PIL import Image
 
-from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.compose import Format, Output, Template, compose
 from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
-from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
 from imgrelay_dagster.relay.outcomes import Reason
 from tests.support import picture_files as files
-from tests.support.composing import PNG, TRANSPARENT, compose_and_open, make_template, transparent_template
+from tests.support.composing import TRANSPARENT, compose_and_open, make_template, transparent_template
 
 TEMPLATE_CANVAS = Layout(canvas=Canvas.TEMPLATE)
 
@@ -295,19 +294,3 @@ def test_invalid_source_keeps_its_reason(body: bytes, reason: Reason) -> None:
     with pytest.raises(EntryFailure) as caught:
         compose(body, transparent_template((4, 4)), Layout(), Output(), max_pixels=10_000)
     assert caught.value.reason == reason
-
-
-def test_composing_holds_and_releases_the_budget() -> None:
-    budget = PixelBudget(10**6)
-    data = files.encoded(files.noise((40, 30)), "PNG")
-    template = transparent_template((4, 4))
-    stop = threading.Event()
-    stop.set()
-    with budget.hold(10**6), pytest.raises(Stopped):
-        compose(data, template, Layout(), PNG, max_pixels=10**6, budget=budget, stop=stop)
-    with pytest.raises(EntryFailure):
-        compose(data[:200], template, Layout(), PNG, max_pixels=10**6, budget=budget)
-    assert budget.held == 0
-    with budget.hold(10**6 - 1200):
-        composed = compose(data, template, Layout(), PNG, max_pixels=10**6, budget=budget, stop=stop)
-    assert (composed.width, composed.height) == (40, 30)

@@ -1,6 +1,9 @@
 """Receipts: read back unchanged from any number of objects, and merged."""
 
 import json
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore, MemoryStore
 
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
+from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts, record_json
 from imgrelay_dagster.relay.storage import reading
@@ -81,7 +85,8 @@ def test_any_record_is_read_back_unchanged(written: Record):
     store = MemoryStore()
     with ReceiptWriter(store, PREFIX, "w") as writer:
         writer.add(written)
-    assert list(read_receipts(store, PREFIX)) == [written]
+    (found,) = read_receipts(store, PREFIX)
+    assert replace(found, at=written.at) == written
 
 
 def test_receipts_are_merged_into_one_object(tmp_path: Path):
@@ -119,6 +124,32 @@ def test_receipts_are_read_correctly_at_any_chunk_size(tmp_path: Path, monkeypat
                 writer.add(each)
     for size in (1, 7, 400, 10_000_000):
         monkeypatch.setattr(reading, "CHUNK_SIZE", size)
-        assert sorted(read_receipts(store, PREFIX), key=lambda found: found.line) == written
+        assert _read_in_order(store) == written
     merge_receipts(store, PREFIX, tmp_path)
-    assert sorted(read_receipts(store, PREFIX), key=lambda found: found.line) == written
+    assert _read_in_order(store) == written
+
+
+def _read_in_order(store: LocalStore) -> list[Record]:
+    """The receipts in the order of their lines, with the times that `record` gives them."""
+    found = sorted(read_receipts(store, PREFIX), key=lambda found: found.line)
+    return [replace(each, at=1000.0 + each.line) for each in found]
+
+
+def test_receipts_are_in_the_order_of_the_store_whatever_the_clocks_of_their_writers(tmp_path: Path):
+    """A run on a host 20 minutes ahead, then one on a host with the right time: the second one's receipt counts."""
+    store = LocalStore(tmp_path)
+    now = time.time()
+    for number, (run, at) in enumerate([("first", now + 1200), ("second", now - 3600), ("third", now)]):
+        prefix = f"_relay/birds/receipts/{run}"
+        store.put(f"{prefix}/a-0.jsonl", record_json.dump_json(record(1, at=at, fingerprint=run)))
+        store.put(f"{prefix}/a-1.jsonl", record_json.dump_json(record(2, at=at + 2, fingerprint=run)))
+        for file in (tmp_path / prefix).iterdir():
+            os.utime(file, (now - 300 + 100 * number,) * 2)
+        if run != "third":
+            merge_receipts(store, prefix, tmp_path)
+    with ReceiptIndex(tmp_path / "index.db") as index:
+        for found in read_receipts(store, "_relay/birds/receipts"):
+            index.add(found.line, found)
+            assert found.at is not None
+            assert found.at <= now
+        assert [index.get(line).fingerprint for line in (1, 2)] == ["third", "third"]

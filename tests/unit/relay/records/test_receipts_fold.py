@@ -80,19 +80,20 @@ def test_every_line_has_its_latest_surviving_outcome_and_the_next_run_relays_the
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         planned = records_of(plan(store, "run1", folder, urls))
-        survived: dict[int, tuple[int, Outcome]] = {}
+        candidates: dict[int, list[tuple[int, int, Outcome]]] = {}
         for number, part in enumerate(written):
             known = replace(part, ends=[end for end in part.ends if end[0] in planned])
             lines = [record_json.dump_json(ended(planned[line], outcome, at)) for line, outcome, at in known.ends]
             data = b"".join(line + b"\n" for line in lines)
             store.put(f"{run_receipts_prefix('birds', 'run1')}/w-{number}.jsonl", data[: known.size(data)])
-            for line, outcome, at in known.complete(data):
-                if line not in survived or at > survived[line][0]:
-                    survived[line] = (at, outcome)
+            complete = known.complete(data)
+            newest = max((at for _, _, at in complete), default=0)
+            for line, outcome, at in complete:
+                # All objects are stored at the same moment, which is the time of the newest receipt in each.
+                candidates.setdefault(line, []).append((at - newest, at, outcome))
+        survived = {line: max(found)[1:] for line, found in candidates.items()}
         ties = {
-            line
-            for line, (at, _) in survived.items()
-            if len({end[1] for part in written for end in part.ends if end[0] == line and end[2] == at}) > 1
+            line for line, found in candidates.items() if len({each for each in found if each[0] == max(found)[0]}) > 1
         }
         if merged:
             merge_receipts(store, run_receipts_prefix("birds", "run1"), folder)

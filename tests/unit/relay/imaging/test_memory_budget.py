@@ -6,7 +6,7 @@ import time
 import pytest
 
 from imgrelay_dagster.relay.errors import Stopped
-from imgrelay_dagster.relay.imaging.pixel_budget import PixelBudget
+from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
 
 
 def wait_until(condition: object, seconds: float = 5) -> None:
@@ -17,7 +17,7 @@ def wait_until(condition: object, seconds: float = 5) -> None:
 
 
 def test_threads_together_never_hold_more_than_the_limit() -> None:
-    budget = PixelBudget(100)
+    budget = MemoryBudget(100)
     held: list[int] = []
 
     def work(pixels: int) -> None:
@@ -37,13 +37,13 @@ def test_threads_together_never_hold_more_than_the_limit() -> None:
 
 
 def test_two_images_that_fit_are_held_together() -> None:
-    budget = PixelBudget(100)
+    budget = MemoryBudget(100)
     with budget.hold(60), budget.hold(40):
         assert budget.held == 100
 
 
 def test_image_larger_than_the_budget_is_held_alone() -> None:
-    budget = PixelBudget(100)
+    budget = MemoryBudget(100)
     passed = threading.Event()
 
     def work() -> None:
@@ -61,7 +61,7 @@ def test_image_larger_than_the_budget_is_held_alone() -> None:
 
 
 def test_small_images_do_not_overtake_a_large_one() -> None:
-    budget = PixelBudget(100)
+    budget = MemoryBudget(100)
     order: list[str] = []
 
     def work(name: str, pixels: int) -> None:
@@ -82,7 +82,7 @@ def test_small_images_do_not_overtake_a_large_one() -> None:
 
 
 def test_waiting_thread_stops_on_its_stop_event_and_leaves_the_queue() -> None:
-    budget = PixelBudget(100)
+    budget = MemoryBudget(100)
     stop = threading.Event()
     with budget.hold(100):
         threading.Timer(0.05, stop.set).start()
@@ -95,7 +95,7 @@ def test_waiting_thread_stops_on_its_stop_event_and_leaves_the_queue() -> None:
 
 
 def test_exception_releases_the_pixels() -> None:
-    budget = PixelBudget(100)
+    budget = MemoryBudget(100)
     with pytest.raises(KeyError), budget.hold(70):
         raise KeyError("x")
     assert budget.held == 0
@@ -103,4 +103,4 @@ def test_exception_releases_the_pixels() -> None:
 
 def test_budget_below_one_pixel_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1, not 0"):
-        PixelBudget(0)
+        MemoryBudget(0)
