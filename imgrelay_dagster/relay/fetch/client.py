@@ -142,7 +142,7 @@ class Client:
                     raise
                 finally:
                     response.close()
-            remaining -= time.monotonic() - exchange.started
+            remaining -= exchange.seconds
 
     def _send_in(self, chain: RedirectChain, request: Request) -> HTTPResponse:
         try:

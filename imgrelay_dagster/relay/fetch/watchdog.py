@@ -7,11 +7,11 @@ process. It shuts down the sockets of those that are to end, and the blocked cal
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
+from imgrelay_dagster.relay.concurrency.running_clock import process_clock
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -67,14 +67,20 @@ class Exchange:
     """
 
     def __init__(self, seconds: float, should_defer: Callable[[], bool] = lambda: False) -> None:
-        self.started = time.monotonic()
-        self.deadline = self.started + seconds
+        self._clock = process_clock()
+        self._started = self._clock()
+        self._deadline = self._started + seconds
         self.connection_reused = False
         self.may_reuse = True
         self._should_defer = should_defer
         self._cancel_reason: CancelReason | None = None
         self._handles: list[SocketHandle] = []
         self._lock = threading.Lock()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since it began in which this process could run."""
+        return self._clock() - self._started
 
     def attach(self, handle: SocketHandle) -> None:
         """Watch a connection; it is shut down at once if the exchange is already cancelled."""
@@ -117,8 +123,7 @@ class Exchange:
 
     def expired(self) -> CancelReason | None:
         """Return the reason if this exchange has used up its time; None otherwise."""
-        now = time.monotonic()
-        if now >= self.deadline:
+        if self._clock() >= self._deadline:
             return CancelReason.DEADLINE
         if self._should_defer():
             return CancelReason.DEFERRED

@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from imgrelay_dagster.relay.concurrency.running_clock import call_again_after_pause
 from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
@@ -80,7 +81,7 @@ class Staging:
     def get(self, key: str) -> memoryview:
         """Read an object."""
         with self._wrap_errors(key):
-            return memoryview(self._store.get(key).bytes())
+            return memoryview(call_again_after_pause(lambda: self._store.get(key).bytes(), BaseError))
 
     def put_note(self, name: str, data: bytes) -> None:
         """Write a note, a small object about the run's progress; it replaces an earlier note of the same name."""

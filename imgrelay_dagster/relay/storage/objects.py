@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import obstore.exceptions
 from obstore.store import LocalStore, ObjectStore
 
+from imgrelay_dagster.relay.concurrency.running_clock import call_again_after_pause
 from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.storage.stores import folder_of
 
@@ -59,7 +61,7 @@ def put_object(
             options["tags"] = dict(tags)
     for tries_left in reversed(range(TRIES)):
         try:
-            store.put(key, data, **options)
+            call_again_after_pause(partial(store.put, key, data, **options), obstore.exceptions.BaseError)
             break
         except obstore.exceptions.BaseError as error:
             if not tries_left or not _DAMAGED.search(str(error)):
