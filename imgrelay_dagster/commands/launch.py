@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 import dagster._core.storage.sqlite_storage  # loaded once, for this process and for the steps forked from it
 from dagster._core.instance.ref import InstanceRef
+from obstore.exceptions import BaseError
 
 from imgrelay_dagster.commands import exit_codes
 from imgrelay_dagster.commands.console import Console
@@ -28,11 +29,14 @@ from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, cle
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.progress.notes import RunProgress, read_progress
+from imgrelay_dagster.relay.records.layout import run_receipts_prefix
+from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource, build_resources
 from imgrelay_dagster.runs.status import was_planned
-from imgrelay_dagster.runs.tags import INVOCATION_TAG
+from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, INVOCATION_TAG
 
 STOP_LIMIT = 7.0
 """Seconds that step processes get to end after a cancel. Then they are killed."""
@@ -123,7 +127,7 @@ class _CommandRun:
             elif was_planned(self._instance, run.run_id):  # otherwise `errors` holds the same problem already
                 errors.append(message)
         else:
-            errors += [_cancel_message(summary)] if canceled else []
+            errors += [_cancel_message(summary, self._has_receipts(run))] if canceled else []
             if not canceled:
                 self._settle_earlier_runs()
         if canceled and run.status is not dg.DagsterRunStatus.CANCELED:
@@ -211,6 +215,16 @@ class _CommandRun:
         if run is not None and self._executing:
             self._instance.report_run_canceling(run)
 
+    def _has_receipts(self, run: dg.DagsterRun) -> bool:
+        """Whether the run stored or failed any entry."""
+        if DATASET_TAG not in run.tags or DESTINATION_TAG not in run.tags:
+            return False
+        store = self._stores.open(run.tags[DESTINATION_TAG], INTERACTIVE)
+        with suppress(RelayError, BaseError, OSError):
+            prefix = run_receipts_prefix(run.tags[DATASET_TAG], run.run_id)
+            return next(iter(read_receipts(store, prefix)), None) is not None
+        return False
+
     def _exit_immediately(self) -> None:
         kill_everything()
         releasing = threading.Thread(target=self._release_resources, daemon=True)
@@ -229,7 +243,9 @@ class _CommandRun:
             self._instance.report_run_canceled(run)
 
 
-def _cancel_message(summary: Summary | None) -> str:
+def _cancel_message(summary: Summary | None, has_receipts: bool) -> str:
+    if summary is None and has_receipts:  # of the head start
+        return "cancelled while the run was being planned; launch again, what was relayed by then is kept"
     if summary is None:
         return "cancelled while the run was being planned; nothing was relayed"
     return f"cancelled; launch again to do the {summary.not_attempted:,} entries that were not attempted"

@@ -15,8 +15,10 @@ from imgrelay_dagster.config.executor_choice import steps_leave_this_host
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.ops.dry_run import preview_of
 from imgrelay_dagster.ops.failures import fail_run_on_error
+from imgrelay_dagster.ops.head_start import HeadStart
 from imgrelay_dagster.ops.manifest_rows import row_source
 from imgrelay_dagster.ops.run_guard import RunGuard
+from imgrelay_dagster.ops.stages import TaskResult
 from imgrelay_dagster.ops.step import Step, TaskInput, priority_tags, run_settings
 from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import RelayError
@@ -33,7 +35,7 @@ from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.objects import remove_empty_folders
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, PROBE
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS
-from imgrelay_dagster.resources import StoresResource, TemplatesResource
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 from imgrelay_dagster.runs.process_identity import run_process_identity
 from imgrelay_dagster.runs.status import is_over
 from imgrelay_dagster.runs.store_tags import store_tags
@@ -51,12 +53,14 @@ class PlanResult:
         settings: the run's settings.
         entries: lines of the manifest.
         shards: shard runs that this run was split into; 0 if it does everything itself.
+        first: the results of the entries that were relayed while the run was planned.
         preview: what the run would do; only of a dry run, which does nothing else.
     """
 
     settings: Settings
     entries: int
     shards: int = 0
+    first: tuple[TaskResult, ...] = ()
     preview: Preview | None = None
 
 
@@ -64,6 +68,7 @@ def _plan(
     context: dg.OpExecutionContext,
     config: RelayConfig,
     stores: StoresResource,
+    http: HttpResource,
     templates: TemplatesResource,
 ) -> Iterator[dg.Output[PlanResult] | dg.DynamicOutput[TaskInput]]:
     """Check template and destination, plan the run, and yield one task for each chain of steps.
@@ -87,6 +92,14 @@ def _plan(
         TemporaryDirectory(prefix="imgrelay-") as scratch,
     ):
         store = stores.open(settings.destination, options=settings.store)
+        if not (settings.refresh or settings.retry_permanent):
+            staging.note_originals(settings.dataset)
+        guard, head_start = RunGuard(step, staging), HeadStart(replace(step, settings=settings), http, templates)
+
+        def tick() -> None:
+            guard.check()
+            head_start.advance()
+
         run_plan = call_in_background(
             lambda check: plan_run(
                 source.rows(context.log.info),
@@ -99,27 +112,27 @@ def _plan(
                 tick=check,
                 day=step.day,
                 tell=context.log.warning,
+                observe=head_start.observe,
             ),
-            RunGuard(step, staging).check,
+            tick,
         )
         if run_plan.shards:
             seconds = time.time() - started
             write_shard_plan(store, settings.dataset, context.run_id, shards=run_plan.shards, seconds=seconds)
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
-        if not (settings.refresh or settings.retry_permanent):
-            staging.note_originals(settings.dataset)
         counts = StepCounts(None, run_plan.left, began=time.time())
         StepProgress(staging, PLAN_NOTE, counts).write()
         tasks = largest = 0
-        for task in run_plan.tasks():
+        for task in run_plan.tasks(skip=head_start.entries):
             tasks, largest = tasks + 1, max(largest, len(task.records))
             yield dg.DynamicOutput(TaskInput(task, settings), mapping_key=task.name, output_name="tasks")
         yield dg.Output(
-            PlanResult(settings, run_plan.entries, run_plan.shards),
+            PlanResult(settings, run_plan.entries, run_plan.shards, tuple(head_start.results)),
             output_name="planned",
             metadata={
                 "entries": run_plan.entries,
                 "left to do": run_plan.left,
+                **({"relayed while planning": head_start.entries} if head_start.entries else {}),
                 **({"shards": run_plan.shards} if run_plan.shards else {"tasks": tasks}),
                 **({"entries of the largest task": largest} if tasks else {}),
                 **{f"already {outcome}": count for outcome, count in run_plan.decided.items()},

@@ -47,6 +47,7 @@ def _report(
     with fail_run_on_error():
         guard = RunGuard(step, stores.staging(context.run_id))
         guard.check()
+    task_results = [*planned.first, *task_results]
     deferred = list(relay_deferred(step, http, templates, task_results))
     with fail_run_on_error():
         store = stores.open(settings.destination, options=settings.store)

@@ -66,7 +66,16 @@ def upload(
     task_input: TaskInput,
 ) -> TaskResult:
     """Store every composed image of the task under its key, then relay the entries for which the task was full."""
-    step, task = Step(context, task_input.settings, stores), task_input.task
+    return _upload_all(Step(context, task_input.settings, stores), http, templates, task_input.task)
+
+
+def relay_task(step: Step, http: HttpResource, templates: TemplatesResource, task: Task) -> TaskResult:
+    """Take a task through all stages, in this process."""
+    return _upload_all(step, http, templates, _compose(step, templates, _download(step, http, task)))
+
+
+def _upload_all(step: Step, http: HttpResource, templates: TemplatesResource, task: Task) -> TaskResult:
+    """Upload a composed task, then relay the entries for which it was full."""
     results = [_upload(step, task)]
     name = task.name
     while task.rest:

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from itertools import islice
 from math import ceil
 from pathlib import Path
 
@@ -46,14 +47,18 @@ class Plan:
             return 0
         return ceil(self.left / limit)
 
-    def tasks(self) -> Iterator[Task]:
-        """The tasks, in manifest order. A run with shards has no tasks."""
+    def tasks(self, skip: int = 0) -> Iterator[Task]:
+        """The tasks, in manifest order. A run with shards has no tasks.
+
+        Args:
+            skip: entries to leave out, the first of those that are left to do.
+        """
         if self.shards:
             return
         settings = self._settings
-        sizes = task_sizes(self.left, requested=settings.urls_per_task, max_concurrent=settings.max_concurrent)
+        sizes = task_sizes(self.left - skip, requested=settings.urls_per_task, max_concurrent=settings.max_concurrent)
         with gzip.open(self._ledger) as lines:
             next(lines)
             planned = map(planned_json.validate_json, lines)
             left = (line.record for line in planned if line.record.outcome is None and line.same_as is None)
-            yield from split_into_tasks(left, sizes)
+            yield from split_into_tasks(islice(left, skip, None), sizes)
