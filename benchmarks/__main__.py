@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks import origin
 from benchmarks.cases import CASES, OURS
 from benchmarks.figures import Measurement
 from benchmarks.testbed import SLOTS, Testbed
@@ -25,9 +26,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="how often to measure each case")
     parser.add_argument("--only", action="append", metavar="WHO", help=f"measure only this contender, such as {OURS!r}")
     parser.add_argument("--slots", type=int, default=SLOTS, help="concurrent steps, and processes of the bare engine")
+    parser.add_argument(
+        "--latency", type=int, default=origin.LATENCY, help="milliseconds by which the distant origin is delayed"
+    )
     parser.add_argument("--scratch", type=Path, default=FOLDER, help="folder for pictures, servers and runs")
     parser.add_argument("--save", type=Path, default=FOLDER / "figures.json", help="file for the measurements")
     options = parser.parse_args()
+    origin.LATENCY = options.latency
     known = {case.name: case for case in CASES}
     if unknown := set(options.cases) - set(known):
         parser.error(f"no such case: {', '.join(sorted(unknown))}")

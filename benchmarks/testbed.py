@@ -14,11 +14,12 @@ from benchmarks import corpus, meter
 from benchmarks.cases import BARE, GO, NAIVE, OURS, Case
 from benchmarks.figures import Measurement, event_rows, run_seconds, split_of
 from benchmarks.origin import Nginx
+from imgrelay_dagster.config.defaults import WAITING_STEPS
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 
 ROOT = Path(__file__).parent.parent
 SLOTS = max(2, len(os.sched_getaffinity(0)))
-"""imgrelay's default number of concurrent steps."""
+"""Processes that keep the cores busy. By default, imgrelay has `WAITING_STEPS` more."""
 
 VOLUME_LIMIT = 4096
 """Size limit in megabytes of the store's data files. With small files, starting the next one affects the results."""
@@ -143,7 +144,7 @@ class Run:
         match by:
             case _ if by == OURS:
                 program = [sys.executable, "-m", "imgrelay_dagster.cli", "run", "--json", "--dataset", "bench"]
-                program += ["--max-concurrent", str(slots)]
+                program += ["--max-concurrent", str(slots + WAITING_STEPS)]
                 return [*program, "--manifest", self._manifest, "--destination", address, "--format", file_format]
             case _ if by == BARE:
                 program = [sys.executable, "-m", "benchmarks.bare", "--processes", str(slots), "--format", file_format]
