@@ -143,7 +143,7 @@ def test_the_display_fits_its_terminal(width: int):
         assert max(map(len, lines)) <= width
     assert len(lines) == 4
     assert "100 of 300 done, 3 images/s" in lines[1]
-    assert "180 downloaded" in lines[2]
+    assert "downloaded 180" in lines[2]
     assert "10 failed: 6 http_status" in lines[3]
     if width >= 80:
         assert " 50 % " in lines[0]
