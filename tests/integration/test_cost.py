@@ -77,6 +77,8 @@ class Store:
             if request.method == "PUT" and kind == "pack":
                 self.packs[request.key] = len(request.body)
                 self.peak = max(self.peak, sum(self.packs.values()))
+            if request.method == "DELETE":
+                self.packs.pop(request.key, None)
             for gone in re.findall(rb"<Key>(.*?)</Key>", request.body) if "delete" in request.query else ():
                 self.packs.pop(gone.decode(), None)
 
