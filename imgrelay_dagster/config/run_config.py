@@ -116,6 +116,9 @@ class RelayOptions(dg.Config):
     dry_run: bool = Field(
         False, description="Only read, check and plan: show what the run would do, ask no origin and store nothing."
     )
+    replace_others: bool = Field(
+        False, description="Replace images that another dataset stored under the same key, instead of failing the line."
+    )
     urls_per_task: int | None = Field(
         None, ge=1, le=100_000, description="Entries in one task. Default: depends on the number of entries."
     )
@@ -178,6 +181,7 @@ class RelayOptions(dg.Config):
             retry_permanent_after=self.retry_permanent_after,
             retry_reasons=checked_reasons(self.retry_reasons),
             verify=self.verify,
+            replace_others=self.replace_others,
             dry_run=self.dry_run,
             keep_originals=self.keep_originals,
             reject_sources=tuple(self.reject_sources),

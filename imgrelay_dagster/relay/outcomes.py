@@ -174,7 +174,8 @@ def is_permanent(record: Record) -> bool:
 MEANINGS: dict[Reason, str] = {
     Reason.INVALID_ENTRY: "The line cannot be parsed, or its key is unsafe. Correct the line.",
     Reason.BAD_URL: "The URL is not an http or https URL with a host. Correct the URL.",
-    Reason.KEY_CONFLICT: "An earlier line uses the same key for something else. Give one of them another key.",
+    Reason.KEY_CONFLICT: "An earlier line, or another dataset, uses the same key for something else. "
+    "Give one of them another key.",
     Reason.BLOCKED_ADDRESS: "The host has an address that is not public. "
     "If it is an intranet host, add it to IMGRELAY_ALLOWED_HOSTS.",
     Reason.DNS_ERROR: "The host name has no address. Check the host name.",

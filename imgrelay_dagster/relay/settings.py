@@ -1,5 +1,6 @@
 """The settings of a run: the engine's representation of the run config, with all values validated."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -10,6 +11,9 @@ from imgrelay_dagster.relay.imaging.layout import Layout
 from imgrelay_dagster.relay.keys import default_key, fingerprint
 from imgrelay_dagster.relay.storage.object_settings import ObjectSettings
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreOptions
+
+_DAY_DATASET = re.compile(r"daily-\d{4}-\d{2}-\d{2}")
+"""Names of the datasets of daily manifests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Settings:
     `originals` are the addresses whose objects and files may be read as originals.
     `object` is what is stored with each image. `store` is how the destination is opened; `plan` completes it with what
     it finds out about the destination. `whole_list` is false if the run's lines are known to be a part of its
-    dataset's: the failed entries of an earlier run, URLs given one by one, or a shard.
+    dataset's: the failed entries of an earlier run, URLs given one by one, or a shard. `replace_others` replaces images
+    that another dataset stored under the same key.
     """
 
     dataset: str
@@ -61,6 +66,11 @@ class Settings:
     object: ObjectSettings = field(default_factory=ObjectSettings)
     store: StoreOptions = DEFAULT_OPTIONS
     whole_list: bool = True
+    replace_others: bool = False
+
+    def is_related_dataset(self, name: str) -> bool:
+        """Whether another dataset may replace this one's images: days of one daily list share the images they share."""
+        return bool(_DAY_DATASET.fullmatch(self.dataset) and _DAY_DATASET.fullmatch(name))
 
     @property
     def image_store(self) -> StoreOptions:

@@ -26,6 +26,7 @@ class EntryPlanner:
         receipts: receipts of earlier runs, by key.
         claims: an empty index, to hold the first line of each key.
         stored_size: size in bytes of the object under a key; None where there is no object.
+        other_owner: the dataset that stored an image with another fingerprint under a key; None if none did.
         in_folder: the destination is a local folder, where one key cannot be both a file and a folder.
         day: the run's day, for patterns of keys; today if None.
     """
@@ -37,6 +38,7 @@ class EntryPlanner:
         receipts: ReceiptIndex,
         claims: ReceiptIndex,
         stored_size: Callable[[str], int | None],
+        other_owner: Callable[[str, str], str | None] = lambda _key, _fingerprint: None,
         *,
         in_folder: bool,
         day: str | None = None,
@@ -47,6 +49,7 @@ class EntryPlanner:
         self._receipts = receipts
         self._claims = claims
         self._stored_size = stored_size
+        self._other_owner = other_owner
         self._in_folder = in_folder
         self._keys = EntryKeys(settings, day)
         self._claimed_folders: set[str] = set()  # a cache of some of those in the index
@@ -71,10 +74,9 @@ class EntryPlanner:
         except EntryFailure as failure:
             return Planned(_failed(replace(record, key=row.key), failure.reason, failure.detail))
         assert record.key is not None
-        obstacle = self._path_conflict(record.key, record) if self._in_folder else None
-        if obstacle is not None:
-            detail = f"line {obstacle.line} claims the key {obstacle.key!r}: a key cannot be both a file and a folder"
-            return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
+        conflict = self._conflict(record.key, record)
+        if conflict is not None:
+            return Planned(_failed(record, Reason.KEY_CONFLICT, conflict))
         first = self._claims.claim(record.key, record)
         if first is not None and (first.url, first.fingerprint) != (record.url, record.fingerprint):
             detail = f"line {first.line} already claims the key {record.key!r}"
@@ -105,6 +107,19 @@ class EntryPlanner:
             key=key,
             fingerprint=self._fingerprint(url=row.url, template_digest=digest),
         )
+
+    def _conflict(self, key: str, record: Record) -> str | None:
+        """Why the key cannot be used beside those of earlier lines and of other datasets; None if it can."""
+        obstacle = self._path_conflict(key, record) if self._in_folder else None
+        if obstacle is not None:
+            return f"line {obstacle.line} claims the key {obstacle.key!r}: a key cannot be both a file and a folder"
+        owner = self._other_owner(key, record.fingerprint or "")
+        if owner is not None:
+            return (
+                f"dataset {owner!r} stores another image under the key {key!r}; use another key or prefix, or set "
+                "replace_others"
+            )
+        return None
 
     def _path_conflict(self, key: str, record: Record) -> Record | None:
         """An earlier line whose file is a parent folder of `key`, or that needs a folder where `key` is a file.

@@ -13,6 +13,7 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.planning.entry_planner import EntryPlanner
 from imgrelay_dagster.relay.planning.plan import Plan
+from imgrelay_dagster.relay.records.key_index import OtherDatasets
 from imgrelay_dagster.relay.records.layout import ledger_key, receipts_prefix, shards_ledger_key
 from imgrelay_dagster.relay.records.ledger import Planned, planned_json, settings_json
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
@@ -61,8 +62,17 @@ def plan_run(
     templates.load(settings.template)
     ledger_file = scratch / "ledger.gz"
     plan = Plan(ledger_file, settings)
-    with ReceiptIndex(scratch / "receipts.db") as receipts, ReceiptIndex(scratch / "claims.db") as claims:
+    with (
+        ReceiptIndex(scratch / "receipts.db") as receipts,
+        ReceiptIndex(scratch / "claims.db") as claims,
+        OtherDatasets(scratch / "others.db") as others,
+    ):
         _load_receipts(receipts, store, settings, tick)
+        if not settings.replace_others:
+            skipped = others.load(store, settings.dataset, settings.is_related_dataset)
+            if skipped:
+                tell(f"{skipped} other datasets of the destination are too large to check for keys of theirs")
+        tick()
         folder = folder_of(store)
         if settings.verify and not settings.refresh and folder is None:
             for number, (key, size) in enumerate(object_sizes(store, list_any)):
@@ -71,7 +81,7 @@ def plan_run(
                     tick()
         stored_size = receipts.stored_size if folder is None else partial(file_size, folder)
         planner = EntryPlanner(
-            settings, templates, receipts, claims, stored_size, in_folder=folder is not None, day=day
+            settings, templates, receipts, claims, stored_size, others.owner, in_folder=folder is not None, day=day
         )
         with gzip.open(ledger_file, "wb", compresslevel=1) as ledger:
             ledger.write(settings_json.dump_json(settings) + b"\n")

@@ -1,5 +1,6 @@
 """Keys of imgrelay's own objects in a destination. No other module spells a key below the reserved root.
 
+_relay/<dataset>/keys.bin                                         which keys the dataset has stored
 _relay/<dataset>/receipts/lock.json                               the dataset's lock
 _relay/<dataset>/receipts/<run id>/ledger.jsonl.gz                until the run has its results
 _relay/<dataset>/receipts/<run id>/<writer>-<n>.jsonl             receipts, while the run goes on
@@ -49,6 +50,11 @@ _FAILED_ADDRESS = re.compile(rf"(?:.*/)?{RESERVED_ROOT}/([^/]+)/runs/[^/]+/{re.e
 def dataset_prefix(dataset: str) -> str:
     """Prefix of everything that imgrelay keeps for a dataset."""
     return f"{RESERVED_ROOT}/{dataset}"
+
+
+def key_index_key(dataset: str) -> str:
+    """Key of the index of the keys that a dataset has stored."""
+    return f"{dataset_prefix(dataset)}/keys.bin"
 
 
 def receipts_prefix(dataset: str) -> str:

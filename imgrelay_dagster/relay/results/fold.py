@@ -15,6 +15,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds, entry_number
+from imgrelay_dagster.relay.records.key_index import StoredKeys
 from imgrelay_dagster.relay.records.layout import ledger_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
@@ -65,13 +66,18 @@ def _write(
 ) -> Summary:
     dataset, started = ledger.settings.dataset, time.time() - seconds
     try:
-        with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
-            totals = _write_files(store, ledger, Path(scratch), run_id)
+        with (
+            ledger,
+            tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch,
+            StoredKeys(Path(scratch) / "keys.db") as stored,
+        ):
+            totals = _write_files(store, ledger, Path(scratch), run_id, stored)
             tick()
             summary = upload_results(store, totals, Path(scratch), seconds=seconds, status=status, started=started)
             if ledger.settings.shard is not None:
                 add_shard_summary(store, dataset, ledger.settings.shard, summary)
             merge_receipts(store, run_receipts_prefix(dataset, run_id), Path(scratch))
+            stored.write(store, dataset)
         tick()
         delete_objects(store, [ledger_key(dataset, run_id)])
     except (BaseError, OSError) as error:
@@ -79,11 +85,11 @@ def _write(
     return summary
 
 
-def _write_files(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str) -> RunTotals:
+def _write_files(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str, stored: StoredKeys) -> RunTotals:
     with ReceiptIndex(scratch / "receipts.db") as receipts:
         for record in read_receipts(store, run_receipts_prefix(ledger.settings.dataset, run_id)):
             receipts.add(record.entry, record)
-        return write_result_files(_fold(iter(ledger), receipts), ledger.settings, scratch, run_id)
+        return write_result_files(stored.watch(_fold(iter(ledger), receipts)), ledger.settings, scratch, run_id)
 
 
 def _fold(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]:

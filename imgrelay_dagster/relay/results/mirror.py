@@ -13,6 +13,7 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.records.dataset_lock import acquire_lock, release_lock
+from imgrelay_dagster.relay.records.key_index import remove_keys
 from imgrelay_dagster.relay.records.layout import receipts_key, receipts_prefix, run_receipts_prefix
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, read_receipts, record_json
 from imgrelay_dagster.relay.results.history import dataset_names, result_lines
@@ -146,6 +147,7 @@ def prune(store: ObjectStore, dataset: str, keys: list[str]) -> None:
             batch = keys[start : start + BATCH]
             try:
                 _record_deletion(store, dataset, name, start, batch)
+                remove_keys(store, dataset, batch)
                 delete_objects(store, batch)
             except (BaseError, OSError) as error:
                 raise RelayError(f"images cannot be deleted: {explain(error)}") from error
