@@ -5,6 +5,7 @@ from typing import Any
 from imgrelay_dagster.config.executor_choice import CELERY, executor_name
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.manifest.folder_rows import is_folder
 from imgrelay_dagster.relay.manifest.reader import read_manifest
 from imgrelay_dagster.relay.manifest.sources import open_local
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote
@@ -47,6 +48,8 @@ def _check_inputs(config: RelayConfig, given: dict[str, Any]) -> None:
     templates.open().load(config.template)
     http.guard()
     if config.manifest is None or is_remote(config.manifest):
+        return
+    if is_folder(config.manifest):
         return
     try:
         with open_local(config.manifest) as file:

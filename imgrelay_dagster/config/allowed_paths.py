@@ -91,7 +91,8 @@ def resolve_manifest(manifest: str) -> str:
     """
     if is_remote(manifest):
         check_local_path("manifest", manifest, [])
-        split_object_address(manifest)
+        if not manifest.endswith("/"):  # otherwise it is a folder of pictures
+            split_object_address(manifest)
         return manifest
     manifest = manifest.removeprefix("file://")
     folders = manifest_folders()

@@ -3,25 +3,34 @@
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.stages.stored_sources import StoredSources
+from imgrelay_dagster.relay.storage.retry_policy import RetryPolicy
+from imgrelay_dagster.relay.storage.s3_settings import S3Settings
 from imgrelay_dagster.relay.storage.source_access import ANYTHING
+from imgrelay_dagster.relay.storage.stores import open_store
 from imgrelay_dagster.resources import StoresResource, build_resources
 from tests.support.stored_files import Bucket
 
 LIMITS = Limits(max_bytes=1_000_000, deadline=20, attempts=2)
 
 
-def fetch(url: str, limits: Limits = LIMITS, stop: threading.Event | None = None) -> bytes:
+def fetch(
+    url: str,
+    limits: Limits = LIMITS,
+    stop: threading.Event | None = None,
+    open_one: Callable[[str, RetryPolicy], ObjectStore] | None = None,
+) -> bytes:
     body = io.BytesIO()
 
     @contextmanager
@@ -30,7 +39,7 @@ def fetch(url: str, limits: Limits = LIMITS, stop: threading.Event | None = None
 
     stores = build_resources()["stores"]
     assert isinstance(stores, StoresResource)
-    sources = StoredSources(stores.open, limits, (ANYTHING,), stop or threading.Event())
+    sources = StoredSources(open_one or stores.open, limits, (ANYTHING,), stop or threading.Event())
     fetched = sources.fetch(url, sink)
     assert fetched.bytes_in == len(body.getvalue())
     return body.getvalue()
@@ -53,8 +62,11 @@ def test_objects_are_read_within_the_limits(bucket: Bucket, monkeypatch: pytest.
     assert failure(f"s3://{bucket.name}/empty.jpg").reason is Reason.EMPTY_BODY
     assert failure(f"s3://{bucket.name}/gone.jpg").reason is Reason.NOT_FOUND
     assert failure("s3://no-such-bucket-here/a.jpg").reason is Reason.NOT_FOUND
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    denied = failure(f"s3://{bucket.name}/a/ü #1?.jpg")
+    given = bucket.environment
+    wrong = S3Settings(given["AWS_ENDPOINT_URL_S3"], "us-east-1", given["AWS_ACCESS_KEY_ID"], "wrong")
+    with pytest.raises(EntryFailure) as failed:
+        fetch(f"s3://{bucket.name}/a/ü #1?.jpg", open_one=lambda address, policy: open_store(address, wrong, policy))
+    denied = failed.value
     assert denied.reason is Reason.ACCESS_DENIED
     assert "wrong" not in denied.detail
 

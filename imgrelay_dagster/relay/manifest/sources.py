@@ -12,6 +12,7 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.manifest.folder_rows import folder_rows, is_folder
 from imgrelay_dagster.relay.manifest.options import Columns, ReadOptions
 from imgrelay_dagster.relay.manifest.reader import DEFAULTS, read_manifest
 from imgrelay_dagster.relay.manifest.rows import Row
@@ -93,7 +94,9 @@ def open_manifest(
     if dataset_of_failed_file(address) is not None:
         options = replace(options, columns=Columns())
     try:
-        if is_remote(address):
+        if is_folder(address):
+            yield from folder_rows(address, open_store, options)
+        elif is_remote(address):
             store_address, key = split_object_address(address)
             store = open_store(store_address)
             if needs_seek(address):

@@ -172,6 +172,7 @@ class EntryPlanner:
 def _is_wanted_source(receipt: Record, record: Record, settings: Settings) -> bool:
     """Whether the image that was stored was made of the source that the manifest means today."""
     found = {"sha256": receipt.source_sha256, "size": str(receipt.bytes_in) if receipt.bytes_in else None}
+    found["version"] = receipt.expected.get("version")
     changed = any(value is not None and record.expected.get(name, value) != value for name, value in found.items())
     return not changed and receipt.source_sha256 not in settings.reject_sources
 
