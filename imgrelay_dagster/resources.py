@@ -20,6 +20,8 @@ from imgrelay_dagster.record_io_manager import RecordIOManager
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
+from imgrelay_dagster.relay.fetch.host_board import HostBoard
+from imgrelay_dagster.relay.fetch.origin_settings import OriginRules, read_origin_settings
 from imgrelay_dagster.relay.imaging.template_folder import SHIPPED_FOLDER, TemplateFolder
 from imgrelay_dagster.relay.staging.originals import KeptOriginals
 from imgrelay_dagster.relay.staging.scratch_space import Staging
@@ -140,6 +142,16 @@ class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     allowed_hosts: list[str] = Field([], description="Hosts and networks exempt from the address guard.")
 
+    origin_settings: str | None = Field(None, description="File with settings for hosts.")
+
+    def origin_rules(self) -> OriginRules:
+        """The settings for hosts. Their secrets come from the environment of the process that downloads.
+
+        Raises:
+            RelayError: the file is not valid.
+        """
+        return read_origin_settings(self.origin_settings, os.environ)
+
     def guard(self) -> AddressGuard:
         """The address guard.
 
@@ -148,9 +160,9 @@ class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         return AddressGuard(self.allowed_hosts)
 
-    def downloader(self, limits: Limits, stop: threading.Event) -> Downloader:
+    def downloader(self, limits: Limits, stop: threading.Event, board: HostBoard | None = None) -> Downloader:
         """A client with its own connection pool. The caller closes it."""
-        return Downloader(limits, self.guard(), stop=stop)
+        return Downloader(limits, self.guard(), stop=stop, board=board, rules=self.origin_rules())
 
 
 def staging_address() -> str:
@@ -169,7 +181,7 @@ def build_resources() -> dict[str, object]:
             folder=environment.TEMPLATES.get(),
             also=environment.ARGUMENT_TEMPLATE.get(),
         ),
-        "http": HttpResource(allowed_hosts=hosts),
+        "http": HttpResource(allowed_hosts=hosts, origin_settings=environment.ORIGIN_SETTINGS.get()),
         "io_manager": _record_io_manager(stores),
     }
 

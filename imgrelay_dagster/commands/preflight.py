@@ -47,6 +47,7 @@ def _check_inputs(config: RelayConfig, given: dict[str, Any]) -> None:
     assert isinstance(http, HttpResource)
     templates.open().load(config.template)
     http.guard()
+    http.origin_rules()
     if config.manifest is None or is_remote(config.manifest):
         return
     if is_folder(config.manifest):

@@ -121,6 +121,18 @@ ORIGINALS = Variable(
     "(docs/lists.md). The command line reads any.",
     "none",
 )
+ORIGIN_SETTINGS = Variable(
+    "IMGRELAY_ORIGIN_SETTINGS",
+    FILE,
+    None,
+    "YAML file with headers, proxies, rates and TLS settings for hosts (docs/servers.md).",
+)
+CONTACT = Variable[str | None](
+    "IMGRELAY_CONTACT",
+    Kind[str | None]("an e-mail address or a web address", lambda text: text),
+    None,
+    "Contact that the User-Agent of requests names, as large sites ask for.",
+)
 MAX_CONCURRENT = Variable[int | None](
     "IMGRELAY_MAX_CONCURRENT",
     whole_number(1, MOST_CONCURRENT),

@@ -5,6 +5,7 @@ the form in the launchpad and passes it to the ops.
 """
 
 import difflib
+import os
 import re
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -15,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import allowed_originals, check_local_path, resolve_manifest
 from imgrelay_dagster.config.defaults import default_destination, default_max_concurrent
+from imgrelay_dagster.config.download_limits import download_limits
 from imgrelay_dagster.config.environment import MOST_CONCURRENT
 from imgrelay_dagster.config.executor_choice import check_reachable
 from imgrelay_dagster.config.form_errors import first_error, refuse_unknown
@@ -25,9 +27,10 @@ from imgrelay_dagster.config.sections import (
     ObjectConfig,
     OutputConfig,
     ShardConfig,
+    StopWhenFailedConfig,
 )
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.fetch.downloader import Limits
+from imgrelay_dagster.relay.fetch.origin_settings import read_origin_settings
 from imgrelay_dagster.relay.imaging.compose import Format, Output
 from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
 from imgrelay_dagster.relay.manifest.content import check_encoding
@@ -36,7 +39,7 @@ from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.planning.key_pattern import KeyPattern, carried_columns
 from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
 from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
-from imgrelay_dagster.relay.settings import Settings, Shard
+from imgrelay_dagster.relay.settings import Settings, Shard, StopWhenFailed
 from imgrelay_dagster.relay.storage.addresses import absolute
 from imgrelay_dagster.relay.storage.object_settings import OWNER_ACLS, ObjectSettings
 from imgrelay_dagster.relay.storage.store_options import StoreOptions
@@ -87,6 +90,11 @@ class RelayOptions(dg.Config):
     )
     tolerated_failure_percentage: float = Field(
         5.0, ge=0, le=100, description="The run fails when more than this share of entries failed, 0 to 100 %."
+    )
+    stop_when_failed: StopWhenFailedConfig | None = Field(
+        None,
+        description="End the run early if it clearly goes wrong, such as {percentage: 50, after: 500}: more than half "
+        "of at least 500 entries failed. Default: never.",
     )
     refresh: bool = Field(False, description="Relay every entry again, also those that are done.")
     retry_permanent: bool = Field(
@@ -149,7 +157,7 @@ class RelayOptions(dg.Config):
         Raises:
             RelayError: a value that only its own part can judge, such as a colour.
         """
-        limits = self.download.model_dump(exclude={"max_pixels"})
+        max_concurrent = self.max_concurrent or default_max_concurrent()
         return Settings(
             dataset=self.dataset or ADHOC,
             destination=self.destination or default_destination(),
@@ -169,13 +177,14 @@ class RelayOptions(dg.Config):
                 png_compress_level=self.output.png_compress_level,
                 background=self.output.background,
             ),
-            limits=Limits(**limits),
+            limits=download_limits(self.download, max_concurrent),
             key=self.key or None,
             key_extension=None if self.key_extension == "auto" else self.key_extension,
             object=(stored := ObjectSettings(**self.object.model_dump())),
             store=StoreOptions(acl=stored.acl if stored.acl in OWNER_ACLS else None),
             max_pixels=self.download.max_pixels,
             tolerated_failure_percentage=self.tolerated_failure_percentage,
+            stop_when_failed=StopWhenFailed(**self.stop_when_failed.model_dump()) if self.stop_when_failed else None,
             refresh=self.refresh,
             retry_permanent=self.retry_permanent,
             retry_permanent_after=self.retry_permanent_after,
@@ -187,7 +196,7 @@ class RelayOptions(dg.Config):
             reject_sources=tuple(self.reject_sources),
             originals=allowed_originals(),
             urls_per_task=self.urls_per_task,
-            max_concurrent=self.max_concurrent or default_max_concurrent(),
+            max_concurrent=max_concurrent,
             max_entries_per_run=self.max_entries_per_run,
             shard=Shard(**self.shard.model_dump()) if self.shard else None,
         )
@@ -230,6 +239,7 @@ class RelayOptions(dg.Config):
             raise RelayError(first_error(error, cls)) from error
         resolved = form.model_copy(update=form._resolved())
         settings = resolved.settings()
+        read_origin_settings(environment.ORIGIN_SETTINGS.get(), os.environ)
         settings.object.check(settings.destination)
         if settings.key is not None:
             KeyPattern(settings.key, dataset=settings.dataset, extension=settings.output.extension.removeprefix("."))

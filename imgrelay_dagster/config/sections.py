@@ -8,7 +8,7 @@ from pydantic import Field
 from imgrelay_dagster.relay.fetch.downloader import Limits
 from imgrelay_dagster.relay.imaging.compose import Output
 from imgrelay_dagster.relay.imaging.decode import HIGHEST_MAX_PIXELS
-from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.settings import Settings, StopWhenFailed
 
 
 class LayoutConfig(dg.Config):
@@ -114,8 +114,25 @@ class DownloadConfig(dg.Config):
         le=128,
         description="Concurrent downloads in each download step, at most: servers that answer late get more of them.",
     )
-    per_host: int = Field(
-        _LIMITS.per_host, ge=1, le=128, description="Concurrent downloads from one host in each download step."
+    per_host: int | None = Field(
+        None,
+        ge=1,
+        le=128,
+        description=f"Concurrent requests to one host, of the whole run. Default: {_LIMITS.per_host} in each step.",
+    )
+    max_requests_per_second: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="Requests per second to one host, of the whole run. Default: as many as the host bears.",
+    )
+    user_agent: str | None = Field(
+        None, description="User-Agent of requests. Default: imgrelay and its version, and $IMGRELAY_CONTACT."
+    )
+    headers: dict[str, str] = Field(
+        {},
+        description="More headers of requests to all hosts, such as Referer. Not for secrets, which everybody could "
+        "read here: those go into $IMGRELAY_ORIGIN_SETTINGS.",
     )
 
 
@@ -144,6 +161,17 @@ class ColumnsConfig(dg.Config):
         None, description="Encoding of a text format, such as cp1252. Default: UTF-8, or UTF-16 with its mark."
     )
     skip_empty: bool = Field(False, description="Leave out rows whose cell of URLs is empty.")
+
+
+class StopWhenFailedConfig(dg.Config):
+    """When a run that clearly goes wrong ends early."""
+
+    percentage: float = Field(
+        StopWhenFailed().percentage, ge=0, le=100, description="The run ends when more than this share has failed."
+    )
+    after: int = Field(
+        StopWhenFailed().after, ge=1, description="But not before this number of entries has been asked for."
+    )
 
 
 class ShardConfig(dg.Config):

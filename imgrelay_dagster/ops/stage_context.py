@@ -15,6 +15,7 @@ from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.announcer import Announcer, sentence
+from imgrelay_dagster.relay.progress.early_stop import EarlyStop
 from imgrelay_dagster.relay.progress.notes import RunProgress, StepCounts, StepProgress, planned_at
 from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
@@ -48,9 +49,12 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
 
         announcer = Announcer(staging, planned_at(staging), announce, tick=guard.check)
 
+        early_stop = EarlyStop(staging, settings.stop_when_failed, guard.check)
+
         def tick() -> None:
             guard.check()
             announcer.check()
+            early_stop.check()
 
         tick()
         name = f"{stage.value}-{task.name}"

@@ -13,11 +13,14 @@ import dagster as dg
 
 from imgrelay_dagster.ops.stage_context import stage_context
 from imgrelay_dagster.ops.step import Step, TaskInput, stage_tags
+from imgrelay_dagster.relay.fetch.host_board import HostBoard
 from imgrelay_dagster.relay.outcomes import Record, Stage
 from imgrelay_dagster.relay.stages.compose import compose_task
+from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download import download_task
 from imgrelay_dagster.relay.stages.stored_sources import StoredSources
 from imgrelay_dagster.relay.stages.upload import upload_task
+from imgrelay_dagster.relay.staging.host_board import StagingBoard
 from imgrelay_dagster.relay.staging.tasks import LARGEST_TASK, Task, split_into_tasks
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 
@@ -106,11 +109,17 @@ def relay_deferred(
 def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool = False) -> Task:
     with (
         stage_context(step, Stage.DOWNLOAD, task) as context,
-        http.downloader(context.settings.limits, context.stop) as downloader,
+        http.downloader(context.settings.limits, context.stop, _host_board(step, context)) as downloader,
     ):
         settings = context.settings
         stored = StoredSources(step.stores.open, settings.limits, settings.originals, context.stop)
         return download_task(task, context, downloader, stored, last_chance=last_chance)
+
+
+def _host_board(step: Step, context: StageContext) -> HostBoard:
+    """What the run's steps know about hosts. All shards of a manifest share one board."""
+    shard = context.settings.shard
+    return StagingBoard(step.stores.staging(shard.coordinator) if shard is not None else context.staging)
 
 
 def _compose(step: Step, templates: TemplatesResource, task: Task) -> Task:

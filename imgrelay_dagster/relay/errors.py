@@ -14,9 +14,12 @@ class EntryFailure(Exception):
         transient: whether a retry of the same request may succeed.
         retry_after: seconds that the server asked to wait, if it did.
         attempts: attempts made before giving up; 0 when no request was made.
+        unreachable: nobody answered: the name has no address, or no connection could be opened.
 
     Attributes:
         request_made: False if the attempt ended before its first request, at a blocked address.
+        closed: the connection was closed before the first byte of a response.
+        excused: the host refused the request because there are too many; it does not count as an attempt.
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class EntryFailure(Exception):
         transient: bool = False,
         retry_after: float | None = None,
         attempts: int = 0,
+        unreachable: bool = False,
     ) -> None:
         self.reason = reason
         self.detail = redact_text(detail)
@@ -37,6 +41,13 @@ class EntryFailure(Exception):
         self.retry_after = retry_after
         self.attempts = attempts
         self.request_made = True
+        self.unreachable = unreachable
+        self.closed = False
+        self.excused = False
+
+    def add(self, sentence: str) -> None:
+        """Add to the detail."""
+        self.detail += redact_text(sentence)
 
 
 class RelayError(Exception):
@@ -50,15 +61,19 @@ class RelayError(Exception):
 
 
 class Deferred(Exception):
-    """A download takes far longer than the others; it is retried when they are done.
+    """A download takes far longer than the others, or its host is not to be asked yet; it is retried later.
 
     Args:
         attempts: requests made so far.
         wait: seconds to wait before the next request.
+        cause: `slow`, `busy` (the host is asked as often as it bears) or `down` (nobody answers there).
+        excused: requests that do not count as attempts, because the host refused them for their number.
     """
 
-    def __init__(self, attempts: int = 0, wait: float = 0.0) -> None:
+    def __init__(self, attempts: int = 0, wait: float = 0.0, *, cause: str = "slow", excused: int = 0) -> None:
         super().__init__("deferred")
+        self.cause = cause
+        self.excused = excused
         self.attempts = attempts
         self.wait = wait
 

@@ -26,6 +26,14 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class StopWhenFailed:
+    """A run ends early when more than `percentage` of its entries have failed, once `after` entries were asked for."""
+
+    percentage: float = 50.0
+    after: int = 500
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run's settings. `template` is a file name inside the template folder.
 
@@ -48,6 +56,7 @@ class Settings:
     compose_threads: int = 2
     upload_threads: int = 16
     tolerated_failure_percentage: float = 5.0
+    stop_when_failed: StopWhenFailed | None = None
     refresh: bool = False
     retry_permanent: bool = False
     retry_permanent_after: float = 7.0

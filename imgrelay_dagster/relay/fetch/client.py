@@ -1,5 +1,6 @@
 """One attempt to fetch one URL: request, redirects, body. `downloader.py` makes the retries."""
 
+import ipaddress
 import logging
 import ssl
 import threading
@@ -13,16 +14,14 @@ from typing import Protocol
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
 
-from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.adaptive_timeout import Stopwatch
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.backoff import is_transient_status, parse_retry_after
 from imgrelay_dagster.relay.fetch.connections import (
     Request,
-    WatchedAdapter,
     discard_response,
     has_excess_data,
-    tls_context,
 )
 from imgrelay_dagster.relay.fetch.content_encoding import create_decoder, too_large
 from imgrelay_dagster.relay.fetch.dialer import Dialer
@@ -34,10 +33,13 @@ from imgrelay_dagster.relay.fetch.error_mapping import (
     failure_in_body,
 )
 from imgrelay_dagster.relay.fetch.host_limiter import HostLimiter
+from imgrelay_dagster.relay.fetch.host_turns import HostTurns
 from imgrelay_dagster.relay.fetch.limits import Limits
+from imgrelay_dagster.relay.fetch.origin_settings import OriginRules
 from imgrelay_dagster.relay.fetch.redirects import RedirectChain
-from imgrelay_dagster.relay.fetch.request_target import Target
+from imgrelay_dagster.relay.fetch.request_target import Target, host_name
 from imgrelay_dagster.relay.fetch.resolver import ResolveFunction, Resolver
+from imgrelay_dagster.relay.fetch.routes import Routes
 from imgrelay_dagster.relay.fetch.watchdog import Exchange, Watchdog
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import QueryFilter
@@ -45,10 +47,8 @@ from imgrelay_dagster.relay.redact import QueryFilter
 _CHUNK_SIZE = 64 * 1024  # bytes read at a time
 _SUCCESS_STATUSES = frozenset({200, 203})  # RFC 9110 15.3; without a Range header, 206 is not a valid response
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})  # RFC 9110 15.4; a GET stays a GET for all of them
+_TICK = 0.1  # seconds between two checks for a stop while waiting for a turn
 _QUERY_FILTER = QueryFilter()
-ACCEPT = "image/jpeg,image/png,image/*;q=0.9,*/*;q=0.8"
-"""Names image types, as some servers demand. It prefers the formats of originals: some servers convert to what is
-asked for first."""
 
 
 class Writable(Protocol):
@@ -72,6 +72,8 @@ class Client:
         stop: once set, every call raises `Stopped`.
         resolve: resolves names.
         tls: TLS settings; None verifies certificates with certifi's and the system's certificate authorities.
+        turns: when each host may be asked.
+        rules: settings of single hosts.
     """
 
     def __init__(
@@ -82,16 +84,16 @@ class Client:
         stop: threading.Event,
         resolve: ResolveFunction,
         tls: ssl.SSLContext | None,
+        turns: HostTurns,
+        rules: OriginRules,
     ) -> None:
+        self._turns = turns
         self._limits = limits
         self._watchdog = Watchdog(stop)
-        self._host_limiter = HostLimiter(limits.per_host)
+        self._host_limiter = HostLimiter(lambda host: rules.of(host).per_host or limits.per_host)
+        self._guard = guard
         dialer = Dialer(guard, Resolver(resolve), self._watchdog)
-        self._adapter = WatchedAdapter(dialer, limits.threads, limits.per_host, tls or tls_context())
-        self._proxies = {"http": limits.proxy, "https": limits.proxy} if limits.proxy else None
-        self._headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(
-            {"User-Agent": limits.user_agent, "Accept": ACCEPT, "Accept-Encoding": "identity"}
-        )
+        self._routes = Routes(limits, rules, dialer, tls)
         logging.getLogger("urllib3.connectionpool").addFilter(_QUERY_FILTER)
 
     @property
@@ -101,9 +103,9 @@ class Client:
     def close(self) -> None:
         """Cancel pending requests and close all connections. May be called twice."""
         self._watchdog.close()
-        self._adapter.close()
+        self._routes.close()
 
-    def get(self, target: Target, sink: Sink, stopwatch: Stopwatch) -> tuple[int, int]:
+    def get(self, target: Target, sink: Sink, stopwatch: Stopwatch, patience: float | None = None) -> tuple[int, int]:
         """Fetch a target once, following redirects.
 
         The deadline covers all redirects together; the time spent waiting for a slot at a host does not count.
@@ -112,19 +114,23 @@ class Client:
             target: the URL to fetch.
             sink: receives the body of a successful response.
             stopwatch: decides when the download is deferred.
+            patience: maximum seconds to wait for a turn at the target's host; None waits as long as it takes.
 
         Returns:
             The final status and the size of the body in bytes.
 
         Raises:
             EntryFailure: any network reason, or `corrupt_image` for a body that cannot be decompressed.
-            Deferred: the download takes too long for now.
+            Deferred: the download takes too long for now, or the host may not be asked yet.
             Stopped: the run is being stopped.
         """
+        entry = target.url
+        self._take_turn(host_name(target), stopwatch, patience)
         remaining = self._limits.deadline
         chain = RedirectChain(self._limits.max_redirects)
         while True:
             with (
+                self._outcome(target, entry),
                 self._host_slot(target.host, stopwatch),
                 self._watchdog.watch(remaining, stopwatch.should_defer) as exchange,
             ):
@@ -143,6 +149,34 @@ class Client:
                 finally:
                     response.close()
             remaining -= exchange.seconds
+            self._take_turn(host_name(target), stopwatch, None)
+
+    @contextmanager
+    def _outcome(self, target: Target, entry: str) -> Iterator[None]:
+        """Record whether a host answers a request, and how."""
+        name = host_name(target)
+        try:
+            yield
+        except EntryFailure as failure:
+            failure.excused = self._turns.failed(name, entry, failure)
+            if failure.unreachable:
+                failure.add(self._routes.proxy_note(target))
+            raise
+        self._turns.answered(name, entry)
+
+    def _take_turn(self, name: str, stopwatch: Stopwatch, patience: float | None) -> None:
+        wait = self._turns.wait_for(name)
+        if not wait:
+            return
+        started = time.monotonic()
+        while wait:
+            waited = time.monotonic() - started
+            if patience is not None and waited + wait > patience:
+                raise Deferred(cause="busy")
+            time.sleep(min(wait, _TICK))
+            self._check_stopped()
+            wait = self._turns.wait_for(name)
+        stopwatch.exclude(time.monotonic() - started)
 
     def _send_in(self, chain: RedirectChain, request: Request) -> HTTPResponse:
         try:
@@ -155,8 +189,8 @@ class Client:
         """The headers of a request: those of every request, credentials for this origin, cookies of this chain."""
         cookie = chain.cookie_header(target)
         if target.authorization is None and cookie is None:
-            return self._headers
-        headers = self._headers.copy()
+            return self._routes.headers(target)
+        headers = self._routes.headers(target).copy()
         if target.authorization is not None:
             headers["Authorization"] = target.authorization
         if cookie is not None:
@@ -182,12 +216,15 @@ class Client:
         """
         timeout = (self._limits.connect_timeout, self._limits.read_timeout)
         exchange = self._watchdog.current
+        adapter, proxies = self._routes.adapter(request.target), self._routes.proxies(request.target)
+        if proxies:
+            self._check_literal(request.target.host)
         while True:
             try:
-                raw: HTTPResponse = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies).raw
+                raw: HTTPResponse = adapter.send(request, stream=True, timeout=timeout, proxies=proxies).raw
             except HTTP_ERRORS as error:
                 failure = failure_before_response(error, request.target.host)
-                closed = closed_without_response(error)
+                closed = failure.closed = closed_without_response(error)
                 clear_traceback_frames(error)
             else:
                 return raw
@@ -197,6 +234,14 @@ class Client:
             exchange.may_reuse = False
         # Raised outside of `except`, so that it has no context: a traceback would show the URLs that messages quote.
         raise failure
+
+    def _check_literal(self, host: str) -> None:
+        """Check a host that is an address: behind a proxy nothing else can be checked, because the proxy resolves."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return
+        self._guard.filter_permitted(host, [str(address)])
 
     def _read_body(self, response: HTTPResponse, host: str, exchange: Exchange, sink: Sink) -> int:
         """Stream a response's body into a newly opened sink; return its size in bytes."""

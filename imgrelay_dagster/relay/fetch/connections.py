@@ -39,6 +39,11 @@ def tls_context() -> ssl.SSLContext:
 
     Organisations install their own certificate authority in the system's store. `SSL_CERT_FILE` is honoured.
     """
+    return new_tls_context()
+
+
+def new_tls_context() -> ssl.SSLContext:
+    """Return new TLS settings with the same authorities."""
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     context.load_default_certs()

@@ -45,7 +45,11 @@ class Dialer:
             EntryFailure: `bad_url`, `dns_error`, `blocked_address`, `timeout` or `connect_error`.
         """
         check = self.watchdog.current.check
-        found = self._resolver(host, port, timeout, check)
+        try:
+            found = self._resolver(host, port, timeout, check)
+        except EntryFailure as failure:
+            failure.unreachable = failure.reason is Reason.DNS_ERROR
+            raise
         family_of = {address: family for family, address in found}
         addresses = list(family_of)
         if guarded:
@@ -67,9 +71,9 @@ class Dialer:
                 return sock, handle
         if isinstance(last_error, TimeoutError):
             detail = f"no connection to {host}:{port} within {timeout:g} s"
-            raise EntryFailure(Reason.TIMEOUT, detail, transient=True) from last_error
+            raise EntryFailure(Reason.TIMEOUT, detail, transient=True, unreachable=True) from last_error
         detail = f"{host}:{port}: {last_error.strerror or type(last_error).__name__}"
-        raise EntryFailure(Reason.CONNECT_ERROR, detail, transient=True) from last_error
+        raise EntryFailure(Reason.CONNECT_ERROR, detail, transient=True, unreachable=True) from last_error
 
     def _open(
         self,

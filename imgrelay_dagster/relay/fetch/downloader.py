@@ -6,18 +6,25 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.adaptive_timeout import Stopwatch
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.backoff import retry_delay
 from imgrelay_dagster.relay.fetch.client import Client, Sink, Writable
+from imgrelay_dagster.relay.fetch.host_board import HostBoard
+from imgrelay_dagster.relay.fetch.host_turns import HostTurns
 from imgrelay_dagster.relay.fetch.limits import Limits
-from imgrelay_dagster.relay.fetch.request_target import parse_target
+from imgrelay_dagster.relay.fetch.origin_settings import OriginRules
+from imgrelay_dagster.relay.fetch.request_target import Target, host_name, parse_target
 from imgrelay_dagster.relay.fetch.resolver import ResolveFunction, system_resolve
 from imgrelay_dagster.relay.outcomes import Reason
 
 __all__ = ["Downloader", "FetchResult", "Limits", "Sink", "Writable"]
+
+
+_MAX_EXCUSED = 10  # refusals for each attempt that do not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,9 @@ class Downloader:
         resolve: resolves names.
         pause: waits the given seconds between attempts; the default returns early on `stop`.
         tls: TLS settings; None verifies certificates with certifi's and the system's certificate authorities.
+        board: what the run's processes know about hosts; None if this process downloads alone.
+        turns: when each host may be asked; None makes it from `board`.
+        rules: settings of single hosts.
     """
 
     def __init__(
@@ -57,10 +67,22 @@ class Downloader:
         resolve: ResolveFunction = system_resolve,
         pause: Callable[[float], object] | None = None,
         tls: ssl.SSLContext | None = None,
+        board: HostBoard | None = None,
+        turns: HostTurns | None = None,
+        rules: OriginRules | None = None,
     ) -> None:
         self._limits = limits
-        self._recreate = partial(Downloader, guard=guard, stop=stop, rng=rng, resolve=resolve, pause=pause, tls=tls)
-        self._client = Client(limits, guard, stop=stop, resolve=resolve, tls=tls)
+        rules = rules or OriginRules()
+        self._turns = turns or HostTurns(
+            board, partial(_max_per_second, limits, rules), longest_pause=limits.retry_after_cap
+        )
+        shared: dict[str, Any] = {"stop": stop, "resolve": resolve, "tls": tls, "turns": self._turns, "rules": rules}
+
+        def recreate(other: Limits) -> Downloader:
+            return Downloader(other, guard, rng=rng, pause=pause, **shared)
+
+        self._recreate = recreate
+        self._client = Client(limits, guard, **shared)
         self._rng = rng or random.Random()
         self._pause = pause or stop.wait
 
@@ -72,6 +94,8 @@ class Downloader:
         defer_after: Callable[[], float] | None = None,
         previous_attempts: int = 0,
         wait: float = 0.0,
+        patience: float | None = None,
+        excused: int = 0,
     ) -> FetchResult:
         """Download a URL, retrying transient failures.
 
@@ -83,11 +107,13 @@ class Downloader:
             previous_attempts: requests made before the download was deferred. At least one more is made. A timeout
                 is then final, because this attempt had the full time limits.
             wait: seconds to wait before the first request, when a server asked for it; limited to `retry_after_cap`.
+            patience: maximum seconds to wait until the host may be asked; None waits as long as it takes.
+            excused: of the previous attempts, those that do not count.
 
         Raises:
             EntryFailure: with the last attempt's reason, and `attempts`.
-            Deferred: the download takes longer than `defer_after`; with `attempts`, and with the seconds to wait
-                before the next request.
+            Deferred: the download takes longer than `defer_after`, or its host is busy or down; with `attempts`, and
+                with the seconds to wait before the next request.
             Stopped: the run is being stopped.
         """
         stopwatch = Stopwatch(defer_after)
@@ -95,22 +121,37 @@ class Downloader:
         attempts = previous_attempts + 1
         self._wait(min(wait, self._limits.retry_after_cap))
         while True:
+            self._check_host(target, attempts - 1, last_chance=defer_after is None)
             try:
-                status, size = self._client.get(target, sink, stopwatch)
+                status, size = self._client.get(target, sink, stopwatch, patience)
                 return FetchResult(size, attempts, status, stopwatch.seconds)
             except EntryFailure as failure:
                 failure.attempts = attempts if failure.request_made else attempts - 1
-                timed_out_again = previous_attempts and failure.reason is Reason.TIMEOUT
-                if not failure.transient or attempts >= self._limits.attempts or timed_out_again:
+                if failure.excused and excused < _MAX_EXCUSED * self._limits.attempts:
+                    excused += 1
+                    attempts += 1
+                    continue
+                timed_out_again = previous_attempts and defer_after is None and failure.reason is Reason.TIMEOUT
+                if not failure.transient or attempts - excused >= self._limits.attempts or timed_out_again:
                     raise
-                wait = retry_delay(attempts, failure.retry_after, self._limits, self._rng)
+                wait = retry_delay(attempts - excused, failure.retry_after, self._limits, self._rng)
             except Deferred as deferred:
-                deferred.attempts = attempts
+                deferred.attempts = attempts - (deferred.cause == "busy")
+                deferred.excused = excused
                 raise
             if stopwatch.should_defer(wait):
                 raise Deferred(attempts, wait)
             self._wait(wait)
             attempts += 1
+
+    def _check_host(self, target: Target, attempts: int, *, last_chance: bool) -> None:
+        """Raise if the target's host is known to be down: nobody need wait for it once more."""
+        down = self._turns.down(host_name(target))
+        if down is not None:
+            if not last_chance:
+                raise Deferred(attempts, cause="down")
+            down.attempts = attempts
+            raise down
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -119,7 +160,11 @@ class Downloader:
                 raise Stopped
 
     def with_capacity(self, *, threads: int, per_host: int) -> "Downloader":
-        """Return another downloader for `threads` concurrent downloads, `per_host` per host; the caller closes it."""
+        """Return a downloader for `threads` concurrent downloads, `per_host` per host; the caller closes it.
+
+        Hosts that are down get another chance.
+        """
+        self._turns.try_down_hosts_again()
         return self._recreate(replace(self._limits, threads=threads, per_host=per_host))
 
     def close(self) -> None:
@@ -131,3 +176,10 @@ class Downloader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _max_per_second(limits: Limits, rules: OriginRules, name: str) -> float | None:
+    host = name if name.count(":") > 1 and not name.startswith("[") else name.partition(":")[0]
+    own = rules.of(host).max_requests_per_second
+    given = [rate for rate in (own, limits.max_requests_per_second) if rate is not None]
+    return min(given, default=None)

@@ -17,10 +17,10 @@ class HostLimiter:
     """Limits the concurrent requests to each host. The state of an idle host is deleted.
 
     Args:
-        limit: concurrent requests to one host.
+        limit: returns the concurrent requests to a host.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: Callable[[str], int]) -> None:
         self._limit = limit
         self._hosts: dict[str, _HostSlots] = {}
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class HostLimiter:
     def slot(self, host: str, check: Callable[[], None]) -> Iterator[None]:
         """Wait for a free slot at the host and hold it. `check` is called while waiting, and may raise."""
         with self._lock:
-            slots = self._hosts.setdefault(host, _HostSlots(self._limit))
+            slots = self._hosts.setdefault(host, _HostSlots(self._limit(host)))
             slots.users += 1
         try:
             while not slots.free.acquire(timeout=_TICK):

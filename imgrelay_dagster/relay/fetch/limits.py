@@ -1,6 +1,8 @@
 """The limits of a download."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from imgrelay_dagster import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,9 @@ class Limits:
         threads: threads that share the downloader; it determines the size of the connection pools. A step uses as many
             as the latency of its servers needs.
         per_host: concurrent requests to one host from this process.
+        max_requests_per_second: requests per second to one host, of the whole run; None for as many as there are.
+        run_per_host: concurrent requests to one host from all processes of the run; None if it is not limited.
+        headers: more headers of every request.
         user_agent: value of the User-Agent header.
         proxy: URL of an HTTP proxy, or None. Proxies set in the environment are ignored. With a proxy, the proxy
             resolves names and connects, so the address guard cannot check any address: the proxy itself must block
@@ -42,5 +47,8 @@ class Limits:
     max_redirects: int = 5
     threads: int = 64
     per_host: int = 32
-    user_agent: str = "imgrelay"
+    max_requests_per_second: float | None = None
+    run_per_host: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    user_agent: str = f"imgrelay/{__version__}"
     proxy: str | None = None

@@ -49,6 +49,12 @@ class Target:
         return f"Target({redact(self.url)!r})"
 
 
+def host_name(target: Target) -> str:
+    """The name under which a host's pace is kept: http and https are one host, another port is another server."""
+    scheme, host, port = target.origin
+    return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
+
+
 def parse_target(url: str) -> Target:
     """Parse the URL of an entry; user info becomes Basic credentials.
 

@@ -8,7 +8,8 @@ from functools import partial
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.adaptive_timeout import AdaptiveTimeout
 from imgrelay_dagster.relay.fetch.downloader import Downloader
-from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
+from imgrelay_dagster.relay.outcomes import Record, Stage
+from imgrelay_dagster.relay.stages.busy_hosts import BUSY_PATIENCE, Slot, busy_hosts_last, is_slow
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download_pace import DownloadPace
 from imgrelay_dagster.relay.stages.mirrors import fetch_record
@@ -58,7 +59,9 @@ def download_task(
 
     originals = context.staging.originals_of(context.settings.dataset, task.name)
 
-    def fetch(record: Record, client: Downloader) -> Record:
+    excused: dict[int, int] = {}  # by entry, for those whose hosts are busy: requests that do not count as attempts
+
+    def fetch(record: Record, client: Downloader, slot: Slot, until: float | None) -> Record:
         nonlocal downloaded
         kept = originals.take(record.url) if originals is not None else None
         if kept is not None:
@@ -66,23 +69,26 @@ def download_task(
             return replace(record, bytes_in=0)
         check_size(record)
         sink = partial(writer.open_entry, record.entry)
-        wait = retry_at.get(record.entry, 0.0) - time.time()
+        on_web = partial(
+            client.fetch,
+            sink=sink,
+            defer_after=timeout,
+            previous_attempts=record.attempts,
+            wait=retry_at.get(record.entry, 0.0) - time.time(),
+            patience=None if until is None else max(0.0, until - time.monotonic()),
+            excused=excused.get(record.entry, 0),
+        )
         try:
-            with pace.slot(check):
+            with slot(check):
                 check_size(record)
-                on_web = partial(
-                    client.fetch, sink=sink, defer_after=timeout, previous_attempts=record.attempts, wait=wait
-                )
                 record, fetched = fetch_record(
                     record,
                     lambda url: stored.fetch(url, sink) if stored is not None and is_stored(url) else on_web(url),
                 )
         except (EntryFailure, Deferred) as error:
-            if (
-                timeout is not None
-                and record.entry not in rest
-                and (isinstance(error, Deferred) or error.reason is Reason.TIMEOUT)
-            ):
+            if isinstance(error, Deferred) and error.cause == "busy":
+                excused[record.entry] = error.excused
+            elif timeout is not None and record.entry not in rest and is_slow(error):
                 timeout.record_timeout()
             raise
         with lock:
@@ -92,16 +98,23 @@ def download_task(
             timeout.record_duration(fetched.seconds)
         return record
 
-    digests = None
-    if context.staging.keeps_originals:
-        digests = {record.entry: url_digest(record.url) for record in task.records}
+    def download(task: Task, client: Downloader, threads: int) -> Task:
+        def run(part: Task, slot: Slot, until: float | None) -> Task:
+            work = partial(fetch, client=client, slot=slot, until=until)
+            return run_entries(part, context, Stage.DOWNLOAD, work, threads)
+
+        patience = None if last_chance else BUSY_PATIENCE
+        return busy_hosts_last(task, run, pace.slot, lambda entry: entry in excused and entry not in rest, patience)
+
+    keeps = context.staging.keeps_originals
+    digests = {record.entry: url_digest(record.url) for record in task.records} if keeps else None
     with PackWriter(context.staging, task.name, Stage.DOWNLOAD, context.tick, digests) as writer:
         if last_chance:
-            per_host = min(DEFERRED_THREADS, limits.per_host * context.settings.max_concurrent)
+            per_host = min(DEFERRED_THREADS, limits.run_per_host or limits.per_host * context.settings.max_concurrent)
             with downloader.with_capacity(threads=DEFERRED_THREADS, per_host=per_host) as larger:
-                task = run_entries(task, context, Stage.DOWNLOAD, partial(fetch, client=larger), DEFERRED_THREADS)
+                task = download(task, larger, DEFERRED_THREADS)
         else:
-            task = run_entries(task, context, Stage.DOWNLOAD, partial(fetch, client=downloader), limits.threads)
+            task = download(task, downloader, limits.threads)
     return replace(
         task,
         locations=writer.locations,

@@ -151,6 +151,32 @@ class Staging:
         prefix = f"{self._run_id}/{task}/{Stage.DOWNLOAD.value}"
         return OriginalsOfTask(self._kept, dataset, json.loads(note), self._folder / prefix, prefix)
 
+    def delete_claims(self, names: list[str]) -> None:
+        """Delete claims that nobody needs any more."""
+        with self._wrap_errors("claims"):
+            delete_objects(self._notes_store, [f"{self._run_id}/claims/{name}" for name in names])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a folder of this host."""
+        return folder_of(self._store) is not None
+
+    def put_host(self, name: str, data: bytes) -> None:
+        """Write what is known about a host; it replaces what was known before."""
+        key = f"{self._run_id}/hosts/{name}"
+        with self._wrap_errors(key):
+            self._notes_store.put(key, data, use_multipart=False)
+
+    def list_hosts(self) -> list[tuple[str, object]]:
+        """The keys of what is known about hosts, each with a version that changes when it is written again."""
+        with self._wrap_errors("hosts"):
+            metas = [meta for chunk in self._notes_store.list(f"{self._run_id}/hosts") for meta in chunk]
+        return [(meta["path"], (meta["last_modified"], meta["e_tag"], meta["size"])) for meta in metas]
+
+    def read_host(self, key: str) -> bytes | None:
+        """What is known about a host, by a key from `list_hosts`."""
+        return self._read_note(key)
+
     def clear_stage(self, task: str, stage: Stage) -> None:
         """Delete what a stage wrote for a task."""
         self._delete(f"{self._run_id}/{task}/{stage.value}")

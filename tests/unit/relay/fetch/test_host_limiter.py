@@ -7,7 +7,7 @@ from imgrelay_dagster.relay.fetch.host_limiter import HostLimiter
 
 
 def test_the_state_of_an_idle_host_is_deleted() -> None:
-    limiter = HostLimiter(1)
+    limiter = HostLimiter(lambda _: 1)
     with limiter.slot("a", lambda: None), limiter.slot("b", lambda: None):
         assert len(limiter) == 2
         with pytest.raises(Stopped), limiter.slot("a", raise_stopped):

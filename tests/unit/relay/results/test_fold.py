@@ -137,6 +137,7 @@ def test_the_summary_has_the_promised_fields_in_order(store: MemoryStore, tmp_pa
         "images_per_second",
         "first_image_seconds",
         "largest_gap_seconds",
+        "not_asked",
     ]
     assert (summary["status"], summary["images_per_second"]) == ("success", 0.5)
     assert read_summary(store, "birds", "run1") == written
