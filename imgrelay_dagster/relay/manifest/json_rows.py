@@ -70,7 +70,11 @@ def _line_values(lines: Iterator[Line], table: JsonTable) -> Iterator[Row]:
 
 
 def _array_items(text: "_Text", table: JsonTable, name: str, *, skip: str) -> Iterator[Row]:
-    """The rows of the items of an array. A broken item becomes a bad row, and reading continues with the next one."""
+    """The rows of the items of an array. A broken item becomes a bad row, and reading continues with the next one.
+
+    The line number of a row is the number of its item: many programs write a whole array as one line.
+    """
+    number = 0
     decoder = json.JSONDecoder()
     text.fill()
     text.skip_start(skip)
@@ -80,7 +84,7 @@ def _array_items(text: "_Text", table: JsonTable, name: str, *, skip: str) -> It
             raise RelayError(f"manifest {name!r} is cut short: its array is not closed; copy it again")
         if text.rest(1) == "]":
             return
-        line = text.line
+        number += 1
         while True:
             try:
                 value, end = decoder.raw_decode(text.buffer, text.position)
@@ -97,10 +101,10 @@ def _array_items(text: "_Text", table: JsonTable, name: str, *, skip: str) -> It
             text.fill()
         shown = text.rest(200)
         if end >= 0:
-            yield from table.add(line, shown, value)
+            yield from table.add(number, shown, value)
             text.move_to(end)
         else:
-            yield from table.broken(line, shown.partition("\n")[0], problem)
+            yield from table.broken(number, shown.partition("\n")[0], problem)
             text.move_to_next_item()
 
 

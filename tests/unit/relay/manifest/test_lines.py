@@ -156,3 +156,10 @@ def test_line_limit_counts_bytes() -> None:
     assert "longer" in bad(read("ü" * (MAX_LINE // 2) + "a", "m.txt")[0]).error
     assert "longer" in bad(next(read_lines(["ü" * (MAX_LINE // 2) + "a"]))).error
     assert read("ü" * (MAX_LINE // 2), "m.txt") == list(read_lines(["ü" * (MAX_LINE // 2)]))
+
+
+@pytest.mark.parametrize("indent", [None, 2], ids=["one line", "many lines"])
+def test_each_item_of_an_array_has_a_line_number_of_its_own(indent: int | None) -> None:
+    items = [{"url": f"https://h.example/{name}.jpg"} for name in "abc"]
+    rows = read(json.dumps(items, indent=indent), "m.json")
+    assert [(row.line, row.url) for row in rows] == [(n, item["url"]) for n, item in enumerate(items, 1)]

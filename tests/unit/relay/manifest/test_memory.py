@@ -66,13 +66,13 @@ def large_manifest(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["m.txt", "m.csv", "m.jsonl"])
-def test_hundred_thousand_lines_are_read_fast_in_constant_memory(name: str, tmp_path: Path) -> None:
+def test_hundred_thousand_lines_are_read_in_linear_time_and_constant_memory(name: str, tmp_path: Path) -> None:
     data = large_manifest(name)
     compressed = gzip.compress(data, 1)
     for path, content in ((name, data), (name + ".gz", compressed)):
         started = time.process_time()
         assert sum(isinstance(row, ManifestRow) for row in read(content, path)) == 100_000
-        assert time.process_time() - started < 2
+        assert time.process_time() - started < 10  # a reader that is quadratic in its lines takes minutes
     (tmp_path / "m").write_bytes(compressed)
     rows, growth = read_in_subprocess(str(tmp_path / "m"), name + ".gz")
     assert rows == 100_000
