@@ -111,8 +111,8 @@ class Source:
         `target_size` maps the upright full size to the size that the image will be scaled to. A JPEG that is much
         larger is then decoded at a half, quarter or eighth of its size.
 
-        Raises EntryFailure: corrupt_image. Raises MemoryError if memory is short, and ImportError if a library is missing,
-        which say nothing about the image.
+        Raises EntryFailure: corrupt_image. Raises MemoryError if memory is short, and ImportError if a library
+        is missing; both say nothing about the image.
         """
         try:
             return self._decode(target_size)
