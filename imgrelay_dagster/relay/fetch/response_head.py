@@ -6,7 +6,7 @@ line hides Content-Length, Content-Encoding or Location.
 
 import re
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, RemoteDisconnected
 from typing import BinaryIO
 
 MAX_HEAD = 256 * 1024
@@ -57,10 +57,13 @@ def read_head(stream: BinaryIO) -> Head:
 
     Raises:
         InvalidHead: it is larger than the limits, or there are too many interim responses.
+        RemoteDisconnected: the connection was closed before a response.
     """
     for _ in range(MAX_INTERIM_RESPONSES):
         reader = _LineReader(stream)
         line = reader.status_line()
+        if not line:
+            raise RemoteDisconnected("closed without a response")
         status = _STATUS.match(line)
         if status is None:
             return Head(line, [])  # http.client raises the error
