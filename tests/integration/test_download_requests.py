@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.fetch.origin_settings import OriginRules
 from imgrelay_dagster.relay.outcomes import Reason
 from tests.support.certificate import make_certificate
 from tests.support.download_helpers import IMAGES, JPEG, Bodies, downloader, failure_of, resolver
@@ -179,6 +180,36 @@ def test_https_to_a_server_without_tls_is_a_tls_error() -> None:
         threading.Thread(target=_answer_in_plain_text, args=(plain,), daemon=True).start()
         failure = failure_of(download, f"https://127.0.0.1:{plain.getsockname()[1]}/ok.jpg")
     assert (failure.reason, failure.attempts) == (Reason.TLS_ERROR, 1)
+
+
+def test_headers_of_a_host_do_not_follow_a_redirect_to_another(origin: HostileOrigin) -> None:
+    rules = OriginRules([("127.0.0.1", {"headers": {"Authorization": "Bearer s3cret"}, "user_agent": "own/1"})])
+    with HostileOrigin(IMAGES) as other, downloader("127.0.0.1", "localhost", rules=rules) as download:
+        there = other.url("/ok.jpg", "localhost")
+        download.fetch(origin.url(f"/redirect-to?u={there}"), Bodies())
+        failure = failure_of(download, origin.url("/status/404"))
+    first = origin.seen[0].headers
+    assert (first["authorization"], first["user-agent"]) == ("Bearer s3cret", "own/1")
+    assert "image/" in first["accept"]
+    assert "authorization" not in other.seen[0].headers
+    assert other.seen[0].headers["user-agent"].startswith("imgrelay/")
+    assert "s3cret" not in failure.detail
+
+
+def test_a_host_that_cannot_be_reached_names_the_proxy_that_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://user:s3cret@proxy.test:3128")
+    with downloader(resolve=resolver(), attempts=1) as download:
+        failure = failure_of(download, "http://nowhere.test/a.jpg")
+    assert failure.reason is Reason.DNS_ERROR
+    assert "HTTP_PROXY is set, but proxies of the environment are not used" in failure.detail
+    assert "s3cret" not in failure.detail
+
+
+def test_behind_a_proxy_hosts_that_are_addresses_are_checked() -> None:
+    rules = OriginRules([("*", {"proxy": "http://127.0.0.1:1"})])
+    with downloader("nothing.test", rules=rules) as download:
+        for host in ("127.0.0.1", "169.254.169.254", "[::1]", "10.0.0.8"):
+            assert failure_of(download, f"http://{host}/a.jpg").reason is Reason.BLOCKED_ADDRESS
 
 
 def test_proxies_of_the_environment_are_ignored(origin: HostileOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
