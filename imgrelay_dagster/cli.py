@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--carry", metavar="COLUMNS", help="columns to carry into the results, separated by commas; all: every column"
     )
+    run.add_argument("--profile", metavar="P", help="named settings from the file IMGRELAY_PROFILES")
     run.add_argument("--template", metavar="T", help="template: a name in the template folder, or a path")
     run.add_argument("--destination", metavar="D", help="s3://bucket/prefix (or gs://, az://) or a folder")
     run.add_argument(
@@ -303,7 +304,7 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
         for source in ("urls", "url_lines", "manifest"):
             config.pop(source, None)
     simple_fields = (
-        "urls", "manifest", "template", "destination", "dataset", "key", "tolerated_failure_percentage",
+        "urls", "manifest", "profile", "template", "destination", "dataset", "key", "tolerated_failure_percentage",
         "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons", "carry",
         "dry_run",
     )  # fmt: skip

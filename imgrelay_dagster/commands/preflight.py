@@ -1,15 +1,19 @@
 """Checks before a run is launched: the run config, the template, the manifest and, with Celery, the broker."""
 
+from functools import partial
 from typing import Any
 
+from imgrelay_dagster.config.allowed_paths import resolve_manifest
 from imgrelay_dagster.config.executor_choice import CELERY, executor_name
+from imgrelay_dagster.config.profiles import APPLIED, choose, merge
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.folder_rows import is_folder
 from imgrelay_dagster.relay.manifest.reader import read_manifest
 from imgrelay_dagster.relay.manifest.sources import open_local
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote
-from imgrelay_dagster.resources import HttpResource, TemplatesResource, build_resources
+from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
 
 
 def check_run_config(config: dict[str, Any]) -> RelayConfig:
@@ -21,9 +25,21 @@ def check_run_config(config: dict[str, Any]) -> RelayConfig:
         RelayError: the config or one of its inputs cannot be used.
     """
     # Always a single run, whatever the number of entries: shard runs need the Dagster daemon, which may not be running.
-    checked = RelayConfig.checked({**config, "max_entries_per_run": None})
+    checked = RelayConfig.checked({**_with_profile(config), "max_entries_per_run": None})
     _check_inputs(checked, config)
     return checked
+
+
+def _with_profile(config: dict[str, Any]) -> dict[str, Any]:
+    """The run config with the profile of its manifest applied; every value that the user gave wins over it."""
+    stores = build_resources()["stores"]
+    assert isinstance(stores, StoresResource)
+    manifest = config.get("manifest")
+    manifest = resolve_manifest(manifest) if isinstance(manifest, str) else None
+    chosen = choose(config.get("profile"), manifest, partial(stores.open, policy=INTERACTIVE))
+    if chosen is None:
+        return config
+    return {**merge(chosen.values, config), "profile": f"{APPLIED}{chosen.name or ''}"}
 
 
 def _check_inputs(config: RelayConfig, given: dict[str, Any]) -> None:

@@ -70,6 +70,12 @@ MANIFEST_PATTERN = Variable(
     "Name of a day's manifest in that folder, with `{day}` in it (docs/operating.md).",
     "`{day}`, with any suffix of a manifest",
 )
+PROFILES = Variable[str | None](
+    "IMGRELAY_PROFILES",
+    Kind("a path or a store address", lambda text: text),
+    None,
+    "File with named settings and rules which manifests take which (docs/profiles.md).",
+)
 FIRST_DAY = Variable("IMGRELAY_FIRST_DAY", DATE, date(2026, 1, 1), "First partition of the daily assets.")
 DROP_AT = Variable("IMGRELAY_DROP_AT", TIME_OF_DAY, time(6), "When schedule `daily_drop` runs, in UTC.", "06:00")
 DROP_DAY = Variable(

@@ -57,6 +57,11 @@ class RelayOptions(dg.Config):
         None,
         description="Name under which results are kept from run to run. Default: the manifest's name, or adhoc.",
     )
+    profile: str | None = Field(
+        None,
+        description="Named settings from the file IMGRELAY_PROFILES; values here that differ from their defaults win. "
+        "Default: what the manifest's sidecar or a rule of that file says; none: no profile.",
+    )
     template: str = Field("frame.png", description="File name of the template in the template folder.")
     destination: str | None = Field(
         None,

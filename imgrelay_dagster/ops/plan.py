@@ -17,6 +17,7 @@ from imgrelay_dagster.ops.dry_run import preview_of
 from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.head_start import HeadStart
 from imgrelay_dagster.ops.manifest_rows import row_source
+from imgrelay_dagster.ops.profile import apply_profile
 from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.stages import TaskResult
 from imgrelay_dagster.ops.step import Step, TaskInput, priority_tags, run_settings
@@ -26,6 +27,7 @@ from imgrelay_dagster.relay.planning.destination_check import check_destination
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.planning.preview import Preview
 from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, StepCounts, StepProgress
+from imgrelay_dagster.relay.records.dataset_form import write_form
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, release_lock
 from imgrelay_dagster.relay.records.layout import dataset_prefix
 from imgrelay_dagster.relay.results.shard_merge import write_shard_plan
@@ -77,6 +79,8 @@ def _plan(
     """
     started = time.time()
     with fail_run_on_error():
+        profiled = apply_profile(context, config, stores)
+        config = profiled.config
         settings = run_settings(context, config)
         step = Step(context, settings, stores)
         source = row_source(step, config)
@@ -84,7 +88,7 @@ def _plan(
             preview = preview_of(step, source, templates)
             yield dg.Output(PlanResult(settings, preview.entries, preview=preview), output_name="planned")
             return
-        context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags})
+        context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags, **profiled.tags})
         staging = stores.staging(context.run_id)
     with (
         fail_run_on_error(),
@@ -116,6 +120,8 @@ def _plan(
             ),
             tick,
         )
+        if settings.shard is None:
+            write_form(store, settings.dataset, profiled.remembered)
         if run_plan.shards:
             seconds = time.time() - started
             write_shard_plan(store, settings.dataset, context.run_id, shards=run_plan.shards, seconds=seconds)

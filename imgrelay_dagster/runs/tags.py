@@ -46,6 +46,12 @@ COORDINATOR_TAG = "imgrelay/coordinator"
 STAGE_TAG = "imgrelay/stage"
 """The op tag with the stage of a step, by which executors limit the concurrent downloads of a run."""
 
+PROFILE_TAG = "imgrelay/profile"
+"""The profile whose settings a run uses, if it has one."""
+
+AUTOMATIC_TAGS = ("dagster/sensor_name", "dagster/schedule_name", "dagster/backfill")
+"""Tags of runs that a sensor, a schedule or a backfill launched."""
+
 PARTITION_TAG = "dagster/partition"
 
 RETRY_TAGS = {"dagster/retry_strategy": "ALL_STEPS"}
