@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 from obstore.store import ObjectStore
@@ -24,8 +25,17 @@ def first_day() -> str:
     return environment.FIRST_DAY.get().isoformat()
 
 
+def time_zone() -> ZoneInfo:
+    """The time zone that days belong to.
+
+    Raises:
+        RelayError: `IMGRELAY_TIMEZONE` is not a time zone.
+    """
+    return ZoneInfo(environment.TIMEZONE.get())
+
+
 def schedule_time() -> time:
-    """The time of day (UTC) at which the schedule relays a day's manifest.
+    """The time of day (in `time_zone`) at which the schedule relays a day's manifest.
 
     Raises:
         RelayError: `IMGRELAY_DROP_AT` is not a time of day.
@@ -42,18 +52,26 @@ def scheduled_day_offset() -> int:
     return int(environment.DROP_DAY.get() == "yesterday")
 
 
-daily_partitions = dg.DailyPartitionsDefinition(start_date=first_day(), end_offset=1 - scheduled_day_offset())
-"""One partition for each day, from the first day to yesterday (UTC), or to today if `$IMGRELAY_DROP_DAY` says so."""
+def make_partitions() -> dg.DailyPartitionsDefinition:
+    """One partition for each day, as the environment describes the days."""
+    return dg.DailyPartitionsDefinition(
+        start_date=first_day(), end_offset=1 - scheduled_day_offset(), timezone=time_zone().key
+    )
+
+
+daily_partitions = make_partitions()
+"""One partition for each day, from the first day to yesterday, or to today if `$IMGRELAY_DROP_DAY` says so."""
 
 
 def scheduled_day(at: datetime) -> str:
-    """The day that the schedule relays at this time (UTC)."""
-    return (at.date() - timedelta(days=scheduled_day_offset())).isoformat()
+    """The day that the schedule relays at this time."""
+    return (at.astimezone(time_zone()).date() - timedelta(days=scheduled_day_offset())).isoformat()
 
 
 def due_days(now: datetime, limit: int) -> list[str]:
-    """The days that the schedule has relayed by now (UTC), latest first, at most `limit` of them."""
-    latest = now.date() if now.time() >= schedule_time() else now.date() - timedelta(days=1)
+    """The days that the schedule has relayed by now, latest first, at most `limit` of them."""
+    local = now.astimezone(time_zone())
+    latest = local.date() if local.time() >= schedule_time() else local.date() - timedelta(days=1)
     days = [latest - timedelta(days=scheduled_day_offset() + number) for number in range(limit)]
     return [day.isoformat() for day in days if day.isoformat() >= first_day()]
 

@@ -21,6 +21,7 @@ from imgrelay_dagster.config.variables import (
     QUANTITY,
     SWITCH,
     TIME_OF_DAY,
+    TIME_ZONE,
     URL,
     Kind,
     Variable,
@@ -76,8 +77,11 @@ PROFILES = Variable[str | None](
     None,
     "File with named settings and rules which manifests take which (docs/profiles.md).",
 )
+TIMEZONE = Variable(
+    "IMGRELAY_TIMEZONE", TIME_ZONE, "UTC", "Time zone of days: daily partitions, `IMGRELAY_DROP_AT` and reports."
+)
 FIRST_DAY = Variable("IMGRELAY_FIRST_DAY", DATE, date(2026, 1, 1), "First partition of the daily assets.")
-DROP_AT = Variable("IMGRELAY_DROP_AT", TIME_OF_DAY, time(6), "When schedule `daily_drop` runs, in UTC.", "06:00")
+DROP_AT = Variable("IMGRELAY_DROP_AT", TIME_OF_DAY, time(6), "When schedule `daily_drop` runs, local time.", "06:00")
 DROP_DAY = Variable(
     "IMGRELAY_DROP_DAY", one_of("yesterday", "today"), "yesterday", "The day whose manifest that schedule relays."
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact
@@ -101,6 +102,7 @@ TIME_OF_DAY = Kind("a time of day such as 06:00", lambda text: datetime.strptime
 QUANTITY = Kind("a Kubernetes quantity such as 500m or 1Gi", _quantity)
 NAMES = Kind("names separated by commas or spaces", lambda text: tuple(text.replace(",", " ").split()))
 PATHS = Kind("a JSON list of paths", _paths)
+TIME_ZONE = Kind("a time zone of the IANA database such as Europe/Berlin", lambda text: str(ZoneInfo(text)))
 SWITCH = Kind("anything", bool)
 
 
@@ -157,7 +159,7 @@ class Variable(Generic[T_co]):
         try:
             if given:
                 self.kind.parse(given)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, LookupError, OSError):
             return f"{self.name} {redact(given or '')!r} is not {self.kind.description}"
         return None
 

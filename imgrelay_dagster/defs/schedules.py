@@ -3,7 +3,13 @@
 import dagster as dg
 
 from imgrelay_dagster.automation.daily_manifests import day_request, find_and_record
-from imgrelay_dagster.automation.partitions import daily_partitions, describe_locations, schedule_time, scheduled_day
+from imgrelay_dagster.automation.partitions import (
+    daily_partitions,
+    describe_locations,
+    schedule_time,
+    scheduled_day,
+    time_zone,
+)
 from imgrelay_dagster.defs.jobs import relay_day
 from imgrelay_dagster.resources import StoresResource
 
@@ -12,9 +18,9 @@ from imgrelay_dagster.resources import StoresResource
     name="daily_drop",
     job=relay_day,
     cron_schedule=f"{schedule_time().minute} {schedule_time().hour} * * *",
-    execution_timezone="UTC",
+    execution_timezone=time_zone().key,
     description=(
-        "Relays the manifest of yesterday (or of today: IMGRELAY_DROP_DAY) every day at IMGRELAY_DROP_AT, UTC. Skips a "
+        "Relays the manifest of yesterday (or of today: IMGRELAY_DROP_DAY) every day at IMGRELAY_DROP_AT. Skips a "
         "day without a manifest; sensor late_manifests relays it when it arrives."
     ),
 )

@@ -1,5 +1,6 @@
 """The daily partitions: the addresses of a day's manifest, and the days that are due."""
 
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from imgrelay_dagster.automation.partitions import (
     due_days,
     find_day_manifest,
     first_day,
+    make_partitions,
     manifest_addresses,
     schedule_time,
     scheduled_day,
@@ -79,3 +81,31 @@ def test_a_day_is_due_after_the_schedules_tick(monkeypatch: pytest.MonkeyPatch):
     assert due_days(NOW.replace(hour=19), 1) == ["2026-11-24"]
     monkeypatch.setenv("IMGRELAY_FIRST_DAY", "2026-11-22")
     assert due_days(NOW, 31) == ["2026-11-23", "2026-11-22"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last", "midnight"),
+    [
+        ("Europe/Berlin", "2026-03-28", "2026-03-31", "2026-03-29T22:00"),  # a day of 23 hours
+        ("Europe/Berlin", "2026-10-24", "2026-10-27", "2026-10-25T23:00"),  # a day of 25 hours
+        ("Africa/Cairo", "2026-04-23", "2026-04-26", "2026-04-24T21:00"),  # a day without midnight
+        ("America/Sao_Paulo", "2018-11-03", "2018-11-06", "2018-11-05T02:00"),
+        ("Australia/Lord_Howe", "2026-04-04", "2026-04-07", "2026-04-05T13:30"),  # half an hour
+        ("Pacific/Kiritimati", "2026-01-01", "2026-01-04", "2026-01-02T10:00"),  # 14 hours ahead
+    ],
+)
+def test_days_are_those_of_the_time_zone(
+    monkeypatch: pytest.MonkeyPatch, zone: str, first: str, last: str, midnight: str
+):
+    """Every day is one partition, and it is scheduled in its own night, also when the clock changes."""
+    monkeypatch.setenv("IMGRELAY_TIMEZONE", zone)
+    monkeypatch.setenv("IMGRELAY_FIRST_DAY", first)
+    monkeypatch.setenv("IMGRELAY_DROP_AT", "00:00")
+    partitions = make_partitions()
+    beginning = date.fromisoformat(first)
+    days = [(beginning + timedelta(days=number)).isoformat() for number in range(3)]
+    assert partitions.get_partition_keys(datetime.fromisoformat(f"{last}T12:00+00:00"))[:3] == days
+    at = datetime.fromisoformat(f"{midnight}+00:00")  # the midnight at which the third day begins
+    assert (scheduled_day(at), scheduled_day(at - timedelta(seconds=1))) == (days[1], days[0])
+    assert due_days(at, 2) == [days[1], days[0]]
+    assert due_days(at - timedelta(seconds=1), 1) == [days[0]]
