@@ -13,7 +13,7 @@ from imgrelay_dagster.relay.planning.destination_check import check_destination
 from imgrelay_dagster.relay.planning.preview import preview_json, preview_run
 from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.retry_policy import PROBE
-from imgrelay_dagster.resources import StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
 
 
 def dry_run(config: RelayConfig, console: Console) -> int:
@@ -23,7 +23,8 @@ def dry_run(config: RelayConfig, console: Console) -> int:
         RelayError: the manifest, the template or the destination cannot be used.
     """
     resources = build_resources()
-    stores, templates = resources["stores"], resources["templates"]
+    stores, templates, http = resources["stores"], resources["templates"], resources["http"]
+    assert isinstance(http, HttpResource)
     assert isinstance(stores, StoresResource)
     assert isinstance(templates, TemplatesResource)
     settings, run_id = config.settings(), f"dry-run-{uuid.uuid4()}"
@@ -31,7 +32,7 @@ def dry_run(config: RelayConfig, console: Console) -> int:
     features = check_destination(lambda options: open_probe(options=options), settings, run_id)
     with TemporaryDirectory(prefix="imgrelay-") as scratch:
         preview = preview_run(
-            lambda note: rows_of_config(config, stores, note),
+            lambda note: rows_of_config(config, stores, http, note),
             settings,
             run_id=run_id,
             store=stores.open(settings.destination, options=features.options),

@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.keys import RESERVED_ROOT
 from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, split_object_address
 from imgrelay_dagster.relay.storage.bucket_names import find_bucket_problem
 from imgrelay_dagster.relay.storage.source_access import ANYTHING
+from imgrelay_dagster.relay.urls import check_url
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 STORE_SCHEMES = ("s3://", "gs://", "az://")
@@ -89,6 +90,12 @@ def resolve_manifest(manifest: str) -> str:
     Raises:
         RelayError: runs may not read it, or it names no object of a store.
     """
+    if manifest.startswith(("https://", "http://")):  # behind the address guard, as images are
+        try:
+            check_url(manifest)
+        except EntryFailure as failure:
+            raise RelayError(f"manifest {redact(manifest)!r} cannot be used: {failure.detail}") from None
+        return manifest
     if is_remote(manifest):
         check_local_path("manifest", manifest, [])
         if not manifest.endswith("/"):  # otherwise it is a folder of pictures

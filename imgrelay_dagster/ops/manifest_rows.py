@@ -1,5 +1,6 @@
 """Where a run reads its lines from: a manifest, URLs in its config, its day's manifest, or its coordinator's ledger."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,8 +13,9 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.reader import read_lines
 from imgrelay_dagster.relay.manifest.rows import Row
 from imgrelay_dagster.relay.manifest.sources import ManifestFile, open_manifest
+from imgrelay_dagster.relay.manifest.web_manifest import is_web, manifest_limits, shown_address, web_rows
 from imgrelay_dagster.relay.planning.shards import shard_rows
-from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.resources import HttpResource, StoresResource
 from imgrelay_dagster.runs.tags import MANIFEST_TAG, VERSION_TAG
 
 Report = Callable[[str], None]
@@ -28,7 +30,7 @@ class RowSource:
     tags: dict[str, str]
 
 
-def row_source(step: Step, config: RelayConfig) -> RowSource:
+def row_source(step: Step, config: RelayConfig, http: HttpResource) -> RowSource:
     """Find where this run reads its lines from.
 
     Raises:
@@ -38,21 +40,24 @@ def row_source(step: Step, config: RelayConfig) -> RowSource:
     if shard is not None:  # its run was launched with the coordinator's tags
         store = step.stores.open(step.settings.destination)
         return RowSource(lambda _: shard_rows(store, step.settings.dataset, shard), {})
-    tags = {} if config.manifest is None else {MANIFEST_TAG: config.manifest}
+    tags = {} if config.manifest is None else {MANIFEST_TAG: shown_address(config.manifest)}
     if config.manifest is None and not config.urls and config.url_lines is None:
         if step.day is None:
             raise RelayError("this run has no partition; launch asset relayed_images with one")
         found = _manifest_of_day(step, step.day)
         config = config.model_copy(update={"manifest": found.address})
         tags = {MANIFEST_TAG: found.address, VERSION_TAG: found.version}
-    return RowSource(partial(rows_of_config, config, step.stores), tags)
+    return RowSource(partial(rows_of_config, config, step.stores, http), tags)
 
 
-def rows_of_config(config: RelayConfig, stores: StoresResource, report: Report) -> Iterator[Row]:
+def rows_of_config(config: RelayConfig, stores: StoresResource, http: HttpResource, report: Report) -> Iterator[Row]:
     """The lines of the manifest, or the URLs, that a run config names."""
     options = replace(config.read_options(), report=report)
     if config.url_lines is not None:
         return read_lines(config.url_lines, options)
+    if config.manifest is not None and is_web(config.manifest):
+        limits = manifest_limits(config.settings().limits)
+        return web_rows(config.manifest, http.downloader(limits, threading.Event()), options)
     if config.manifest is not None:
         return open_manifest(config.manifest, stores.open, options)
     return read_lines(config.urls, options)

@@ -83,7 +83,7 @@ def _plan(
         config = profiled.config
         settings = run_settings(context, config)
         step = Step(context, settings, stores)
-        source = row_source(step, config)
+        source = row_source(step, config, http)
         if settings.dry_run:
             preview = preview_of(step, source, templates)
             yield dg.Output(PlanResult(settings, preview.entries, preview=preview), output_name="planned")

@@ -1,6 +1,7 @@
 """Names of datasets. A dataset keeps the receipts and results of one manifest from run to run."""
 
 import re
+from urllib.parse import urlsplit
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest_formats import without_suffixes
@@ -18,6 +19,8 @@ def dataset_name(manifest_address: str) -> str:
     The `failed.jsonl` of a run has the dataset of that run. A file name without a safe character gives `manifest`.
     Manifests with the same file name in different folders share a dataset.
     """
+    if manifest_address.startswith(("https://", "http://")):
+        manifest_address = urlsplit(manifest_address).path  # a query may hold a signature
     name = dataset_of_failed_file(manifest_address)
     if name is None:
         name = without_suffixes(manifest_address.rstrip("/").rpartition("/")[2])
