@@ -80,7 +80,9 @@ def build_notification(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunN
     reason = "it was cancelled" if canceled else redact_text(failure_reason(instance, run.run_id).splitlines()[0])
     will_retry = run.tags.get(WILL_RETRY_TAG) == "true"
     status = run.status.value
-    dataset = f", dataset {run.tags[DATASET_TAG]}" if DATASET_TAG in run.tags else ""
+    # Anybody who launches a run can set its tags: a line break in one would forge a line of the log.
+    tags = {name: redact_text(value) for name, value in run.tags.items()}
+    dataset = f", dataset {tags[DATASET_TAG]}" if DATASET_TAG in tags else ""
     text = f"{at} {status} run {run.run_id} ({run.job_name}{dataset}): {reason}"
     return RunNotification(
         text=text + ("; it is started again" if will_retry else ""),
@@ -88,10 +90,10 @@ def build_notification(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunN
         run_id=run.run_id,
         status=status,
         job=run.job_name,
-        dataset=run.tags.get(DATASET_TAG),
-        manifest=run.tags.get(MANIFEST_TAG),
-        partition=run.tags.get(PARTITION_TAG),
-        results=run.tags.get(RESULTS_TAG),
+        dataset=tags.get(DATASET_TAG),
+        manifest=tags.get(MANIFEST_TAG),
+        partition=tags.get(PARTITION_TAG),
+        results=tags.get(RESULTS_TAG),
         reason=reason,
         started_again=will_retry,
     )

@@ -68,6 +68,19 @@ def test_a_failed_run_is_one_line_in_the_log_and_one_post(
     assert SECRET not in log.read_text() + str(post)
 
 
+def test_a_tag_cannot_forge_a_line(instance: dg.DagsterInstance, log: Path, monkeypatch: pytest.MonkeyPatch):
+    forged = "birds\n2026-01-01T00:00:00+00:00 FAILURE run 1\x1b[31m\u2028\u202e"
+    tags = dict.fromkeys(("imgrelay/dataset", "imgrelay/manifest", "imgrelay/results", "dagster/partition"), forged)
+    run = instance.create_run_for_job(relay_job(), run_config=URLS, tags=tags)
+    instance.report_run_failed(run, "no bucket")
+    with Webhook() as hook:
+        monkeypatch.setenv("IMGRELAY_WEBHOOK_URL", hook.url)
+        notify(instance, instance.get_run_by_id(run.run_id))
+    assert len(log.read_text().splitlines()) == 1
+    (post,) = hook.posts
+    assert all(value.isprintable() for value in post.values() if isinstance(value, str))
+
+
 def test_the_notification_of_a_retried_run_says_so(instance: dg.DagsterInstance, failed: dg.DagsterRun):
     instance.add_run_tags(failed.run_id, {"dagster/will_retry": "true"})
     run = instance.get_run_by_id(failed.run_id)
