@@ -1,7 +1,7 @@
 """Keys of imgrelay's own objects in a destination. No other module spells a key below the reserved root.
 
-_relay/<dataset>/keys.bin                                         which keys the dataset has stored
 _relay/<dataset>/form.json                                        the settings of its latest run
+_relay/<dataset>/receipts/keys.bin                                which keys the dataset has stored
 _relay/<dataset>/receipts/lock.json                               the dataset's lock
 _relay/<dataset>/receipts/<run id>/ledger.jsonl.gz                until the run has its results
 _relay/<dataset>/receipts/<run id>/<writer>-<n>.jsonl             receipts, while the run goes on
@@ -55,7 +55,7 @@ def dataset_prefix(dataset: str) -> str:
 
 def key_index_key(dataset: str) -> str:
     """Key of the index of the keys that a dataset has stored."""
-    return f"{dataset_prefix(dataset)}/keys.bin"
+    return f"{receipts_prefix(dataset)}/keys.bin"
 
 
 def form_key(dataset: str) -> str:
