@@ -46,7 +46,7 @@ class EarlyStop:
         progress = None
         with suppress(RelayError):
             progress = call_in_background(lambda _: read_progress(self._staging), self._tick)
-        if progress is not None:
+        if progress is not None and progress.entries is not None:  # before it is planned, a run would have no results
             stop_if_failing(progress, self._limit)
 
 
