@@ -43,7 +43,7 @@ def parquet_rows(stream: BinaryIO, name: str, options: ReadOptions) -> Iterator[
                 yield from maker.from_values(line, _shown(values[0]), values, narrowed)
     except UnknownColumns as error:
         raise RelayError(f"manifest {name!r} {error}") from None
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # OSError: of its metadata; ValueError: of its texts
         raise RelayError(f"manifest {name!r} is a damaged Parquet file: {error}; copy it again") from error
 
 

@@ -23,6 +23,13 @@ MAX_ROW = 4 * 1024 * 1024
 
 _ROW_END = b"row>"
 
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError),
+    SyntaxError,  # invalid XML
+    NotImplementedError,  # an unknown compression
+    RuntimeError,  # a part with a password
+)
+
 
 def xlsx_rows(stream: BinaryIO, name: str, options: ReadOptions) -> Iterator[Row]:
     """Yield the rows below the header, numbered as in the sheet. Empty rows are skipped.
@@ -50,8 +57,7 @@ def xlsx_rows(stream: BinaryIO, name: str, options: ReadOptions) -> Iterator[Row
                 url = columns.fields[0]
                 shown = values[url] if url is not None and url < len(values) else None
                 yield from maker.from_values(line, str(shown or "")[:MAX_TEXT], values, columns)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, SyntaxError, EOFError) as error:
-        # SyntaxError: invalid XML
+    except _DAMAGED as error:
         raise RelayError(
             f"manifest {name!r} is a damaged Excel workbook: {type(error).__name__}: {error}; save it again"
         ) from error
