@@ -72,8 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--key", metavar="PATTERN", help="keys of lines that give none, such as {sku}/{line:05d}-{name}.{ext}"
     )
     run.add_argument("--dataset", metavar="N", help="dataset name; runs of one dataset reuse its results")
-    run.add_argument("--format", metavar="F", choices=["jpeg", "png", "webp"], help="jpeg, png or webp")
-    run.add_argument("--quality", metavar="Q", type=int, help="jpeg and webp: 1 to 100")
+    run.add_argument("--format", metavar="F", choices=["jpeg", "png", "webp", "avif"], help="jpeg, png, webp or avif")
+    run.add_argument("--quality", metavar="Q", type=int, help="jpeg, webp and avif: 1 to 100")
     run.add_argument(
         "--tolerated-failure-percentage", metavar="P", type=float, help="percentage of entries that may fail"
     )

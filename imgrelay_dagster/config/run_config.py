@@ -31,8 +31,9 @@ from imgrelay_dagster.config.sections import (
 )
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.origin_settings import read_origin_settings
-from imgrelay_dagster.relay.imaging.compose import Format, Output
-from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode
+from imgrelay_dagster.relay.imaging.compose import Format, JpegOptions, Output
+from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode, ScaleOf
+from imgrelay_dagster.relay.imaging.window import parse_window
 from imgrelay_dagster.relay.manifest.content import check_encoding
 from imgrelay_dagster.relay.manifest.options import ALL, Columns, ReadOptions
 from imgrelay_dagster.relay.outcomes import Reason
@@ -175,10 +176,15 @@ class RelayOptions(dg.Config):
                 scale=self.layout.scale,
                 margin=self.layout.margin,
                 opacity=self.layout.opacity,
+                window=parse_window(self.layout.window),
+                focus=self.layout.focus,
+                scale_of=ScaleOf(self.layout.scale_of),
             ),
             output=Output(
                 format=Format(self.output.format),
                 quality=self.output.quality,
+                speed=self.output.speed,
+                jpeg_options=JpegOptions(**self.output.jpeg_options.model_dump()),
                 png_compress_level=self.output.png_compress_level,
                 background=self.output.background,
             ),

@@ -1,6 +1,6 @@
 """The nested sections of the run config: layout, output, object, download, shard."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -37,13 +37,36 @@ class LayoutConfig(dg.Config):
         description="watermark only: space to the edge as a share of the image's width, 0 to below 0.5.",
     )
     opacity: float = Field(1.0, ge=0, le=1, description="Opacity of the template, 0 (clear) to 1.")
+    window: Any = Field(
+        None,
+        description="`canvas: template` only: the part of the template that the image is fitted to: auto (its largest "
+        "hole), or x, y, width and height in pixels (40) or percent (12.5%). Default: all of it.",
+    )
+    focus: str = Field(
+        "center", description="`fit: cover` only: the point that stays visible: an anchor, or shares such as 0.3,0.6."
+    )
+    scale_of: Literal["width", "height", "shorter", "longer"] = Field(
+        "width", description="watermark only: the side of the image that scale and margin are a share of."
+    )
+
+
+class JpegOptionsConfig(dg.Config):
+    """Options of the JPEG encoder."""
+
+    progressive: bool = Field(False, description="Shown coarse first while it loads; a little smaller.")
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field(
+        "4:2:0", description="Resolution of the colours; 4:4:4 keeps the edges of coloured text sharp."
+    )
+    optimize: bool = Field(False, description="3 % smaller, at almost three times the time.")
 
 
 class OutputConfig(dg.Config):
     """How the composed image is encoded."""
 
-    format: Literal["jpeg", "png", "webp"] = Field("jpeg", description="Format of the stored images.")
-    quality: int = Field(85, ge=1, le=100, description="jpeg and webp only: 1 (small) to 100 (good).")
+    format: Literal["jpeg", "png", "webp", "avif"] = Field("jpeg", description="Format of the stored images.")
+    quality: int = Field(85, ge=1, le=100, description="jpeg, webp and avif only: 1 (small) to 100 (good).")
+    speed: int = Field(Output().speed, ge=0, le=10, description="avif only: 0 (small, slow) to 10 (fast).")
+    jpeg_options: JpegOptionsConfig = Field(JpegOptionsConfig(**{}), description="jpeg only: how it is encoded.")
     png_compress_level: int = Field(
         Output().png_compress_level, ge=0, le=9, description="png only: 0 (fast) to 9 (small)."
     )

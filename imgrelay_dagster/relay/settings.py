@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
+from typing import Any
 
 from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.imaging.compose import COMPOSER_VERSION, Output
@@ -94,7 +95,15 @@ class Settings:
         """Return `keys.fingerprint` with these settings bound; it still takes `url` and `template_digest`."""
         return partial(
             fingerprint,
-            layout=asdict(self.layout),
-            output=asdict(self.output),
+            layout=_as_fingerprinted(self.layout),
+            output=_as_fingerprinted(self.output),
             composer_version=str(COMPOSER_VERSION),
         )
+
+
+def _as_fingerprinted(options: Layout | Output) -> dict[str, Any]:
+    """Return the options as plain values, without fields that were added later and have their default."""
+    later = {
+        field.name for field in fields(options) if field.metadata and getattr(options, field.name) == field.default
+    }
+    return {name: value for name, value in asdict(options).items() if name not in later}

@@ -18,7 +18,7 @@ from imgrelay_dagster.relay.concurrency.background import call_ahead
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.html_report.statistics import StoredImage
 from imgrelay_dagster.relay.imaging.decode import HIGHEST_MAX_PIXELS, Source
-from imgrelay_dagster.relay.imaging.header import SourceFormat
+from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.imaging.output import WEBP_METHOD
 

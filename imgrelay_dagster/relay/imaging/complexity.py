@@ -11,7 +11,7 @@ from itertools import islice
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.formats.jpeg_segments import FRAMES, PROGRESSIVE, START_OF_SCAN, segments
-from imgrelay_dagster.relay.imaging.header import SourceFormat
+from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
 from imgrelay_dagster.relay.outcomes import Reason
 
 MAX_SCANS = 250

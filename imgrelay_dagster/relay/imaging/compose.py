@@ -1,10 +1,10 @@
 """Compose one image with one template: decode, fit to the canvas, draw the template over it, encode."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from imgrelay_dagster.relay.errors import EntryFailure
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.decode import Decoded, Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.layout import (
@@ -14,15 +14,16 @@ from imgrelay_dagster.relay.imaging.layout import (
     Placement,
     ScaledToFit,
     Size,
+    parse_focus,
     place_image,
     place_template,
 )
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
-from imgrelay_dagster.relay.imaging.output import Format, Output, check_encodable, encode
+from imgrelay_dagster.relay.imaging.output import Format, JpegOptions, Output, check_encodable, encode
 from imgrelay_dagster.relay.imaging.template import Template, resize
 from imgrelay_dagster.relay.outcomes import Reason
 
-__all__ = ["COMPOSER_VERSION", "Composed", "Format", "Output", "Template", "compose", "compose_source"]
+__all__ = ["COMPOSER_VERSION", "Composed", "Format", "JpegOptions", "Output", "Template", "compose", "compose_source"]
 
 COMPOSER_VERSION = 1
 """Part of every fingerprint. Raise it when the output bytes change on purpose; every image is then relayed again."""
@@ -68,10 +69,10 @@ def compose_source(
     """
     uses_template_canvas = layout.mode == Mode.FRAME and layout.canvas == Canvas.TEMPLATE
     check_encodable(template.size if uses_template_canvas else (source.width, source.height), output)
-    target = ScaledToFit(template.size, layout.fit) if uses_template_canvas else None
+    target = ScaledToFit(_window_size(template, layout), layout.fit) if uses_template_canvas else None
     decoded = source.decode(target) if decoders is None else decoders.decode(source, target)
     try:
-        canvas = _prepare_canvas(decoded, template.size if uses_template_canvas else None, layout, output)
+        canvas = _prepare_canvas(decoded, template if uses_template_canvas else None, layout, output)
         template.draw(canvas, place_template(canvas.size, template.size, layout), layout.opacity)
     except MemoryError:
         raise
@@ -84,16 +85,32 @@ def compose_source(
     return Composed(encode(canvas, output), canvas.width, canvas.height)
 
 
-def _prepare_canvas(decoded: Decoded, canvas: Size | None, layout: Layout, output: Output) -> Image.Image:
-    """Return what the template is drawn over: the image itself, or the image fitted into a canvas of this size."""
+def _window_size(template: Template, layout: Layout) -> Size:
+    try:
+        left, top, right, bottom = template.window(layout.window)
+    except RelayError as error:
+        raise EntryFailure(Reason.COMPOSE_ERROR, str(error)) from error
+    return right - left, bottom - top
+
+
+def _place(template: Template, image: Size, layout: Layout) -> Placement:
+    """Place an image of this size on a canvas of the template's size: in the window."""
+    left, top, right, bottom = template.window(layout.window)
+    placement = place_image((right - left, bottom - top), image, layout.fit, parse_focus(layout.focus))
+    offset = placement.offset[0] + left, placement.offset[1] + top
+    return replace(placement, offset=offset)
+
+
+def _prepare_canvas(decoded: Decoded, template: Template | None, layout: Layout, output: Output) -> Image.Image:
+    """Return what the template is drawn over: the image itself, or the image on a canvas of the template's size."""
     image = decoded.image
     if image.mode == "RGBA" and not output.keeps_alpha:
         image = _flatten(image, output)
-    if canvas is None:
+    if template is None:
         return image
-    placement = place_image(canvas, decoded.full_size, layout.fit)
+    placement = _place(template, decoded.full_size, layout)
     fitted = resize(image, _in_decoded_pixels(placement, decoded))
-    return fitted if fitted.size == canvas else _pad(fitted, canvas, placement.offset, output)
+    return fitted if fitted.size == template.size else _pad(fitted, template.size, placement.offset, output)
 
 
 def _flatten(image: Image.Image, output: Output) -> Image.Image:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from imgrelay_dagster.relay.imaging.avif import read_avif
-from imgrelay_dagster.relay.imaging.header import SourceFormat
+from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
 from imgrelay_dagster.relay.imaging.layout import Size
 
 MAX_CHEAP_AVIF_PIXELS = 4_000_000

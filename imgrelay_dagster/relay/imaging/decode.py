@@ -18,7 +18,8 @@ from imgrelay_dagster.relay.imaging.complexity import check_complexity
 from imgrelay_dagster.relay.imaging.cost import Cost, estimate_cost
 from imgrelay_dagster.relay.imaging.formats import avif, bmp, gif, heif, ico, jpeg, jpeg2000, jxl, png, tiff, webp
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
-from imgrelay_dagster.relay.imaging.header import SourceFormat, read_format, read_size
+from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
+from imgrelay_dagster.relay.imaging.header import read_format, read_size
 from imgrelay_dagster.relay.imaging.layout import Box, Size
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.imaging.orientation import upright, upright_extent, upright_size

@@ -4,8 +4,9 @@ Sizes are (width, height) in pixels; every function accepts any size of at least
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from imgrelay_dagster.relay.errors import RelayError
 
@@ -50,6 +51,42 @@ class Anchor(StrEnum):
     SOUTH_EAST = "south_east"
 
 
+class ScaleOf(StrEnum):
+    """The side of the image that a watermark's scale and margin are a share of."""
+
+    WIDTH = "width"
+    HEIGHT = "height"
+    SHORTER = "shorter"
+    LONGER = "longer"
+
+
+LATER = {"later": True}
+"""Marks fields that were added later. At their defaults they are not part of fingerprints, so that no image that was
+stored before is relayed again."""
+
+CENTER = (0.5, 0.5)
+
+
+def parse_focus(text: str) -> tuple[float, float]:
+    """Return the point of an image that stays visible, as shares of its width and height: an anchor or `0.3,0.6`.
+
+    Raises:
+        RelayError: it is neither.
+    """
+    if text in tuple(Anchor):
+        anchor = Anchor(text)
+        return _relative_position(anchor, Anchor.WEST, Anchor.EAST), _relative_position(
+            anchor, Anchor.NORTH, Anchor.SOUTH
+        )
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = -1.0
+    if 0 <= x <= 1 and 0 <= y <= 1:
+        return x, y
+    raise RelayError(f"focus {text!r} is neither an anchor such as north nor two shares from 0 to 1 such as 0.3,0.6")
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How the template is drawn over an image. Raises RelayError when a number is out of range.
@@ -61,6 +98,9 @@ class Layout:
         scale: the template's width as a fraction of the image's width, above 0 and at most 1.
         margin: the template's distance from the edges as a fraction of the image's width, 0 to 1.
         opacity: 0 (invisible) to 1.
+        window: `canvas: template` only: the part of the template that the image is fitted to; None is all of it.
+        focus: `fit: cover` only: the point of the image that stays visible, an anchor or `0.3,0.6`.
+        scale_of: the side of the image that `scale` and `margin` are a share of, instead of its width.
     """
 
     mode: Mode = Mode.FRAME
@@ -70,6 +110,9 @@ class Layout:
     scale: float = 0.25
     margin: float = 0.02
     opacity: float = 1.0
+    window: Any = field(default=None, metadata=LATER)
+    focus: str = field(default="center", metadata=LATER)
+    scale_of: ScaleOf = field(default=ScaleOf.WIDTH, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
@@ -78,6 +121,7 @@ class Layout:
             raise RelayError(f"layout margin {self.margin} is not between 0 and 1")
         if not 0 <= self.opacity <= 1:
             raise RelayError(f"layout opacity {self.opacity} is not between 0 and 1")
+        parse_focus(self.focus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +139,13 @@ class Placement:
     part: Box
 
 
-def place_image(canvas: Size, image: Size, fit: Fit) -> Placement:
-    """Fit an image to a canvas, centered."""
+def place_image(canvas: Size, image: Size, fit: Fit, focus: tuple[float, float] = CENTER) -> Placement:
+    """Fit an image to a canvas, centered; what `cover` crops depends on the focus."""
     match fit:
         case Fit.STRETCH:
             return stretch(canvas, image)
         case Fit.COVER:
-            return _cover(canvas, image)
+            return _cover(canvas, image, focus)
         case Fit.CONTAIN:
             return _contain(canvas, image)
 
@@ -110,9 +154,13 @@ def place_template(canvas: Size, template: Size, layout: Layout) -> Placement:
     """Place a template on a canvas, as a frame or a watermark."""
     if layout.mode == Mode.FRAME:
         return stretch(canvas, template)
-    width = max(1, round(canvas[0] * layout.scale))
+    side = _side(canvas, layout.scale_of)
+    width = max(1, round(side * layout.scale))
     height = max(1, round(width * template[1] / template[0]))
-    margin = round(canvas[0] * layout.margin)
+    if width > canvas[0] or height > canvas[1]:  # it is seen whole: on a flat or narrow image it shrinks
+        scale = min(canvas[0] / template[0], canvas[1] / template[1])
+        width, height = (min(max(1, round(scale * template[axis])), canvas[axis]) for axis in (0, 1))
+    margin = round(side * layout.margin)
     left, visible_width, part_left, part_right = _place_on_axis(
         canvas[0], width, template[0], margin, _relative_position(layout.anchor, Anchor.WEST, Anchor.EAST)
     )
@@ -120,6 +168,11 @@ def place_template(canvas: Size, template: Size, layout: Layout) -> Placement:
         canvas[1], height, template[1], margin, _relative_position(layout.anchor, Anchor.NORTH, Anchor.SOUTH)
     )
     return Placement((left, top), (visible_width, visible_height), (part_left, part_top, part_right, part_bottom))
+
+
+def _side(image: Size, scale_of: ScaleOf) -> int:
+    sides = {ScaleOf.WIDTH: image[0], ScaleOf.HEIGHT: image[1], ScaleOf.SHORTER: min(image), ScaleOf.LONGER: max(image)}
+    return sides[scale_of]
 
 
 def stretch(canvas: Size, picture: Size) -> Placement:
@@ -148,11 +201,12 @@ class ScaledToFit:
         return scaled_size(place_image(self.canvas, picture, self.fit), picture)
 
 
-def _cover(canvas: Size, image: Size) -> Placement:
+def _cover(canvas: Size, image: Size, focus: tuple[float, float]) -> Placement:
     scale = max(canvas[0] / image[0], canvas[1] / image[1])
     width = min(image[0], canvas[0] / scale)
     height = min(image[1], canvas[1] / scale)
-    left, top = (image[0] - width) / 2, (image[1] - height) / 2
+    left = min(max(image[0] * focus[0] - width / 2, 0), image[0] - width)
+    top = min(max(image[1] * focus[1] - height / 2, 0), image[1] - height)
     part = (left, top, min(left + width, image[0]), min(top + height, image[1]))
     return Placement((0, 0), canvas, part)
 
@@ -176,8 +230,7 @@ def _place_on_axis(
 ) -> tuple[int, int, float, float]:
     """Place a watermark on one axis; return offset and length on the canvas, then start and end of the visible part.
 
-    A margin that would push the watermark off the canvas is reduced. A watermark longer than the canvas is cropped
-    on the side away from its anchor.
+    A margin that would push the watermark off the canvas is reduced.
 
     Args:
         canvas: the canvas's length in pixels.
@@ -187,10 +240,6 @@ def _place_on_axis(
         position: 0 at the start of the axis, 1 at its end.
     """
     free = canvas - length
-    if free < 0:
-        hidden = -free * position
-        scale = picture / length
-        return 0, canvas, hidden * scale, min((hidden + canvas) * scale, picture)
     margin = min(margin, free // 2 if position == 0.5 else free)
     offset = margin + round((free - 2 * margin) * position)
     return offset, length, 0, picture

@@ -1,7 +1,7 @@
 """The template picture: loaded once, drawn over many images."""
 
 import hashlib
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from PIL import Image
 
@@ -10,6 +10,7 @@ from imgrelay_dagster.relay.imaging.bounded_cache import BoundedCache
 from imgrelay_dagster.relay.imaging.decode import open_source
 from imgrelay_dagster.relay.imaging.layout import Placement, Size
 from imgrelay_dagster.relay.imaging.opaque_regions import Region, split_into_regions
+from imgrelay_dagster.relay.imaging.window import AUTO, PixelBox, Window, find_window
 
 MAX_TEMPLATE_PIXELS = 50_000_000
 """Largest template. Every process keeps it decoded, at 4 bytes per pixel."""
@@ -51,6 +52,20 @@ class Template:
     def size(self) -> Size:
         """Width and height in pixels."""
         return self.image.size
+
+    def window(self, window: Window | str | None) -> PixelBox:
+        """Return the part of the template that the image is fitted to, in pixels.
+
+        Raises RelayError when the window is not inside the template.
+        """
+        if isinstance(window, Window):
+            return window.resolve(self.size)
+        return self.hole if window == AUTO else (0, 0, *self.size)
+
+    @cached_property
+    def hole(self) -> PixelBox:
+        """The box around the largest hole."""
+        return find_window(self.image)
 
     def draw(self, canvas: Image.Image, placement: Placement, opacity: float) -> None:
         """Draw the template over a canvas in RGB or RGBA, in place (Porter-Duff source-over)."""

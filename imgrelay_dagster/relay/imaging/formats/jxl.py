@@ -4,6 +4,8 @@ import importlib.util
 import io
 import struct
 
+from PIL import Image
+
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.layout import Size
 
@@ -33,7 +35,7 @@ def decode(data: bytes, size: Size) -> Picture:
     from pillow_jxl import JpegXLImagePlugin  # noqa: PLC0415 - an extra
 
     JpegXLImagePlugin.DECODE_THREADS = 1  # the caller decodes in several threads
-    image = JpegXLImagePlugin.JXLImageFile(io.BytesIO(data))
+    image: Image.Image = JpegXLImagePlugin.JXLImageFile(io.BytesIO(data))
     if image.size not in (size, size[::-1]):
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")
     image.load()

@@ -13,7 +13,9 @@ from imgrelay_dagster.relay.imaging.layout import (
     Layout,
     Mode,
     Placement,
+    ScaleOf,
     Size,
+    parse_focus,
     place_image,
     place_template,
     scaled_size,
@@ -48,7 +50,8 @@ def test_watermark_is_always_on_the_canvas(
     layout = Layout(mode=Mode.WATERMARK, anchor=anchor, scale=scale, margin=margin)
     placement = place_template(canvas, template, layout)
     assert inside(placement, canvas, template)
-    assert placement.size[0] == max(1, round(canvas[0] * scale))
+    assert placement.part == (0, 0, *template)  # it is seen whole
+    assert placement.size[0] <= max(1, round(canvas[0] * scale))
 
 
 @given(sizes, sizes)
@@ -122,20 +125,29 @@ def test_watermark_is_placed_at_its_anchor(anchor: Anchor, offset: tuple[int, in
     assert placement == Placement(offset, (250, 100), (0, 0, 500, 200))
 
 
+def test_watermark_shrinks_on_an_image_that_is_too_flat_for_it() -> None:
+    placement = place_template((200, 100), (100, 800), Layout(Mode.WATERMARK, anchor=Anchor.SOUTH))
+    assert (placement.size, placement.part) == ((12, 100), (0, 0, 100, 800))
+
+
+@pytest.mark.parametrize(("scale_of", "width"), [("width", 40), ("height", 20), ("shorter", 20), ("longer", 40)])
+def test_scale_is_a_share_of_the_chosen_side(scale_of: str, width: int) -> None:
+    layout = Layout(Mode.WATERMARK, scale=0.1, scale_of=ScaleOf(scale_of))
+    assert place_template((400, 200), (100, 50), layout).size == (width, width // 2)
+
+
 @pytest.mark.parametrize(
-    ("anchor", "part"),
-    [
-        (Anchor.NORTH, (0, 0, 100, 200)),
-        (Anchor.CENTER, (0, 300, 100, 500)),
-        (Anchor.SOUTH, (0, 600, 100, 800)),
-    ],
+    ("focus", "left"), [("center", 100), ("west", 0), ("north_east", 200), ("0.3,0.6", 20), ("0,0", 0), ("1,1", 200)]
 )
-def test_watermark_longer_than_the_image_is_cropped_away_from_its_anchor(
-    anchor: Anchor, part: tuple[float, ...]
-) -> None:
-    placement = place_template((200, 100), (100, 800), Layout(Mode.WATERMARK, anchor=anchor))
-    assert placement.size == (50, 100)
-    assert placement.part == part
+def test_cover_keeps_the_focus(focus: str, left: float) -> None:
+    placement = place_image((100, 100), (400, 200), Fit.COVER, parse_focus(focus))
+    assert placement.part == pytest.approx((left, 0, left + 200, 200))
+
+
+@pytest.mark.parametrize("focus", ["middle", "0.3", "0.3,1.2", "0.3,0.6,0.9", ""])
+def test_invalid_focus_is_refused(focus: str) -> None:
+    with pytest.raises(RelayError, match="focus"):
+        Layout(focus=focus)
 
 
 def test_margin_is_reduced_when_there_is_no_space() -> None:

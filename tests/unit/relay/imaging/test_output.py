@@ -55,6 +55,7 @@ def test_extension_and_content_type() -> None:
         Format.JPEG: (".jpg", "image/jpeg"),
         Format.PNG: (".png", "image/png"),
         Format.WEBP: (".webp", "image/webp"),
+        Format.AVIF: (".avif", "image/avif"),
     }
 
 
