@@ -19,6 +19,7 @@ from imgrelay_dagster.ops.head_start import HeadStart
 from imgrelay_dagster.ops.manifest_rows import row_source
 from imgrelay_dagster.ops.profile import apply_profile
 from imgrelay_dagster.ops.run_guard import RunGuard
+from imgrelay_dagster.ops.run_origin import run_origin
 from imgrelay_dagster.ops.stages import TaskResult
 from imgrelay_dagster.ops.step import Step, TaskInput, priority_tags, run_settings
 from imgrelay_dagster.relay.concurrency.background import call_in_background
@@ -41,7 +42,15 @@ from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesRe
 from imgrelay_dagster.runs.process_identity import run_process_identity
 from imgrelay_dagster.runs.status import is_over
 from imgrelay_dagster.runs.store_tags import store_tags
-from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG, PROCESS_TAG, RETRY_TAGS
+from imgrelay_dagster.runs.tags import (
+    COORDINATOR,
+    DATASET_TAG,
+    DESTINATION_TAG,
+    KIND_TAG,
+    MANIFEST_TAG,
+    PROCESS_TAG,
+    RETRY_TAGS,
+)
 
 LOCK_RETRY_INTERVAL = 2.0
 """Seconds between two attempts of a shard run to acquire the lock of its dataset."""
@@ -89,6 +98,9 @@ def _plan(
             yield dg.Output(PlanResult(settings, preview.entries, preview=preview), output_name="planned")
             return
         context.instance.add_run_tags(context.run_id, {**_run_tags(settings), **source.tags, **profiled.tags})
+        manifest = source.tags.get(MANIFEST_TAG)
+        origin = run_origin(context, settings, templates, manifest=manifest, profile=profiled.profile)
+        step = replace(step, settings=replace(settings, origin=origin))
         staging = stores.staging(context.run_id)
     with (
         fail_run_on_error(),

@@ -35,6 +35,25 @@ class StopWhenFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """Where a run comes from: what its report says about it.
+
+    Attributes:
+        manifest: the address of its manifest, if it has one.
+        launched_by: who or what launched it, in words.
+        profile: the profile whose settings it uses, if it has one.
+        template_size: width and height of its template in pixels.
+        warnings: what looks like a mistake in its settings, each as one sentence.
+    """
+
+    manifest: str | None = None
+    launched_by: str | None = None
+    profile: str | None = None
+    template_size: tuple[int, int] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run's settings. `template` is a file name inside the template folder.
 
@@ -77,6 +96,7 @@ class Settings:
     store: StoreOptions = DEFAULT_OPTIONS
     whole_list: bool = True
     replace_others: bool = False
+    origin: RunOrigin = field(default_factory=RunOrigin)
 
     def is_related_dataset(self, name: str) -> bool:
         """Whether another dataset may replace this one's images: days of one daily list share the images they share."""

@@ -1,5 +1,7 @@
 """Render `report.html` and store it. A rendering failure never fails the run."""
 
+import base64
+import hashlib
 import logging
 import time
 from functools import cache
@@ -39,8 +41,18 @@ def write_html_report(store: ObjectStore, summary: Summary, settings: Settings, 
 
 
 def render(page: ReportPage) -> str:
-    """Render the page as HTML. All text is sanitized and escaped; its security policy forbids scripts and requests."""
-    return report_template().render(page=page)
+    """Render the page as HTML. All text is sanitized and escaped.
+
+    Its security policy forbids requests, and every script but its own, which searches the table of failures.
+    """
+    return report_template().render(page=page, script=_SCRIPT, script_hash=_SCRIPT_HASH)
+
+
+_SCRIPT = Markup((_HERE / "search.js").read_text(encoding="utf-8"))
+"""Hides the rows of the table of failures that do not contain what is typed."""
+
+_SCRIPT_HASH = Markup("sha256-" + base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode())
+"""The one script that the page's security policy allows."""
 
 
 @cache

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlsplit
 
+from markupsafe import escape
+
 from imgrelay_dagster.relay.html_report.histograms import LogHistogram, Timeline
 from imgrelay_dagster.relay.html_report.host_statistics import StatisticsByHost
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
@@ -14,6 +16,18 @@ from imgrelay_dagster.relay.redact import redact, redact_text
 
 MAX_EXAMPLES = 5
 """Failed entries shown for each reason."""
+
+MAX_FAILURES = 500
+"""Failed entries in the table of failures; `failed.csv` has all of them."""
+
+MAX_ROW_BYTES = 150_000
+"""Bytes of the rows of that table, as HTML."""
+
+MAX_CELL = 200
+"""Characters of one of its cells."""
+
+MAX_STRETCH = 0.02
+"""Difference of two aspect ratios above which a stretched template looks distorted."""
 
 SHEET_SIZE = 24
 """Stored images sampled for the contact sheet."""
@@ -27,6 +41,18 @@ class Example:
     url: str
     detail: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row of the table of failures. Its URL and detail carry no user info and no query."""
+
+    line: int
+    key: str
+    carried: dict[str, str]
+    reason: str
+    url: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +70,7 @@ class RunStatistics:
 
     Args:
         seed: decides the random samples; the same seed and records give the same samples.
+        template_size: of a template that is stretched over each image; None otherwise.
 
     Attributes:
         requests: requests made by this run.
@@ -54,10 +81,16 @@ class RunStatistics:
         http_statuses: failed entries by HTTP status.
         examples: some failed records of each reason.
         hosts: statistics per host.
+        failures: the first failed entries, in manifest order.
+        stretched: stored images whose aspect ratio is not the template's.
     """
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, template_size: tuple[int, int] | None = None) -> None:
         self._random = Random(seed)
+        self._template_size = template_size
+        self.stretched = 0
+        self.failures: list[Failure] = []
+        self._row_bytes = 0
         self.requests = 0
         self.retried = 0
         self.timeline = Timeline()
@@ -85,6 +118,7 @@ class RunStatistics:
         if failed and record.reason is not None:
             self._add_failure(record, record.reason)
         elif record.key and record.outcome in (Outcome.UPLOADED, Outcome.UNCHANGED):
+            self.stretched += self._is_stretched(record)
             self._stored.add(StoredImage(record.line, record.key, record.width or 0, record.height or 0))
         if record.fingerprint is not None and record.outcome is not Outcome.NOT_ATTEMPTED:
             self._add_to_host(record, failed=failed)
@@ -104,6 +138,29 @@ class RunStatistics:
         if reason not in self.examples:
             self.examples[reason] = Reservoir(MAX_EXAMPLES, self._random)
         self.examples[reason].add(record)
+        self._add_row(record, reason)
+
+    def _add_row(self, record: Record, reason: Reason) -> None:
+        """Add a row to the table of failures, while it is small enough for the page."""
+        if len(self.failures) == MAX_FAILURES or self._row_bytes > MAX_ROW_BYTES:
+            return
+        row = Failure(
+            record.line,
+            (record.key or "")[:MAX_CELL],
+            {name[:MAX_CELL]: value[:MAX_CELL] for name, value in record.carried.items()},
+            f"{reason.value} {record.http_status or ''}".strip(),
+            redact(record.url)[:MAX_CELL],
+            redact_text(record.detail or "")[:MAX_CELL],
+        )
+        texts = (row.key, row.url, row.detail, *row.carried.values())
+        self._row_bytes += sum(len(str(escape(text)).encode(errors="replace")) + 9 for text in texts)
+        self.failures.append(row)
+
+    def _is_stretched(self, record: Record) -> bool:
+        if self._template_size is None or not record.width or not record.height:
+            return False
+        width, height = self._template_size
+        return abs(record.width * height / (record.height * width) - 1) > MAX_STRETCH
 
     def _add_to_host(self, record: Record, *, failed: bool) -> None:
         host = self.hosts[host_of(record.url)]

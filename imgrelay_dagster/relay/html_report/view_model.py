@@ -9,7 +9,8 @@ from imgrelay_dagster.relay.html_report.charts import Chart, histogram_chart, ti
 from imgrelay_dagster.relay.html_report.contact_sheet import Thumbnail
 from imgrelay_dagster.relay.html_report.host_statistics import HostStatistics
 from imgrelay_dagster.relay.html_report.run_facts import Facts, settings_facts, versions_facts
-from imgrelay_dagster.relay.html_report.statistics import Example, RunStatistics
+from imgrelay_dagster.relay.html_report.run_notes import origin_facts, warnings
+from imgrelay_dagster.relay.html_report.statistics import Example, Failure, RunStatistics
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Stage
 from imgrelay_dagster.relay.records.layout import results_prefix
 from imgrelay_dagster.relay.records.summary import Summary
@@ -108,6 +109,10 @@ class ReportPage:
     tiles: tuple[tuple[str, str], ...]
     failures: tuple[ReasonGroup, ...]
     failures_note: str
+    warnings: tuple[str, ...]
+    origin: Facts
+    failed_columns: tuple[str, ...]
+    failed_rows: tuple[Failure, ...]
     images: tuple[SheetImage, ...]
     images_note: str
     throughput: Chart | None
@@ -138,6 +143,10 @@ def build_view_model(
         outcomes=_outcomes(summary),
         tiles=_tiles(summary, statistics),
         failures=_failures(summary, statistics),
+        warnings=warnings(summary, settings, statistics),
+        origin=origin_facts(summary, settings, now),
+        failed_columns=tuple(dict.fromkeys(name for row in statistics.failures for name in row.carried)),
+        failed_rows=tuple(statistics.failures),
         failures_note=f"{formatting.count(summary.failed)} of {formatting.count(summary.entries)} entries, "
         f"{formatting.percent(summary.failed, summary.entries)}; "
         f"up to {settings.tolerated_failure_percentage:g} % are tolerated. "

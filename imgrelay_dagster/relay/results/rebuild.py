@@ -8,6 +8,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.html_report.render import write_html_report
+from imgrelay_dagster.relay.html_report.run_notes import stretched_template
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
 from imgrelay_dagster.relay.records.layout import FAILED_TABLE_FILE, failed_table_key, report_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
@@ -30,7 +31,7 @@ def rebuild_report(store: ObjectStore, dataset: str, run_id: str) -> str:
     if summary is None:
         raise RelayError(f"run {run_id} of dataset {dataset!r} has no results yet; a run writes them at its end")
     settings = read_run_settings(store, dataset, run_id) or Settings(dataset, "")
-    statistics = RunStatistics(run_id)
+    statistics = RunStatistics(run_id, stretched_template(settings))
     with tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
         with ReceiptIndex(Path(scratch) / "receipts.db") as receipts:
             for receipt in read_receipts(store, run_receipts_prefix(dataset, run_id)):

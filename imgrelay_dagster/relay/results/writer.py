@@ -13,6 +13,7 @@ from typing import IO
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.html_report.render import write_html_report
+from imgrelay_dagster.relay.html_report.run_notes import stretched_template
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
 from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record
 from imgrelay_dagster.relay.records.layout import (
@@ -112,7 +113,7 @@ class RunTotals:
 
 def write_result_files(records: Iterable[Record], settings: Settings, scratch: Path, run_id: str) -> RunTotals:
     """Write `results.jsonl` and `failed.jsonl` into the folder `scratch`; return the totals of the records."""
-    totals = RunTotals(run_id, settings, RunStatistics(run_id))
+    totals = RunTotals(run_id, settings, RunStatistics(run_id, stretched_template(settings)))
     with (
         (scratch / RESULTS_FILE).open("wb") as results,
         (scratch / FAILED_FILE).open("wb") as failed,

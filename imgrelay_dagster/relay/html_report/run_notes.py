@@ -1,0 +1,53 @@
+"""What the report says about a run as a whole: where it comes from, and what looks like a mistake."""
+
+from datetime import UTC, datetime
+
+from imgrelay_dagster.relay import formatting
+from imgrelay_dagster.relay.html_report.statistics import RunStatistics
+from imgrelay_dagster.relay.imaging.layout import Canvas, Mode
+from imgrelay_dagster.relay.records.summary import Summary
+from imgrelay_dagster.relay.redact import redact_text
+from imgrelay_dagster.relay.settings import Settings
+
+
+def stretched_template(settings: Settings) -> tuple[int, int] | None:
+    """The size of a template that is stretched over each image; None for other layouts."""
+    layout = settings.layout
+    return settings.origin.template_size if layout.mode is Mode.FRAME and layout.canvas is Canvas.IMAGE else None
+
+
+def warnings(summary: Summary, settings: Settings, statistics: RunStatistics) -> tuple[str, ...]:
+    """One sentence for each thing that looks like a mistake."""
+    found = list(settings.origin.warnings)
+    stored = summary.uploaded + summary.unchanged
+    if not summary.entries:
+        found.append("The list is empty: it has no line with a URL.")
+    elif not stored:
+        found.append("No image is stored.")
+    if summary.status == "success" and summary.failed:
+        share = formatting.percent(summary.failed, summary.entries)
+        tolerated = f"up to {settings.tolerated_failure_percentage:g} % are tolerated"
+        found.append(f"{share} of the entries failed; the run counts as a success, because {tolerated}.")
+    if statistics.stretched:
+        found.append(
+            f"The template was stretched by more than 2 % for {formatting.count(statistics.stretched)} of "
+            f"{formatting.count(stored)} images, whose aspect ratio is another; `canvas: template` keeps its shape."
+        )
+    return tuple(found)
+
+
+def origin_facts(summary: Summary, settings: Settings, now: float) -> tuple[tuple[str, str], ...]:
+    """Manifest, profile, launcher, start and end, as names and texts. `now` is in seconds since the epoch."""
+    origin = settings.origin
+    facts = {
+        "manifest": redact_text(origin.manifest) if origin.manifest else None,
+        "profile": origin.profile,
+        "launched by": origin.launched_by,
+        "started": _time(now - summary.seconds),
+        "ended": _time(now),
+    }
+    return tuple((name, text) for name, text in facts.items() if text)
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
