@@ -44,8 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         "run",
         help="relay the images of a manifest or of URLs",
         description="Relay the images of a manifest, or of the URLs given as arguments.",
-        epilog="Exit codes: 0 success, 1 the run failed, 2 wrong usage or config, "
-        "130 cancelled, for example by Ctrl-C.",
+        epilog="Exit codes: 0 success, 1 the run failed, 2 wrong usage or config, 130 canceled, for example by Ctrl-C.",
     )
     run.add_argument("urls", nargs="*", metavar="URL", help="image URLs, instead of a manifest")
     run.add_argument(
@@ -183,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
         return _run_command(arguments) if arguments.command == "run" else _reading_command(arguments)
     except KeyboardInterrupt:  # also before ShutdownSignals has installed its handlers
-        _print_error("imgrelay: cancelled")
+        _print_error("imgrelay: canceled")
         return CANCELED
 
 
@@ -195,7 +194,7 @@ def _run_command(arguments: argparse.Namespace) -> int:
             _print_error(f"imgrelay: {redact_text(str(error))}")
             return WRONG_USAGE
         except KeyboardInterrupt:
-            _print_error("imgrelay: cancelled before the run began")
+            _print_error("imgrelay: canceled before the run began")
             return CANCELED
 
 

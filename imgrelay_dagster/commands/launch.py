@@ -123,7 +123,7 @@ class _CommandRun:
         except RelayError as problem:
             message = f"{problem}; the next launch or the Dagster daemon writes the results once the destination works"
             if canceled:
-                errors.append(f"cancelled; {message}")
+                errors.append(f"canceled; {message}")
             elif was_planned(self._instance, run.run_id):  # otherwise `errors` holds the same problem already
                 errors.append(message)
         else:
@@ -245,10 +245,10 @@ class _CommandRun:
 
 def _cancel_message(summary: Summary | None, has_receipts: bool) -> str:
     if summary is None and has_receipts:  # of the head start
-        return "cancelled while the run was being planned; launch again, what was relayed by then is kept"
+        return "canceled while the run was being planned; launch again, what was relayed by then is kept"
     if summary is None:
-        return "cancelled while the run was being planned; nothing was relayed"
-    return f"cancelled; launch again to do the {summary.not_attempted:,} entries that were not attempted"
+        return "canceled while the run was being planned; nothing was relayed"
+    return f"canceled; launch again to do the {summary.not_attempted:,} entries that were not attempted"
 
 
 def _first_line(error: BaseException) -> str:

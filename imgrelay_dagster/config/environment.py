@@ -108,7 +108,7 @@ WATCH_INTERVAL = Variable(
     "`canceled_runs`.",
 )
 FAILURES_LOG = Variable(
-    "IMGRELAY_FAILURES_LOG", FILE, None, "File that gets a line for each run that fails or is cancelled."
+    "IMGRELAY_FAILURES_LOG", FILE, None, "File that gets a line for each run that fails or is canceled."
 )
 WEBHOOK_URL = Variable(
     "IMGRELAY_WEBHOOK_URL", URL, None, "Address to which such a line is posted as JSON. Never shown anywhere."

@@ -23,7 +23,7 @@ from imgrelay_dagster.resources import StoresResource
     minimum_interval_seconds=environment.WATCH_INTERVAL.get_or_default(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Writes the results of runs that were cancelled or lost, ends runs whose process is gone, and clears scratch "
+        "Writes the results of runs that were canceled or lost, ends runs whose process is gone, and clears scratch "
         "space. Launches no runs. Leave it on."
     ),
 )
@@ -110,4 +110,4 @@ def _notification_sensor(name: str, status: dg.DagsterRunStatus, verb: str) -> d
 
 
 failed_runs = _notification_sensor("failed_runs", dg.DagsterRunStatus.FAILURE, "fails")
-canceled_runs = _notification_sensor("canceled_runs", dg.DagsterRunStatus.CANCELED, "is cancelled")
+canceled_runs = _notification_sensor("canceled_runs", dg.DagsterRunStatus.CANCELED, "is canceled")

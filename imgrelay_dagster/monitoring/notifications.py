@@ -77,7 +77,7 @@ def build_notification(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunN
     """The notification of a run that has ended."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     canceled = run.status is dg.DagsterRunStatus.CANCELED
-    reason = "it was cancelled" if canceled else redact_text(failure_reason(instance, run.run_id).splitlines()[0])
+    reason = "it was canceled" if canceled else redact_text(failure_reason(instance, run.run_id).splitlines()[0])
     will_retry = run.tags.get(WILL_RETRY_TAG) == "true"
     status = run.status.value
     # Anybody who launches a run can set its tags: a line break in one would forge a line of the log.

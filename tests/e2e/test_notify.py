@@ -24,7 +24,7 @@ def test_a_failed_and_a_cancelled_run_are_told_of(served: DagsterServers, origin
     posts = until(told, 120, "both runs are told of")
     assert posts[failed]["reason"] == f"manifest '{lost}' does not exist; check the path or the bucket"
     assert (posts[failed]["status"], posts[failed]["started_again"]) == ("FAILURE", False)
-    assert (posts[canceled]["status"], posts[canceled]["reason"]) == ("CANCELED", "it was cancelled")
+    assert (posts[canceled]["status"], posts[canceled]["reason"]) == ("CANCELED", "it was canceled")
     assert posts[canceled]["dataset"] == "to-be-cancelled"
     log = Path(served.environment["IMGRELAY_FAILURES_LOG"]).read_text()
     for run_id in (failed, canceled):

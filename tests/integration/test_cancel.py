@@ -91,7 +91,7 @@ def test_a_cancelled_run_stops_keeps_finished_work_and_accounts_for_every_line(
     assert ran.code == 130
     assert_quiet(ran.err)
     summary = ran.summary
-    assert f"cancelled; launch again to do the {summary['not_attempted']} entries" in ran.err
+    assert f"canceled; launch again to do the {summary['not_attempted']} entries" in ran.err
     assert (summary["status"], summary["failed"]) == ("canceled", 0)
     assert summary["not_attempted"] > 0
     assert summary == read_summary(out)
@@ -163,7 +163,7 @@ def test_a_cancel_while_the_manifest_is_read(home: Path, origin: HostileOrigin, 
         ran = command.wait(STOP_SECONDS)
         command.wait_until_gone(1)
     assert (ran.code, ran.out) == (130, "")
-    assert "cancelled while the run was being planned; nothing was relayed" in ran.err
+    assert "canceled while the run was being planned; nothing was relayed" in ran.err
     assert_quiet(ran.err)
     assert files(out) == {}
     assert not origin.hits
@@ -182,7 +182,7 @@ def test_ctrl_c_before_the_run_starts(home: Path, manifest: Path, tmp_path: Path
         ran = command.wait(STOP_SECONDS)
         command.wait_until_gone(1)
     assert (ran.code, ran.out) == (130, ""), ran.err
-    assert "imgrelay: cancelled" in ran.err
+    assert "imgrelay: canceled" in ran.err
     assert_quiet(ran.err)
     assert not images(files(tmp_path / "out"))
 
@@ -198,7 +198,7 @@ def test_an_interrupt_inside_exec_ends_with_the_same_exit_code(tmp_path: Path):
     )
     command = [sys.executable, "-m", "interrupted"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (130, "imgrelay: cancelled before the run began\n")
+    assert (done.returncode, done.stderr) == (130, "imgrelay: canceled before the run began\n")
 
 
 def test_a_closed_terminal_cancels_the_run_and_its_results_are_written(home: Path, manifest: Path, tmp_path: Path):
