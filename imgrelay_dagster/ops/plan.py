@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -37,6 +35,7 @@ from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.objects import remove_empty_folders
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, PROBE
+from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 from imgrelay_dagster.runs.process_identity import run_process_identity
@@ -105,7 +104,7 @@ def _plan(
     with (
         fail_run_on_error(),
         _hold_dataset_lock(step, staging) as settings,
-        TemporaryDirectory(prefix="imgrelay-") as scratch,
+        scratch_folder() as scratch,
     ):
         store = stores.open(settings.destination, options=settings.store)
         if not (settings.refresh or settings.retry_permanent):
@@ -123,7 +122,7 @@ def _plan(
                 run_id=context.run_id,
                 store=store,
                 templates=templates.open(),
-                scratch=Path(scratch),
+                scratch=scratch,
                 list_any=partial(stores.list_any, settings.destination) if is_s3(settings.destination) else None,
                 tick=check,
                 day=step.day,

@@ -59,8 +59,9 @@ def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
     if meta["path"].endswith(MERGED_RECEIPTS_SUFFIX):  # their times were corrected when they were merged
         records, ahead = _parsed_records(store, meta), 0.0
     else:
-        read = list(_parsed_records(store, meta))
-        records, ahead = iter(read), max((each.at for each in read if each.at is not None), default=stored) - stored
+        # Read twice, so that memory does not grow with the object.
+        times = (record.at for record in _parsed_records(store, meta) if record.at is not None)
+        records, ahead = _parsed_records(store, meta), max(times, default=stored) - stored
     for record in records:
         yield record if record.at is None else replace(record, at=min(record.at - ahead, stored))
 

@@ -4,7 +4,6 @@ This works the same for a run that reached its report and for one that was cance
 is `not_attempted`. Memory does not grow with the number of entries.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ from imgrelay_dagster.relay.results.shard_merge import add_shard_summary
 from imgrelay_dagster.relay.results.writer import RunTotals, upload_results, write_result_files
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import delete_objects
+from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 
 
 def write_results(
@@ -68,15 +68,15 @@ def _write(
     try:
         with (
             ledger,
-            tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch,
-            StoredKeys(Path(scratch) / "keys.db") as stored,
+            scratch_folder() as scratch,
+            StoredKeys(scratch / "keys.db") as stored,
         ):
-            totals = _write_files(store, ledger, Path(scratch), run_id, stored)
+            totals = _write_files(store, ledger, scratch, run_id, stored)
             tick()
-            summary = upload_results(store, totals, Path(scratch), seconds=seconds, status=status, started=started)
+            summary = upload_results(store, totals, scratch, seconds=seconds, status=status, started=started)
             if ledger.settings.shard is not None:
                 add_shard_summary(store, dataset, ledger.settings.shard, summary)
-            merge_receipts(store, run_receipts_prefix(dataset, run_id), Path(scratch))
+            merge_receipts(store, run_receipts_prefix(dataset, run_id), scratch)
             stored.write(store, dataset)
         tick()
         delete_objects(store, [ledger_key(dataset, run_id)])
