@@ -17,7 +17,7 @@ _VARIABLES = {
     "GOOGLE_SERVICE_ACCOUNT": "service_account",
     "GOOGLE_SERVICE_ACCOUNT_PATH": "service_account",
     "GOOGLE_SERVICE_ACCOUNT_KEY": "service_account_key",
-    "GOOGLE_BEARER_TOKEN": "bearer_token",
+    "GOOGLE_BEARER_TOKEN": "bearer_token",  # nosec B105 - a name, not a token
     "GOOGLE_SKIP_SIGNATURE": "skip_signature",
     "GOOGLE_BASE_URL": "base_url",
 }

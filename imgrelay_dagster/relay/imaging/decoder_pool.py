@@ -122,7 +122,7 @@ class _Decoder:
         self._stop, self._cpu_limit, self._wall_limit = stop, cpu_limit, wall_limit
         self._connection, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # nosec B603
                 [sys.executable, "-m", decoder_process.__name__, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
