@@ -7,7 +7,7 @@ the form in the launchpad and passes it to the ops.
 import difflib
 import os
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Literal, Self
 
 import dagster as dg
@@ -33,6 +33,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.origin_settings import read_origin_settings
 from imgrelay_dagster.relay.imaging.compose import Format, JpegOptions, Output
 from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, Mode, ScaleOf
+from imgrelay_dagster.relay.imaging.size_limits import SizeLimits
 from imgrelay_dagster.relay.imaging.window import parse_window
 from imgrelay_dagster.relay.manifest.content import check_encoding
 from imgrelay_dagster.relay.manifest.options import ALL, Columns, ReadOptions
@@ -179,6 +180,7 @@ class RelayOptions(dg.Config):
                 window=parse_window(self.layout.window),
                 focus=self.layout.focus,
                 scale_of=ScaleOf(self.layout.scale_of),
+                limits=SizeLimits(**{field.name: getattr(self.layout, field.name) for field in fields(SizeLimits)}),
             ),
             output=Output(
                 format=Format(self.output.format),

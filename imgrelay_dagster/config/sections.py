@@ -48,6 +48,15 @@ class LayoutConfig(dg.Config):
     scale_of: Literal["width", "height", "shorter", "longer"] = Field(
         "width", description="watermark only: the side of the image that scale and margin are a share of."
     )
+    max_width: int | None = Field(
+        None, ge=1, description="Not with `canvas: template`: a wider image is reduced to this width, in pixels."
+    )
+    max_height: int | None = Field(
+        None, ge=1, description="Not with `canvas: template`: a higher image is reduced to this height, in pixels."
+    )
+    enlarge: bool = Field(False, description="Smaller images are enlarged to max_width or max_height.")
+    min_width: int | None = Field(None, ge=1, description="Images of less width fail as too_small, in pixels.")
+    min_height: int | None = Field(None, ge=1, description="Images of less height fail as too_small, in pixels.")
 
 
 class JpegOptionsConfig(dg.Config):

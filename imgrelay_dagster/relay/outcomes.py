@@ -36,6 +36,7 @@ class Reason(StrEnum):
     EMPTY_BODY = "empty_body"
     UNSUPPORTED_FORMAT = "unsupported_format"
     TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_SMALL = "too_small"
     CORRUPT_IMAGE = "corrupt_image"
     TOO_COSTLY = "too_costly"
     TEMPLATE_MISSING = "template_missing"
@@ -136,6 +137,7 @@ PERMANENT_REASONS = frozenset(
         Reason.TOO_MANY_REDIRECTS,
         Reason.UNSUPPORTED_FORMAT,
         Reason.TOO_MANY_PIXELS,
+        Reason.TOO_SMALL,
         Reason.CORRUPT_IMAGE,
         Reason.TOO_COSTLY,
         Reason.COMPOSE_ERROR,
@@ -198,6 +200,7 @@ MEANINGS: dict[Reason, str] = {
     "The detail says what it looks like.",
     Reason.TOO_MANY_PIXELS: "More pixels than download.max_pixels. "
     "Unless it is a decompression bomb, raise the limit and set retry_permanent.",
+    Reason.TOO_SMALL: "Smaller than layout.min_width or layout.min_height. Ask for a larger original.",
     Reason.CORRUPT_IMAGE: "The image cannot be decoded.",
     Reason.TOO_COSTLY: "Decoding the image takes too much time or memory, or it has more parts than an image needs.",
     Reason.TEMPLATE_MISSING: "The entry's own template is not in the template folder, or is broken.",

@@ -9,6 +9,7 @@ from imgrelay_dagster.relay.imaging.decode import Decoded, Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.layout import (
     Canvas,
+    Fit,
     Layout,
     Mode,
     Placement,
@@ -17,6 +18,7 @@ from imgrelay_dagster.relay.imaging.layout import (
     parse_focus,
     place_image,
     place_template,
+    stretch,
 )
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.imaging.output import Format, JpegOptions, Output, check_encodable, encode
@@ -48,7 +50,8 @@ def compose(data: bytes, template: Template, layout: Layout, output: Output, *, 
         max_pixels: an image with more pixels is refused before it is decoded.
 
     Raises:
-        EntryFailure: empty_body, unsupported_format, too_many_pixels, corrupt_image, too_costly, compose_error.
+        EntryFailure: empty_body, unsupported_format, too_many_pixels, too_small, corrupt_image, too_costly,
+            compose_error.
         MemoryError: memory is short, which says nothing about the image.
     """
     return compose_source(Source.inspect(data, max_pixels), template, layout, output)
@@ -63,18 +66,28 @@ def compose_source(
         decoders: decode the image in another process; None decodes it in this one. The result is the same.
 
     Raises:
-        EntryFailure: corrupt_image, too_costly, compose_error.
+        EntryFailure: corrupt_image, too_small, too_many_pixels, too_costly, compose_error.
         MemoryError: memory is short.
         Stopped: the run is being stopped.
     """
     uses_template_canvas = layout.mode == Mode.FRAME and layout.canvas == Canvas.TEMPLATE
-    check_encodable(template.size if uses_template_canvas else (source.width, source.height), output)
-    target = ScaledToFit(_window_size(template, layout), layout.fit) if uses_template_canvas else None
+    target = None
+    if uses_template_canvas:
+        check_encodable(template.size, output)
+        target = ScaledToFit(_window_size(template, layout), layout.fit)
+    elif layout.limits.scales:
+        target = ScaledToFit(layout.limits.box, Fit.CONTAIN)
+    else:
+        check_encodable((source.width, source.height), output)
     decoded = source.decode(target) if decoders is None else decoders.decode(source, target)
+    layout.limits.check(decoded.full_size)
     try:
-        canvas = _prepare_canvas(decoded, template if uses_template_canvas else None, layout, output)
+        if uses_template_canvas:
+            canvas = _fit_into(decoded, template, layout, output)
+        else:
+            canvas = _limit(decoded, layout.limits.scaled(decoded.full_size, source.max_pixels), output)
         template.draw(canvas, place_template(canvas.size, template.size, layout), layout.opacity)
-    except MemoryError:
+    except (MemoryError, EntryFailure):
         raise
     except Exception as error:
         if is_memory_shortage(error):
@@ -101,20 +114,27 @@ def _place(template: Template, image: Size, layout: Layout) -> Placement:
     return replace(placement, offset=offset)
 
 
-def _prepare_canvas(decoded: Decoded, template: Template | None, layout: Layout, output: Output) -> Image.Image:
-    """Return what the template is drawn over: the image itself, or the image on a canvas of the template's size."""
-    image = decoded.image
-    if image.mode == "RGBA" and not output.keeps_alpha:
-        image = _flatten(image, output)
-    if template is None:
+def _limit(decoded: Decoded, size: Size, output: Output) -> Image.Image:
+    """Return the image, scaled to this size."""
+    check_encodable(size, output)
+    image = _flatten(decoded.image, output)
+    if image.size == size and decoded.full_size == size:
         return image
+    return resize(image, _in_decoded_pixels(stretch(size, decoded.full_size), decoded))
+
+
+def _fit_into(decoded: Decoded, template: Template, layout: Layout, output: Output) -> Image.Image:
+    """Return the image on a canvas of the template's size."""
+    image = _flatten(decoded.image, output)
     placement = _place(template, decoded.full_size, layout)
     fitted = resize(image, _in_decoded_pixels(placement, decoded))
     return fitted if fitted.size == template.size else _pad(fitted, template.size, placement.offset, output)
 
 
 def _flatten(image: Image.Image, output: Output) -> Image.Image:
-    """Return the image in RGB, with the background colour behind its transparent pixels."""
+    """Return the image; if the format has no alpha, with the background colour behind its transparent pixels."""
+    if image.mode != "RGBA" or output.keeps_alpha:
+        return image
     opaque = Image.new("RGB", image.size, output.background_rgba[:3])
     opaque.paste(image, (0, 0), image)
     return opaque

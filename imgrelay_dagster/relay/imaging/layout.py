@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.imaging.size_limits import SizeLimits
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -101,6 +102,7 @@ class Layout:
         window: `canvas: template` only: the part of the template that the image is fitted to; None is all of it.
         focus: `fit: cover` only: the point of the image that stays visible, an anchor or `0.3,0.6`.
         scale_of: the side of the image that `scale` and `margin` are a share of, instead of its width.
+        limits: on the size of the image; those that scale it are not used with `canvas: template`.
     """
 
     mode: Mode = Mode.FRAME
@@ -113,6 +115,7 @@ class Layout:
     window: Any = field(default=None, metadata=LATER)
     focus: str = field(default="center", metadata=LATER)
     scale_of: ScaleOf = field(default=ScaleOf.WIDTH, metadata=LATER)
+    limits: SizeLimits = field(default=SizeLimits(), metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
