@@ -131,6 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
         if reading is not report:
             reading.add_argument("--json", action="store_true", help="one JSON object per line")
         reading.epilog = "Exit codes: 0 success, 2 wrong usage, or the dataset, run or destination does not exist."
+    _add_template_command(commands)
     return parser
 
 
@@ -157,6 +158,26 @@ def _add_mirror_commands(
     for command in (verify, prune):
         command.add_argument("--dataset", metavar="N", help="dataset name; not needed if there is only one")
     return [verify, prune]
+
+
+def _add_template_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    template = commands.add_parser("template", help="look at a template", description="Look at a template.")
+    actions = template.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser(
+        "show",
+        help="draw a template and its window",
+        description="Draw a template, with a line around the window that images are fitted to, and print the window as "
+        "it is written in layout.",
+        epilog="Exit codes: 0 success, 2 the template, the window or the file cannot be used.",
+    )
+    show.add_argument("name", metavar="NAME", help="a name in the template folder, or a path")
+    show.add_argument("--out", metavar="FILE", required=True, help="the picture to write, such as window.png")
+    show.add_argument(
+        "--window",
+        metavar="X,Y,WIDTH,HEIGHT",
+        default="auto",
+        help="in pixels (40) or percent of the template (12.5%%); default: auto, the largest hole",
+    )
 
 
 def program() -> NoReturn:
@@ -203,6 +224,7 @@ def _reading_command(arguments: argparse.Namespace) -> int:
     from imgrelay_dagster.commands.mirror import prune_command, verify  # noqa: PLC0415
     from imgrelay_dagster.commands.report import report  # noqa: PLC0415
     from imgrelay_dagster.commands.results import results  # noqa: PLC0415
+    from imgrelay_dagster.commands.template import template_command  # noqa: PLC0415
 
     commands = {
         "results": results,
@@ -210,6 +232,7 @@ def _reading_command(arguments: argparse.Namespace) -> int:
         "datasets": datasets,
         "verify": verify,
         "prune": prune_command,
+        "template": template_command,
     }
     return commands[arguments.command](arguments)
 
