@@ -79,8 +79,8 @@ class Record:
 
     `part` is the number of the URL in its cell, from 1, when the line has several; otherwise 0. `given_url` is the text
     in the manifest, if the URL was mended. `carried` has the values of the columns that are carried along. `served_url`
-    is the one of `fallback_urls` that served the image; None if it was `url`. `expected` is what the image must be
-    (`sha256`, `md5`, `size`).
+    is the one of `fallback_urls` that served the image; None if it was `url`. `frames` is the number of frames of the
+    source, the first of which is shown. `expected` is what the image must be (`sha256`, `md5`, `size`).
     """
 
     line: int
@@ -106,6 +106,7 @@ class Record:
     given_url: str | None = None
     carried: dict[str, str] = field(default_factory=dict)
     served_url: str | None = None
+    frames: int | None = None
     expected: dict[str, str] = field(default_factory=dict)
     fallback_urls: tuple[str, ...] = ()
 

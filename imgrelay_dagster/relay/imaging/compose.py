@@ -33,11 +33,12 @@ COMPOSER_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """An encoded image and its size in pixels."""
+    """An encoded image and its size in pixels; `frames` is that of `Decoded`."""
 
     data: bytes
     width: int
     height: int
+    frames: int | None = 1
 
 
 def compose(data: bytes, template: Template, layout: Layout, output: Output, *, max_pixels: int) -> Composed:
@@ -95,7 +96,7 @@ def compose_source(
         cause = str(error) or type(error).__name__
         detail = f"laying template {template.name!r} over the image failed: {cause}"
         raise EntryFailure(Reason.COMPOSE_ERROR, detail) from error
-    return Composed(encode(canvas, output), canvas.width, canvas.height)
+    return Composed(encode(canvas, output), canvas.width, canvas.height, decoded.frames)
 
 
 def _window_size(template: Template, layout: Layout) -> Size:

@@ -153,7 +153,7 @@ class _Decoder:
             response = _parse_response(self._receive(length))
             if response.reason is not None:
                 raise EntryFailure(response.reason, response.detail)
-            return Decoded(self._receive_image(response), response.full_size, response.extent)
+            return Decoded(self._receive_image(response), response.full_size, response.extent, response.frames)
         except (EOFError, OSError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_CLOSE_LIMIT)

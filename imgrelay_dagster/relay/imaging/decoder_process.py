@@ -50,6 +50,7 @@ class Response:
     size: Size = (0, 0)
     full_size: Size = (0, 0)
     extent: Box = (0, 0, 0, 0)
+    frames: int | None = 1
     reason: Reason | None = None
     detail: str = ""
 
@@ -90,7 +91,8 @@ def _serve(connection: socket.socket, request: Request, data: bytes) -> None:
         connection.sendall(encode_header(Response(reason=Reason.TOO_COSTLY, detail=detail)))
     else:
         image = decoded.image
-        connection.sendall(encode_header(Response(image.mode, image.size, decoded.full_size, decoded.extent)))
+        response = Response(image.mode, image.size, decoded.full_size, decoded.extent, decoded.frames)
+        connection.sendall(encode_header(response))
         _send_pixels(connection, image)
 
 

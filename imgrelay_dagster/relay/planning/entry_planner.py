@@ -156,6 +156,7 @@ class EntryPlanner:
                 outcome=Outcome.UNCHANGED,
                 source_sha256=receipt.source_sha256,
                 served_url=receipt.served_url,
+                frames=receipt.frames,
                 bytes_out=receipt.bytes_out,
                 width=receipt.width,
                 height=receipt.height,

@@ -51,6 +51,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             record,
             width=composed.width,
             height=composed.height,
+            frames=composed.frames,
             bytes_out=len(composed.data),
             sha256=hashlib.sha256(composed.data).hexdigest(),
         )

@@ -10,11 +10,14 @@ import psutil
 import pytest
 
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.imaging.compose import Output, compose
 from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
+from imgrelay_dagster.relay.imaging.layout import Layout
 from imgrelay_dagster.relay.outcomes import Reason
 from tests.support import picture_files as files
 from tests.support.avif_files import avif
+from tests.support.composing import transparent_template
 
 LIMIT = 50_000_000
 
@@ -49,6 +52,15 @@ def test_the_result_is_the_same_as_in_this_process(pool: DecoderPool, slow: Sour
         assert (there.image.mode, there.full_size, there.extent) == (here.image.mode, here.full_size, here.extent)
         assert there.image.tobytes() == here.image.tobytes()
     assert len(decoders()) == 1  # it is used again
+
+
+def test_the_frames_of_an_animation_are_counted(pool: DecoderPool) -> None:
+    frames = [files.noise((32, 20), seed) for seed in (1, 2, 3)]
+    data = files.encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    source = Source.inspect(data, LIMIT)
+    assert (source.decode().frames, pool.decode(source).frames) == (3, 3)
+    composed = compose(data, transparent_template((4, 4)), Layout(), Output(), max_pixels=LIMIT)
+    assert composed.frames == 3
 
 
 def test_a_failure_has_its_reason_and_keeps_the_process(pool: DecoderPool, quick: Source) -> None:

@@ -67,7 +67,7 @@ def write_receipts(store: ObjectStore, run_id: str, records: list[Record], **fie
     """Write receipts as if a run had finished these entries."""
     with ReceiptWriter(store, run_receipts_prefix("birds", run_id), "upload-x") as writer:
         for record in records:
-            values = {"outcome": Outcome.UPLOADED, "at": 1.0, "bytes_out": 5, "sha256": "ab", **fields}
+            values = {"outcome": Outcome.UPLOADED, "at": 1.0, "bytes_out": 5, "sha256": "ab", "frames": 3, **fields}
             writer.add(replace(record, **values))
 
 
@@ -119,7 +119,7 @@ def test_entries_with_receipts_are_not_relayed_again(planned: PlanRun, store: Me
     write_receipts(store, "run1", tasks_of(plan)[:1])
     plan, ledger = planned(rows("http://h/a.jpg", "http://h/b.jpg"))
     assert [line.record.outcome for line in ledger] == [Outcome.UNCHANGED, None]
-    assert (ledger[0].record.bytes_out, ledger[0].record.sha256) == (5, "ab")
+    assert (ledger[0].record.bytes_out, ledger[0].record.sha256, ledger[0].record.frames) == (5, "ab", 3)
     assert [record.line for record in tasks_of(plan)] == [2]
 
 
