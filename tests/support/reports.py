@@ -16,7 +16,7 @@ def uploaded(line: int, url: str = "https://one.example/a.jpg", **more: object) 
     """Return the record of an uploaded image; keyword arguments replace its values."""
     values = {
         "key": f"one.example/{line}.jpg",
-        "fingerprint": "f",
+        "fingerprint": "f0",
         "attempts": 1,
         "bytes_in": 20_000,
         "bytes_out": 15_000,
@@ -33,7 +33,7 @@ def failed(
     line: int, url: str = "https://one.example/b.jpg", reason: Reason = Reason.TIMEOUT, **more: object
 ) -> Record:
     """Return the record of a failed entry; keyword arguments replace its values."""
-    values = {"fingerprint": "f", "attempts": 3, "at": 1000.0 + line / 10, "detail": "no byte for 10 s", **more}
+    values = {"fingerprint": "f0", "attempts": 3, "at": 1000.0 + line / 10, "detail": "no byte for 10 s", **more}
     return Record(line, url, outcome=Outcome.FAILED, reason=reason, **values)
 
 

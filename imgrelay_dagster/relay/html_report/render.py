@@ -13,7 +13,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.html_report.contact_sheet import read_thumbnails
-from imgrelay_dagster.relay.html_report.statistics import RunStatistics
+from imgrelay_dagster.relay.html_report.statistics import RunStatistics, StoredImage
 from imgrelay_dagster.relay.html_report.view_model import ReportPage, build_view_model
 from imgrelay_dagster.relay.records.layout import REPORT_FILE, report_key
 from imgrelay_dagster.relay.records.summary import Summary
@@ -31,7 +31,10 @@ def write_html_report(store: ObjectStore, summary: Summary, settings: Settings, 
     """Store the report next to the run's results; return whether that succeeded. Never raises an `Exception`."""
     try:
         thumbnails = read_thumbnails(store, statistics.stored_sample)
-        page = build_view_model(summary, settings, statistics, thumbnails, now=time.time())
+        shared = [StoredImage(each.line, each.key, 0, 0) for each in statistics.sources.most_shared()]
+        page = build_view_model(
+            summary, settings, statistics, thumbnails, read_thumbnails(store, shared), now=time.time()
+        )
         key = report_key(summary.dataset, summary.run_id)
         put_object(store, key, render(page).encode(), "text/html; charset=utf-8")
     except Exception as error:  # noqa: BLE001 - the results are complete without it

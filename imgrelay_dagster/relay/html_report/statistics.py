@@ -11,6 +11,7 @@ from markupsafe import escape
 from imgrelay_dagster.relay.html_report.histograms import LogHistogram, Timeline
 from imgrelay_dagster.relay.html_report.host_statistics import StatisticsByHost
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
+from imgrelay_dagster.relay.html_report.shared_sources import SharedSources
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.redact import redact, redact_text
 
@@ -83,6 +84,7 @@ class RunStatistics:
         hosts: statistics per host.
         failures: the first failed entries, in manifest order.
         stretched: stored images whose aspect ratio is not the template's.
+        sources: the pictures that answer several URLs.
     """
 
     def __init__(self, seed: str, template_size: tuple[int, int] | None = None) -> None:
@@ -100,6 +102,7 @@ class RunStatistics:
         self.http_statuses: Counter[int] = Counter()
         self.examples: dict[Reason, Reservoir[Record]] = {}
         self.hosts = StatisticsByHost()
+        self.sources = SharedSources()
         self._stored: Reservoir[StoredImage] = Reservoir(SHEET_SIZE, self._random)
 
     def add(self, record: Record) -> None:
@@ -120,6 +123,7 @@ class RunStatistics:
         elif record.key and record.outcome in (Outcome.UPLOADED, Outcome.UNCHANGED):
             self.stretched += self._is_stretched(record)
             self._stored.add(StoredImage(record.line, record.key, record.width or 0, record.height or 0))
+            self.sources.add(record)
         if record.fingerprint is not None and record.outcome is not Outcome.NOT_ATTEMPTED:
             self._add_to_host(record, failed=failed)
 

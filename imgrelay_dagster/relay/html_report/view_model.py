@@ -10,6 +10,7 @@ from imgrelay_dagster.relay.html_report.contact_sheet import Thumbnail
 from imgrelay_dagster.relay.html_report.host_statistics import HostStatistics
 from imgrelay_dagster.relay.html_report.run_facts import Facts, settings_facts, versions_facts
 from imgrelay_dagster.relay.html_report.run_notes import origin_facts, warnings
+from imgrelay_dagster.relay.html_report.shared_sources import SharedPicture, shared_pictures
 from imgrelay_dagster.relay.html_report.statistics import Example, Failure, RunStatistics
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Stage
 from imgrelay_dagster.relay.records.layout import results_prefix
@@ -115,6 +116,8 @@ class ReportPage:
     failed_rows: tuple[Failure, ...]
     images: tuple[SheetImage, ...]
     images_note: str
+    shared_lead: str
+    shared: tuple[SharedPicture, ...]
     throughput: Chart | None
     pace_note: str
     download_time: Chart | None
@@ -129,7 +132,13 @@ class ReportPage:
 
 
 def build_view_model(
-    summary: Summary, settings: Settings, statistics: RunStatistics, thumbnails: Sequence[Thumbnail], *, now: float
+    summary: Summary,
+    settings: Settings,
+    statistics: RunStatistics,
+    thumbnails: Sequence[Thumbnail],
+    shared_thumbnails: Sequence[Thumbnail] = (),
+    *,
+    now: float,
 ) -> ReportPage:
     """Format a run's results for the page. `now` is the page's creation time, in seconds since the epoch."""
     stored = summary.uploaded + summary.unchanged
@@ -158,6 +167,8 @@ def build_view_model(
         images_note=f"{len(thumbnails)} of {formatting.count(stored)} stored images, "
         + ("all of them" if len(thumbnails) == stored else "picked at random")
         + ", in manifest order",
+        shared_lead=statistics.sources.sentence(),
+        shared=shared_pictures(statistics.sources, {each.stored.key: each.uri for each in shared_thumbnails}),
         throughput=timeline_chart(statistics.timeline),
         pace_note=_pace_note(summary),
         download_time=histogram_chart(statistics.stage_seconds[Stage.DOWNLOAD], formatting.seconds),

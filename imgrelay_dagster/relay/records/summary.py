@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -27,7 +27,8 @@ class Summary:
     start until the first image was stored, `largest_gap_seconds` the most seconds between two stored images; None if
     it stored too few, and in summaries of earlier versions. `not_asked` of the failed entries were not asked for in
     this run, because an earlier failure is remembered as permanent. `whole_list` is false if the lines of the run are
-    known to be a part of its dataset's.
+    known to be a part of its dataset's. `shared_sources` are the pictures that answered the most URLs: their number by
+    the picture's SHA-256.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class Summary:
     largest_gap_seconds: float | None = None
     not_asked: int = 0
     whole_list: bool = True
+    shared_sources: dict[str, int] = field(default_factory=dict)
 
     @property
     def failed_percentage(self) -> float:
@@ -85,8 +87,11 @@ def sum_summaries(parts: Iterable[Summary], run_id: str, dataset: str, status: s
 
 
 def dump_summary(summary: Summary, indent: int | None = None) -> bytes:
-    """A summary as JSON. `whole_list` is left out where it is true, as it nearly always is."""
-    return summary_json.dump_json(summary, indent=indent, exclude={"whole_list"} if summary.whole_list else None)
+    """A summary as JSON. `whole_list` and `shared_sources` are left out where they are true and empty, as usual."""
+    usual = {"whole_list": summary.whole_list, "shared_sources": not summary.shared_sources}
+    return summary_json.dump_json(
+        summary, indent=indent, exclude={name for name, left_out in usual.items() if left_out}
+    )
 
 
 def write_summary(store: ObjectStore, summary: Summary) -> None:

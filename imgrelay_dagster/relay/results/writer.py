@@ -108,6 +108,7 @@ class RunTotals:
             first_image_seconds=None if first is None or started is None else round(max(0.0, first - started), 3),
             largest_gap_seconds=None if gap is None else round(gap, 3),
             not_asked=self.not_asked,
+            shared_sources={source.digest: source.urls for source in self.statistics.sources.most_shared()},
         )
 
 
