@@ -95,6 +95,12 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--dry-run", action="store_true", default=None, help="show what the run would do; ask no origin, store nothing"
     )
+    run.add_argument(
+        "--sample",
+        metavar="N",
+        type=int,
+        help="relay only N random entries, into the dataset <dataset>-sample, and forecast what all of them would take",
+    )
     run.add_argument("--config", metavar="FILE", help="YAML file with the run config; command-line options override it")
     run.add_argument("--json", action="store_true", help="print summary.json as one line on standard output")
     results = commands.add_parser(
@@ -328,7 +334,7 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
     simple_fields = (
         "urls", "manifest", "profile", "template", "destination", "dataset", "key", "tolerated_failure_percentage",
         "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons", "carry",
-        "dry_run",
+        "dry_run", "sample",
     )  # fmt: skip
     config.update({name: value for name in simple_fields if (value := getattr(arguments, name)) not in (None, [])})
     output = {name: value for name in ("format", "quality") if (value := getattr(arguments, name)) is not None}

@@ -143,6 +143,8 @@ class Console:
                     again = "failed permanently in an earlier run; --retry-permanent asks again"
                     lines.append(("  not asked", f"{summary.not_asked:,} {again}", "dim"))
         lines.append(("time", f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s", ""))
+        if summary.forecast is not None:
+            lines += [(name, text, "") for name, text in summary.forecast.lines()]
         lines.append(("images", destination, ""))
         results = f"{destination}/{results_prefix(summary.dataset, summary.run_id)}"
         lines.append(("results", results, ""))

@@ -167,7 +167,7 @@ def with_values(config: RelayConfig, values: Mapping[str, Any]) -> RelayConfig:
         RelayError: a value is not valid.
     """
     merged = merge(config.model_dump(), values)
-    sources = {name: merged.pop(name) for name in ("urls", "url_lines", "manifest")}
+    sources = {name: merged.pop(name) for name in ("urls", "url_lines", "manifest", "sample")}
     # Sources are resolved already, and those of a day or a shard are not in its run config.
     checked = RelayOptions.checked(merged)
     return RelayConfig(**{**checked.model_dump(), **sources})

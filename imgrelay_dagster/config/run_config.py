@@ -39,9 +39,9 @@ from imgrelay_dagster.relay.manifest.content import check_encoding
 from imgrelay_dagster.relay.manifest.options import ALL, Columns, ReadOptions
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.planning.key_pattern import KeyPattern, carried_columns
-from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
+from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name, sample_dataset
 from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
-from imgrelay_dagster.relay.settings import Settings, Shard, StopWhenFailed
+from imgrelay_dagster.relay.settings import Sample, Settings, Shard, StopWhenFailed
 from imgrelay_dagster.relay.storage.addresses import absolute
 from imgrelay_dagster.relay.storage.object_settings import OWNER_ACLS, ObjectSettings
 from imgrelay_dagster.relay.storage.store_options import StoreOptions
@@ -283,16 +283,35 @@ class RelayConfig(RelayOptions):
         description="Path, s3://, gs:// or az:// address of a manifest: .txt, .csv, .tsv, .jsonl, .ndjson or .json, "
         "each also .gz or .zst; .parquet or .xlsx.",
     )
+    sample: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Relay only this many random entries, into the dataset <dataset>-sample, and forecast from them "
+        "what the whole list would take.",
+    )
 
     def settings(self) -> Settings:
         """The engine's settings."""
         failed_only = self.manifest is not None and dataset_of_failed_file(self.manifest) is not None
         part = failed_only or bool(self.urls) or bool(self.url_lines) or self.shard is not None
-        return replace(super().settings(), whole_list=not part)
+        settings = replace(super().settings(), whole_list=not part)
+        if self.sample is None:
+            return settings
+        return replace(
+            settings,
+            dataset=sample_dataset(settings.dataset),
+            sample=Sample(self.sample),
+            whole_list=False,
+            refresh=True,  # what is not asked for cannot be measured
+            max_entries_per_run=None,
+        )
 
     def _resolved(self) -> dict[str, Any]:
         if self.shard is not None:  # the coordinator's ledger has its lines
-            return {**super()._resolved(), "urls": [], "url_lines": None, "manifest": None}
+            return {**super()._resolved(), "urls": [], "url_lines": None, "manifest": None, "sample": None}
+        if self.sample is not None and self.dry_run:
+            raise RelayError("sample and dry_run exclude each other: a sample downloads, a dry run does not; give one")
         # A field that is empty in the launchpad counts as not given.
         url_lines, manifest = self.url_lines or None, self.manifest or None
         if manifest == SAMPLE_MANIFEST and (self.urls or url_lines):

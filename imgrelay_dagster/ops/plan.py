@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from random import Random
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,7 @@ from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.ops.dry_run import preview_of
 from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.head_start import HeadStart
-from imgrelay_dagster.ops.manifest_rows import row_source
+from imgrelay_dagster.ops.manifest_rows import RowSource, row_source
 from imgrelay_dagster.ops.profile import apply_profile
 from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.run_origin import run_origin
@@ -25,12 +26,13 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.destination_check import check_destination
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.planning.preview import Preview
+from imgrelay_dagster.relay.planning.sample import take_sample
 from imgrelay_dagster.relay.progress.notes import PLAN_NOTE, StepCounts, StepProgress
 from imgrelay_dagster.relay.records.dataset_form import write_form
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, release_lock
 from imgrelay_dagster.relay.records.layout import dataset_prefix
 from imgrelay_dagster.relay.results.shard_merge import write_shard_plan
-from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.settings import Sample, Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.objects import remove_empty_folders
@@ -103,9 +105,10 @@ def _plan(
         staging = stores.staging(context.run_id)
     with (
         fail_run_on_error(),
-        _hold_dataset_lock(step, staging) as settings,
+        _hold_dataset_lock(step, staging) as locked,
         scratch_folder() as scratch,
     ):
+        source, settings = _take_sample(source, locked, step, staging)
         store = stores.open(settings.destination, options=settings.store)
         if not (settings.refresh or settings.retry_permanent):
             staging.note_originals(settings.dataset)
@@ -178,6 +181,19 @@ def _run_tags(settings: Settings) -> dict[str, str]:
     if not steps_leave_this_host():  # otherwise the run's own process sets this tag
         tags[PROCESS_TAG] = run_process_identity()
     return tags
+
+
+def _take_sample(source: RowSource, settings: Settings, step: Step, staging: Staging) -> tuple[RowSource, Settings]:
+    """Replace the lines of a sample's run by some of them; then the settings name the number of all lines."""
+    if settings.sample is None:
+        return source, settings
+    size, log, random = settings.sample.size, step.context.log, Random(step.context.run_id)  # nosec B311
+    rows, total = call_in_background(
+        lambda check: take_sample(source.rows(log.info), size, random, check),
+        RunGuard(step, staging).check,
+    )
+    log.info(f"relaying a random sample of {len(rows)} of {total} entries")
+    return replace(source, rows=lambda _: iter(rows)), replace(settings, sample=Sample(size, total))
 
 
 @contextmanager

@@ -75,6 +75,8 @@ def _report(
             f"{summary.not_attempted} not attempted of {planned.entries} entries in {len(task_results)} tasks"
             + (f", {sum(len(result.deferred) for result in task_results)} of them deferred" if deferred else "")
         )
+    if summary.forecast is not None:
+        context.log.info(summary.forecast.sentence())
     # A partition shows the results of its whole manifest, so the shard run of a day shows the merged summary.
     reported = merged if step.day and merged else summary
     # The merged results list stored images only when every shard is done; until then inspect those of this run.

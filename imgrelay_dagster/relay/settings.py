@@ -27,6 +27,14 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A run relays `size` random entries of its list. `of` is the number of entries of the list, once it is read."""
+
+    size: int
+    of: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StopWhenFailed:
     """A run ends early when more than `percentage` of its entries have failed, once `after` entries were asked for."""
 
@@ -62,8 +70,8 @@ class Settings:
     `originals` are the addresses whose objects and files may be read as originals.
     `object` is what is stored with each image. `store` is how the destination is opened; `plan` completes it with what
     it finds out about the destination. `whole_list` is false if the run's lines are known to be a part of its
-    dataset's: the failed entries of an earlier run, URLs given one by one, or a shard. `replace_others` replaces images
-    that another dataset stored under the same key.
+    dataset's: the failed entries of an earlier run, URLs given one by one, a sample or a shard. `replace_others`
+    replaces images that another dataset stored under the same key.
     """
 
     dataset: str
@@ -90,6 +98,7 @@ class Settings:
     max_concurrent: int = 2
     max_entries_per_run: int | None = None
     shard: Shard | None = None
+    sample: Sample | None = None
     key: str | None = None
     key_extension: str | None = None
     object: ObjectSettings = field(default_factory=ObjectSettings)
@@ -97,6 +106,11 @@ class Settings:
     whole_list: bool = True
     replace_others: bool = False
     origin: RunOrigin = field(default_factory=RunOrigin)
+
+    @property
+    def key_prefix(self) -> str:
+        """What all keys begin with: those of a sample with its dataset, so that it replaces no other image."""
+        return f"{self.dataset}/" if self.sample else ""
 
     def is_related_dataset(self, name: str) -> bool:
         """Whether another dataset may replace this one's images: days of one daily list share the images they share."""

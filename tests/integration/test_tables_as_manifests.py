@@ -68,3 +68,20 @@ def test_a_dry_run_asks_no_origin_and_leaves_nothing(imgrelay: Command, origin: 
     assert shown["notes"] == ["image URLs are in field 'Image URL'"]
     assert origin.hits == before
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sample_relays_some_entries_apart_and_forecasts_all(imgrelay: Command, origin: Origin, tmp_path: Path):
+    manifest, out = tmp_path / "birds.csv", tmp_path / "out"
+    rows = (f"{url},{number}.jpg\n" for number, url in enumerate(origin.many(80)))
+    manifest.write_text("url,key\n" + "".join(rows))
+    ran = imgrelay("run", "--manifest", manifest, "--destination", out, "--sample", "30", "--json")
+    assert ran.code == 0, ran.err
+    summary = ran.summary
+    assert (summary["dataset"], summary["entries"], summary["uploaded"]) == ("birds-sample", 30, 30)
+    assert summary["forecast"]["entries"] == 80
+    assert summary["forecast"]["bytes_out"] == round(summary["bytes_out"] * 80 / 30)
+    assert summary["forecast"]["requests"] >= 80
+    images = {key for key in files(out) if not key.startswith("_relay/")}
+    assert len(images) == 30
+    assert all(key.startswith("birds-sample/") for key in images)
+    assert not (out / "_relay" / "birds").exists()

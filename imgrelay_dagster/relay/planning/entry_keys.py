@@ -42,6 +42,7 @@ class EntryKeys:
         else:
             key = self._settings.default_key(row.url)
         check_key(key)
+        key = self._settings.key_prefix + key
         problem = self._limits.find_problem(key)
         if problem:
             raise EntryFailure(Reason.INVALID_ENTRY, f"key {problem}")

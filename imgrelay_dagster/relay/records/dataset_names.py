@@ -10,6 +10,8 @@ from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
 MAX_NAME = 100
 """Characters in a dataset's name."""
 
+SAMPLE_SUFFIX = "-sample"
+
 _SAFE = re.compile(rf"(?!\.)[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 
 
@@ -27,6 +29,11 @@ def dataset_name(manifest_address: str) -> str:
     if _SAFE.fullmatch(name):
         return name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")[:MAX_NAME].rstrip(".-") or "manifest"
+
+
+def sample_dataset(name: str) -> str:
+    """The dataset of samples of a dataset."""
+    return f"{name[: MAX_NAME - len(SAMPLE_SUFFIX)]}{SAMPLE_SUFFIX}"
 
 
 def check_dataset(name: str) -> None:

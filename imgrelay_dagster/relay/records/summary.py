@@ -9,6 +9,7 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.records.forecast import Forecast
 from imgrelay_dagster.relay.records.layout import summary_key
 from imgrelay_dagster.relay.storage.error_text import explain, is_missing_bucket
 from imgrelay_dagster.relay.storage.objects import put_object
@@ -28,7 +29,7 @@ class Summary:
     it stored too few, and in summaries of earlier versions. `not_asked` of the failed entries were not asked for in
     this run, because an earlier failure is remembered as permanent. `whole_list` is false if the lines of the run are
     known to be a part of its dataset's. `shared_sources` are the pictures that answered the most URLs: their number by
-    the picture's SHA-256.
+    the picture's SHA-256. `forecast` says what the whole list of a sample would take.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class Summary:
     not_asked: int = 0
     whole_list: bool = True
     shared_sources: dict[str, int] = field(default_factory=dict)
+    forecast: Forecast | None = None
 
     @property
     def failed_percentage(self) -> float:
@@ -87,8 +89,12 @@ def sum_summaries(parts: Iterable[Summary], run_id: str, dataset: str, status: s
 
 
 def dump_summary(summary: Summary, indent: int | None = None) -> bytes:
-    """A summary as JSON. `whole_list` and `shared_sources` are left out where they are true and empty, as usual."""
-    usual = {"whole_list": summary.whole_list, "shared_sources": not summary.shared_sources}
+    """A summary as JSON. What is as it nearly always is, such as `whole_list`, is left out."""
+    usual = {
+        "whole_list": summary.whole_list,
+        "shared_sources": not summary.shared_sources,
+        "forecast": summary.forecast is None,
+    }
     return summary_json.dump_json(
         summary, indent=indent, exclude={name for name, left_out in usual.items() if left_out}
     )

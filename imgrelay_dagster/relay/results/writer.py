@@ -16,6 +16,7 @@ from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.run_notes import stretched_template
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
 from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record
+from imgrelay_dagster.relay.records.forecast import Forecast, forecast
 from imgrelay_dagster.relay.records.layout import (
     FAILED_FILE,
     FAILED_TABLE_FILE,
@@ -108,7 +109,24 @@ class RunTotals:
             first_image_seconds=None if first is None or started is None else round(max(0.0, first - started), 3),
             largest_gap_seconds=None if gap is None else round(gap, 3),
             not_asked=self.not_asked,
+            forecast=self._forecast(seconds, started),
             shared_sources={source.digest: source.urls for source in self.statistics.sources.most_shared()},
+        )
+
+    def _forecast(self, seconds: float, started: float | None) -> Forecast | None:
+        """What the whole list would take, if the run is a sample of one."""
+        if self.settings.sample is None:
+            return None
+        first = self.stored.first
+        return forecast(
+            self.settings.sample.of,
+            sampled=self.outcomes.total() - self.outcomes[Outcome.NOT_ATTEMPTED],
+            seconds=seconds,
+            first_image_seconds=None if first is None or started is None else max(0.0, first - started),
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            requests=self.statistics.requests,
+            reasons=self.reasons,
         )
 
 

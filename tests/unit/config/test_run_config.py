@@ -14,7 +14,7 @@ from imgrelay_dagster.config.config_mapping import relay_run_config
 from imgrelay_dagster.config.run_config import RelayConfig, RelayOptions
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.settings import Sample, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def test_the_defaults_are_those_of_the_engine(tmp_path: Path):
     settings = RelayConfig.checked(URLS).settings()
     engine = Settings(dataset="adhoc", destination=str(tmp_path / "out"))
     machine = {"max_concurrent": settings.max_concurrent, "max_entries_per_run": 100_000}
-    assert settings == replace(engine, **machine)
+    assert settings == replace(engine, whole_list=False, **machine)  # URLs given one by one
 
 
 def test_the_dataset_is_named_after_the_manifest(tmp_path: Path):
@@ -182,3 +182,16 @@ def test_the_form_of_a_day_has_what_its_day_leaves_open():
     with pytest.raises(dg.DagsterError) as refused:
         dg.validate_run_config(job, given)
     assert str(refused.value) == "output.quality: 500 is refused: input should be less than or equal to 100"
+
+
+def test_a_sample_has_a_dataset_of_its_own_and_never_shards():
+    config = RelayConfig.checked({"urls": ["https://h/a.jpg"], "dataset": "birds", "sample": 20})
+    settings = RelayConfig.checked(config.model_dump()).settings()  # the command checks a config, and so does the job
+    assert (settings.dataset, settings.sample, settings.max_entries_per_run) == ("birds-sample", Sample(20), None)
+    assert settings.refresh
+    assert not settings.whole_list
+
+
+def test_a_sample_is_no_dry_run():
+    with pytest.raises(RelayError, match="exclude each other"):
+        RelayConfig.checked({"urls": ["https://h/a.jpg"], "sample": 20, "dry_run": True})

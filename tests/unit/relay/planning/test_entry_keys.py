@@ -6,7 +6,7 @@ from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.planning.entry_keys import EntryKeys
 from imgrelay_dagster.relay.planning.key_pattern import KeyPattern, carried_columns
-from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.settings import Sample, Settings
 
 URL = "https://Shop.example/a/b%20c/Red%20Shirt.PNG?size=1"
 ROW = ManifestRow(7, URL, carried={"sku": "A/1 b", "title": "Größe", "count": "12"})
@@ -126,3 +126,10 @@ def test_keys_are_held_against_the_limits_of_the_store(destination: str, given: 
     else:
         with pytest.raises(EntryFailure, match=problem):
             keys.key_of(row, "frame.png")
+
+
+def test_keys_of_a_sample_replace_no_other_image():
+    keys = EntryKeys(Settings("birds-sample", "out", sample=Sample(5)))
+    assert keys.key_of(ManifestRow(1, URL, key="a.jpg"), "frame.png") == "birds-sample/a.jpg"
+    with pytest.raises(EntryFailure):
+        keys.key_of(ManifestRow(1, URL, key="_relay/a.jpg"), "frame.png")

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name
+from imgrelay_dagster.relay.records.dataset_names import check_dataset, dataset_name, sample_dataset
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,9 @@ def test_valid_dataset_names_pass(name: str) -> None:
 def test_invalid_dataset_names_are_refused(name: str) -> None:
     with pytest.raises(RelayError, match="is not a valid name; use 1 to 100"):
         check_dataset(name)
+
+
+@pytest.mark.parametrize("name", ["birds", "x" * 100])
+def test_dataset_of_samples_has_a_valid_name(name: str) -> None:
+    assert check_dataset(sample_dataset(name)) is None
+    assert sample_dataset(name).endswith("-sample")
