@@ -1,6 +1,7 @@
 """The settings and the software versions of a run, as shown at the end of the report."""
 
 import platform
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -9,6 +10,7 @@ from PIL import features
 from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.imaging.layout import Canvas, Mode
 from imgrelay_dagster.relay.imaging.output import Format
+from imgrelay_dagster.relay.imaging.size_limits import SizeLimits
 from imgrelay_dagster.relay.redact import redact, redact_text
 from imgrelay_dagster.relay.settings import Settings
 
@@ -47,13 +49,22 @@ def settings_facts(settings: Settings) -> Facts:
 def _layout(settings: Settings) -> str:
     layout = settings.layout
     opacity = "" if layout.opacity == 1 else f", opacity {layout.opacity:g}"
+    limits = _size_limits(layout.limits)
     if layout.mode is Mode.WATERMARK:
         return (
-            f"watermark, {layout.anchor.replace('_', ' ')}, scale {layout.scale:g}, margin {layout.margin:g}{opacity}"
+            f"watermark, {layout.anchor.replace('_', ' ')}, scale {layout.scale:g}, margin {layout.margin:g}"
+            f"{opacity}{limits}"
         )
     if layout.canvas is Canvas.TEMPLATE:
-        return f"frame on a canvas of the template's size, fit {layout.fit}{opacity}"
-    return f"frame over the whole image{opacity}"
+        return f"frame on a canvas of the template's size, fit {layout.fit}{opacity}{limits}"
+    return f"frame over the whole image{opacity}{limits}"
+
+
+def _size_limits(limits: SizeLimits) -> str:
+    """The limits that are set, to follow other facts."""
+    pixels = {name.replace("_", " "): value for name, value in asdict(limits).items() if name != "enlarge"}
+    words = [f", {name} {value}" for name, value in pixels.items() if value is not None]
+    return "".join([*words, ", enlarged" if limits.enlarge else ""])
 
 
 def _output(settings: Settings) -> str:
