@@ -11,6 +11,8 @@ SHARED_SERVERS = {
     "tests/e2e/test_browser.py": "e2e: what users do",
     "tests/e2e/test_inbox.py": "e2e: what users do",
     "tests/e2e/test_notify.py": "e2e: what users do",
+    "tests/e2e/test_reexecution.py": "e2e: what users do",
+    "tests/e2e/test_profiles.py": "e2e: runs that follow from others",
 }
 """Files by the group that they form with others, because they share servers that take a while to start.
 

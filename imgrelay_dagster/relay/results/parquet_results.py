@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,11 @@ PARQUET_TYPE = "application/vnd.apache.parquet"
 FEWEST_ENTRIES = 101
 """A smaller run without carried columns gets no table: loading the library would take longer than its report."""
 
-BATCH = 5_000
-"""Lines that are converted at once."""
+BATCH = 500
+"""Lines that are converted at once: as Python objects they take much more memory than in the table."""
+
+BATCHES = 10
+"""Batches of a row group."""
 
 
 def wants_parquet(entries: int, carried: Collection[str]) -> bool:
@@ -37,9 +40,15 @@ def write_parquet(results: Path, target: Path, excluded: Collection[str], carrie
 
     schema = _schema(pa, excluded, carried)
     with results.open("rb") as lines, pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        while batch := list(islice(lines, BATCH)):
-            rows = [_row(json.loads(line), schema.names) for line in batch]
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+        batches = _batches(pa, lines, schema)
+        while group := list(islice(batches, BATCHES)):
+            writer.write_table(pa.Table.from_batches(group))
+
+
+def _batches(pa: Any, lines: Iterable[bytes], schema: Any) -> Iterator[Any]:
+    lines = iter(lines)
+    while batch := list(islice(lines, BATCH)):
+        yield pa.RecordBatch.from_pylist([_row(json.loads(line), schema.names) for line in batch], schema=schema)
 
 
 def _schema(pa: Any, excluded: Collection[str], carried: Collection[str]) -> Any:

@@ -114,7 +114,7 @@ def test_manifests_are_read_from_their_folder(name: str, here: Path):
     "name",
     [
         *("../secret.txt", "../../secret.txt", "{tmp}/secret.txt", "file://{tmp}/secret.txt", "/etc/passwd"),
-        *("/dev/stdin", "manifests/../../secret.txt", "/proc/self/environ", "~/.netrc", "http://host/m.csv"),
+        *("/dev/stdin", "manifests/../../secret.txt", "/proc/self/environ", "~/.netrc", "ftp://host/m.csv"),
     ],
 )
 def test_no_other_file_is_read_as_a_manifest(name: str, tmp_path: Path):
@@ -145,7 +145,7 @@ def test_an_argument_is_allowed_and_not_what_lies_beside_it(tmp_path: Path):
         with pytest.raises(RelayError):
             destination(str(tmp_path))
     finally:
-        del os.environ["IMGRELAY_ARGUMENT_PATHS"]
+        del os.environ["IMGRELAY_ARGUMENT_PATHS"], os.environ["IMGRELAY_ARGUMENT_ORIGINALS"]
 
 
 @pytest.mark.parametrize("name", ["../secret.txt", "sub/x.png", "/etc/passwd", ".", "..", "", "x.png/../x", "sub"])

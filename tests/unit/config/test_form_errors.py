@@ -15,8 +15,8 @@ URLS = {"urls": ["http://127.0.0.1/a.jpg"]}
         ({"output": "webp"}, "write output: {format: webp}"),
         ({"download": 5}, "write download: {connect_timeout: "),
         (
-            {"download": {"headers": {"Accept": "x"}}},
-            "download.headers is not a field of the run config; the fields of",
+            {"download": {"cookies": {"a": "x"}}},
+            "download.cookies is not a field of the run config; the fields of",
         ),
         ({"output": {"qualty": 3}}, "output.qualty is not a field of the run config; did you mean quality?"),
         ({"shard": {"numbre": 3}}, "shard.numbre is not a field of the run config; did you mean number?"),

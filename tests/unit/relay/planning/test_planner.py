@@ -191,7 +191,8 @@ def test_only_transient_failures_are_retried(
 def test_what_is_remembered_says_so_and_ends_with_time_upgrades_and_wishes(planned: PlanRun, store: MemoryStore):
     plan, _ = planned(rows("http://h/a.jpg", "http://h/b.jpg"))
     gone, broken = tasks_of(plan)
-    day = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
+    now = time.time()
+    day = datetime.fromtimestamp(now, UTC).date()
     write_receipts(
         store,
         "run1",
@@ -199,7 +200,7 @@ def test_what_is_remembered_says_so_and_ends_with_time_upgrades_and_wishes(plann
         outcome=Outcome.FAILED,
         reason=Reason.HTTP_STATUS,
         http_status=404,
-        at=day,
+        at=now,
         detail="h: 404",
     )
     old = {"outcome": Outcome.FAILED, "reason": Reason.CORRUPT_IMAGE, "at": time.time(), "decoder": "0/older"}
@@ -207,11 +208,11 @@ def test_what_is_remembered_says_so_and_ends_with_time_upgrades_and_wishes(plann
     patient = replace(SETTINGS, retry_permanent_after=36_500.0)
     plan, ledger = planned(rows("http://h/a.jpg", "http://h/b.jpg"), patient)
     assert ledger[0].record.detail == (
-        "not asked in this run; answered 404 on 2026-11-20; --retry-permanent asks again (h: 404)"
+        f"not asked in this run; answered 404 on {day}; --retry-permanent asks again (h: 404)"
     )
     assert plan.left == 1, "other decoders may decode what older ones refused"
     for again in (
-        replace(SETTINGS, retry_permanent_after=(time.time() - day) / 86_400),
+        replace(SETTINGS, retry_permanent_after=0.0),
         replace(patient, retry_reasons=("http_status",)),
         replace(patient, retry_permanent=True),
     ):
