@@ -1,6 +1,6 @@
 """Keys of imgrelay's own objects in a destination. No other module spells a key below the reserved root.
 
-_relay/<dataset>/form.json                                        the settings of its latest run
+_relay/<dataset>/receipts/form.json                               the settings of its latest run
 _relay/<dataset>/receipts/keys.bin                                which keys the dataset has stored
 _relay/<dataset>/receipts/lock.json                               the dataset's lock
 _relay/<dataset>/receipts/<run id>/ledger.jsonl.gz                until the run has its results
@@ -60,7 +60,7 @@ def key_index_key(dataset: str) -> str:
 
 def form_key(dataset: str) -> str:
     """Key of the settings with which a dataset was last relayed."""
-    return f"{dataset_prefix(dataset)}/form.json"
+    return f"{receipts_prefix(dataset)}/form.json"
 
 
 def receipts_prefix(dataset: str) -> str:
