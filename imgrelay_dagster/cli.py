@@ -299,11 +299,13 @@ def _launch_run(config: dict[str, Any], signals: ShutdownSignals, *, as_json: bo
 
 def _with_given_names(message: str, given: dict[str, Any]) -> str:
     """The message with paths as the user wrote them, in place of the absolute paths that a run works with."""
+    from imgrelay_dagster.relay.errors import RelayError  # noqa: PLC0415
     from imgrelay_dagster.relay.storage.addresses import absolute  # noqa: PLC0415
 
     for name in ("manifest", "destination"):
         if isinstance(path := given.get(name), str):
-            message = message.replace(f"{name} {absolute(path)!r}", f"{name} {path!r}")
+            with suppress(RelayError):  # the message is about a path that is not valid
+                message = message.replace(f"{name} {absolute(path)!r}", f"{name} {path!r}")
     if isinstance(template := given.get("template"), str):
         message = message.replace(f"template {Path(template).name!r}", f"template {template!r}")
     return message

@@ -128,8 +128,8 @@ def test_the_lock_is_refreshed_even_if_every_step_is_short(
         ("b.txt", b"http://h/a.jpg\nhttp://h/\xff.jpg\n", "is not UTF-8: line 2, byte 10 of that line, is 0xff"),
         ("b.txt.gz", gzip.compress(b"http://h/a.jpg\n" * 99, mtime=0)[:-20], "is cut short: its gzip data ends"),
         ("b.txt.gz", b"http://h/a.jpg\n", "is not valid gzip"),
-        ("b.csv", b"adress,key\nhttp://h/a.jpg,b\n", "has no column 'url'; its first row is 'adress', 'key'"),
-        ("b.xlsx", b"PK", "has no known suffix"),
+        ("b.csv", b"adress,key\nhttp://h/a.jpg,b\n", "its columns are 'adress', 'key'"),
+        ("b.xlsx", b"PK", "is a damaged Excel workbook"),
         ("gone.txt", None, "does not exist"),
     ],
 )
