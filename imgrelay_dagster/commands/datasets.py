@@ -3,13 +3,12 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict
 
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.commands.tables import Table, print_message, run_reading_command
 from imgrelay_dagster.relay.formatting import count
-from imgrelay_dagster.relay.records.summary import Summary, read_summary
+from imgrelay_dagster.relay.records.summary import Summary, dump_summary, read_summary
 from imgrelay_dagster.relay.results.history import PastRun, dataset_names, past_runs
 
 
@@ -28,7 +27,11 @@ def _show(arguments: argparse.Namespace, store: ObjectStore, address: str) -> No
         runs = past_runs(store, name)
         summary = read_summary(store, name, runs[0].run_id) if runs else None
         if table is None:
-            latest = {"at": runs[0].at.isoformat(timespec="seconds"), **asdict(summary)} if summary else None
+            latest = (
+                {"at": runs[0].at.isoformat(timespec="seconds"), **json.loads(dump_summary(summary))}
+                if summary
+                else None
+            )
             sys.stdout.write(json.dumps({"dataset": name, "runs": len(runs), "latest": latest}) + "\n")
         elif summary is None:
             table.row(name, "", "no run has ended yet", "", "", "", "0")

@@ -91,7 +91,7 @@ def test_refused_launchpad_config_shows_no_secret():
 
     job = defs.resolve_job_def("relay")
     for config in (
-        {"manifest": f"https://{USER}@host/m.csv?{SIGNED}"},
+        {"manifest": f"ftp://{USER}@host/m.csv?{SIGNED}"},
         {"urls": ["http://host/x"], "destination": f"s3://{USER}@bucket"},
         {"urls": ["http://host/x"], "dataset": f"http://{USER}@host/?{SIGNED}"},
     ):
