@@ -19,6 +19,7 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.html_report.shared_sources import SHOWN
 from imgrelay_dagster.relay.html_report.statistics import SHEET_SIZE
 from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL
 from imgrelay_dagster.relay.records.receipt_writer import FLUSH_INTERVAL
@@ -165,7 +166,7 @@ def test_one_store_request_per_image_and_few_others(cost: Cost):
     assert asked["PUT image"] == ENTRIES
     # `report` reads some images: for the contact sheet, and to compare them with their records.
     assert {kind for kind in asked if kind.endswith(" image")} <= {"PUT image", "GET image"}
-    assert asked["GET image"] <= SHEET_SIZE + SAMPLE
+    assert asked["GET image"] <= SHEET_SIZE + SAMPLE + SHOWN
     # 125 small pictures fit into one pack. Download and compose write a pack per task, and the next stage reads it.
     assert (asked["PUT pack"], asked["GET pack"]) == (2 * TASKS, 2 * TASKS)
     # Receipts depend on time: each step writes them at its end, and every `FLUSH_INTERVAL` seconds.
