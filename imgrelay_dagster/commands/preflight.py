@@ -3,10 +3,12 @@
 from functools import partial
 from typing import Any
 
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import resolve_manifest
 from imgrelay_dagster.config.executor_choice import CELERY, executor_name
 from imgrelay_dagster.config.profiles import APPLIED, choose, merge
 from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.forkserver.child_call import call_in_child
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.folder_rows import is_folder
 from imgrelay_dagster.relay.manifest.reader import read_manifest
@@ -36,7 +38,9 @@ def _with_profile(config: dict[str, Any]) -> dict[str, Any]:
     assert isinstance(stores, StoresResource)
     manifest = config.get("manifest")
     manifest = resolve_manifest(manifest) if isinstance(manifest, str) else None
-    chosen = choose(config.get("profile"), manifest, partial(stores.open, policy=INTERACTIVE))
+    choice = partial(choose, config.get("profile"), manifest, partial(stores.open, policy=INTERACTIVE))
+    remote = any(address is not None and is_remote(address) for address in (manifest, environment.PROFILES.get()))
+    chosen = call_in_child(choice) if remote else choice()  # steps are forked from this process later
     if chosen is None:
         return config
     return {**merge(chosen.values, config), "profile": f"{APPLIED}{chosen.name or ''}"}

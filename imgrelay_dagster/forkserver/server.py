@@ -32,7 +32,7 @@ def step_server(paused_threads: AbstractContextManager[object]) -> Iterator[None
         yield
         return
     forkserver.set_forkserver_preload(PRELOAD)
-    with _blocked_signals():  # multiprocessing's resource tracker inherits the mask
+    with blocked_signals():  # multiprocessing's resource tracker inherits the mask
         resource_tracker.ensure_running()
     with paused_threads, start_by_fork(_fork) if sys.platform == "linux" else nullcontext():
         forkserver.ensure_running()
@@ -43,7 +43,7 @@ def step_server(paused_threads: AbstractContextManager[object]) -> Iterator[None
 
 
 @contextmanager
-def _blocked_signals() -> Iterator[None]:
+def blocked_signals() -> Iterator[None]:
     """Let the signals that end a run wait until this block has ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     try:
@@ -57,7 +57,7 @@ def _fork(arguments: Sequence[str], descriptors: Sequence[int]) -> int:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()  # otherwise both processes would write the buffered text
-    with _blocked_signals():
+    with blocked_signals():
         with warnings.catch_warnings():
             # Python 3.12 and later warn of a fork in a process with threads. This one is safe: see `step_server`.
             warnings.simplefilter("ignore", DeprecationWarning)

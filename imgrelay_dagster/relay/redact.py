@@ -45,6 +45,11 @@ def redact_text(text: str) -> str:
     return printable(_QUERY.sub(_trailing_punctuation, _URL.sub(_redact_match, text)))
 
 
+def redact_key(key: str) -> str:
+    """A key as reports show it. No valid key has an empty part, but a manifest may have a URL in place of its key."""
+    return redact_text(key) if "//" in key else key
+
+
 def printable(text: str) -> str:
     """Replace line breaks, terminal escapes and other unprintable characters with U+FFFD."""
     if text.isprintable():

@@ -55,8 +55,8 @@ def test_a_run_has_a_job_and_so_has_each_of_its_steps(served: KubernetesDeployme
 
 
 def test_a_step_whose_pod_is_lost_is_tried_again(served: KubernetesDeployment, seaweed: SeaweedFS):
-    """Each download takes a second, so that the step is at work when its pod is lost."""
-    with slow_origin(1.0) as origin:
+    """Each download takes three seconds, so that the step is at work when its pod is lost."""
+    with slow_origin(3.0) as origin:
         run_id = launch(served, seaweed, origin, "larks", 40)
         lost = until(
             lambda: next((job for step, (job, *_) in served.jobs(run_id).items() if step.startswith("download")), None),

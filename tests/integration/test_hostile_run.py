@@ -263,13 +263,13 @@ def test_an_unexpected_exception_fails_only_its_entry(imgrelay: Command, origin:
     faulty = origin.url("png-alpha/rings.png")
     (tmp_path / "faults").mkdir()
     (tmp_path / "faults" / "sitecustomize.py").write_text(
-        "from imgrelay_dagster.relay.stages import compose as stage\n"
-        "sound = stage.compose\n"
-        "def compose(data, *rest, **options):\n"
-        "    if data.startswith(b'\\x89PNG'):\n"
+        "from imgrelay_dagster.relay.stages import composer\n"
+        "sound = composer.compose_source\n"
+        "def compose(source, *rest, **options):\n"
+        "    if source.data.startswith(b'\\x89PNG'):\n"
         "        raise ZeroDivisionError('a fault')\n"
-        "    return sound(data, *rest, **options)\n"
-        "stage.compose = compose\n"
+        "    return sound(source, *rest, **options)\n"
+        "composer.compose_source = compose\n"
     )
     manifest = write_manifest(tmp_path, [origin.url("jpeg/dawn.jpg"), faulty, origin.url("jpeg/small-dawn.jpg")])
     options = ("--manifest", manifest, "--destination", tmp_path / "out", "--tolerated-failure-percentage", "50")

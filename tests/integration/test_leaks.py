@@ -5,6 +5,7 @@ URLs so that they can serve as manifests again, and nowhere else: not in output,
 messages or the `detail` of a result.
 """
 
+import csv
 import json
 import re
 import sqlite3
@@ -81,6 +82,10 @@ def leaks_in_destination(folder: Path, *secrets: str) -> list[str]:
                 assert record.pop("url")
                 record["key"] = record["template"] = None
                 leaks += find_secrets(path.name, json.dumps(record), *secrets)
+        elif path.suffix == ".csv":
+            with path.open(encoding="utf-8-sig", newline="") as table:
+                for row in csv.DictReader(table):
+                    leaks += find_secrets(path.name, json.dumps(row), *secrets)
         elif path.is_file():
             leaks += find_secrets(path.name, path.read_bytes().decode("latin-1"), *secrets)
         leaks += find_secrets("name", str(path), *secrets)
@@ -139,7 +144,7 @@ def entries(origin: HostileOrigin, untrusted_server: HostileOrigin) -> dict[str,
         secret_url("http://10.0.0.1/x.jpg"): "blocked_address",
         secret_url(origin.url(f"/redirect-to?u={signed}"), "n=1"): "http_status",
         secret_url(origin.url(f"/redirect-to?u=ftp://{USER}@host/x%3F{SIGNED}"), "n=2"): "bad_url",
-        secret_url(origin.url(f"/redirect-to?u=http:///{USER}@host/x"), "n=3"): "http_status",
+        secret_url(origin.url(f"/redirect-to?u=http:///{USER}@host/x"), "n=3"): "bad_url",
         secret_url(origin.url(f"/redirect-to?u=http://{USER}/a@host:99999999/x"), "n=4"): "bad_url",
         secret_url(origin.url("/redirect-loop")): "too_many_redirects",
         secret_url(origin.url("/html")): "unsupported_format",
@@ -159,7 +164,7 @@ def malformed_lines(url: str) -> list[str]:
     """Malformed lines of a JSONL manifest, and lines with the URL in a wrong column; each contains a secret."""
     return [
         f'{{"url": "{url}", "key": ',
-        f'{{"url": ["{url}"]}}',
+        f'{{"url": {{"a": "{url}"}}}}',
         json.dumps({"url": f"{url}\x00"}),
         json.dumps({"urls": url}),
         json.dumps([url]),

@@ -103,7 +103,7 @@ def test_every_image_is_stored_in_s3(
     if count <= PER_URL_LIMIT:
         assert (steps["download"], steps["compose"], steps["upload"]) == (count, count, count)
     else:
-        assert steps["download"] == steps["compose"] == steps["upload"] <= max(4, count // 500 + 1)
+        assert steps["download"] == steps["compose"] == steps["upload"] <= 10  # tasks of 50 entries first, later more
         assert event_rows(home, ran.summary["run_id"]) < 2 * count
     for row in rows:
         checker.check(row, stored[row["key"]])

@@ -13,7 +13,7 @@ from imgrelay_dagster.relay.html_report.host_statistics import StatisticsByHost
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.html_report.shared_sources import SharedSources
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
-from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.relay.redact import redact, redact_key, redact_text
 
 MAX_EXAMPLES = 5
 """Failed entries shown for each reason."""
@@ -150,7 +150,7 @@ class RunStatistics:
             return
         row = Failure(
             record.line,
-            (record.key or "")[:MAX_CELL],
+            redact_key(record.key or "")[:MAX_CELL],
             {name[:MAX_CELL]: value[:MAX_CELL] for name, value in record.carried.items()},
             f"{reason.value} {record.http_status or ''}".strip(),
             redact(record.url)[:MAX_CELL],

@@ -65,14 +65,11 @@ def _refusal(name: str) -> str:
     plain = name.lower()
     for compression in COMPRESSIONS:
         plain = plain.removesuffix(compression)
-    known = (
-        f"known suffixes are {', '.join((*TEXT_FORMATS, *BINARY_FORMATS))}, and the text formats also with "
-        f"{' or '.join(COMPRESSIONS)}"
-    )
+    known = f"{', '.join((*TEXT_FORMATS, *BINARY_FORMATS))}; the text formats also with {' or '.join(COMPRESSIONS)}"
     other = OTHER_FORMATS.get(suffix_of(name.lower())) or OTHER_FORMATS.get(suffix_of(plain))
     if other is None and suffix_of(plain) in BINARY_FORMATS:
         other = "is compressed twice; decompress it"
-    return f"{other}; {known}" if other else f"has no known suffix; {known}"
+    return f"{other}; known are {known}" if other else f"has no known suffix; let its name end in {known}"
 
 
 def read_lines(urls: Iterable[str], options: ReadOptions = DEFAULTS) -> Iterator[Row]:

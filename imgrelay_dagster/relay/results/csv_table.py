@@ -8,7 +8,7 @@ from typing import IO
 
 from imgrelay_dagster.relay.outcomes import MEANINGS, Record
 from imgrelay_dagster.relay.records.receipts import record_json
-from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.relay.redact import redact, redact_key, redact_text
 
 FIRST_COLUMNS = ("line", "key")
 LAST_COLUMNS = (
@@ -36,7 +36,7 @@ class CsvTable:
         self._writer.writerow(
             (
                 record.line,
-                record.key or "",
+                redact_key(record.key or ""),
                 *(record.carried.get(name, "") for name in self._carried),
                 record.outcome.value if record.outcome else "",
                 record.reason.value if record.reason else "",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.fetch.request_target import parse_target, resolve_redirect
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.redact import redact, redact_text
+from imgrelay_dagster.relay.redact import redact, redact_key, redact_text
 from tests.support.leaks import MARK, SIGNED, USER
 
 
@@ -83,3 +83,15 @@ def error_detail(call: Callable[[], object]) -> str:
     except EntryFailure as failure:
         return failure.detail
     return ""
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("a/b?c=d.jpg", "a/b?c=d.jpg"),
+        ("http://user:s3cret@h/a.jpg?sig=s3cret", "http://h/a.jpg"),
+        ("//user:s3cret@h/a.jpg", "//h/a.jpg"),
+    ],
+)
+def test_a_url_in_place_of_a_key_is_redacted(key: str, shown: str) -> None:
+    assert redact_key(key) == shown

@@ -107,7 +107,7 @@ def test_empty_manifest_has_no_rows(name: str, content: str) -> None:
 
 @pytest.mark.parametrize("name", ["m", "m.gz", "m.xlsx.gz", "m.txt.zip", "txt", "s3://b.txt/m", "m.xls"])
 def test_unknown_suffix_is_refused_immediately(name: str) -> None:
-    with pytest.raises(RelayError, match="known suffixes") as caught:
+    with pytest.raises(RelayError, match=r"(known are|let its name end in) \.txt") as caught:
         read_manifest(io.BytesIO(b"http://h"), name)
     assert repr(name) in str(caught.value)
     assert ".ndjson" in str(caught.value)
