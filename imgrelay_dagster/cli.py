@@ -137,6 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
         if reading is not report:
             reading.add_argument("--json", action="store_true", help="one JSON object per line")
         reading.epilog = "Exit codes: 0 success, 2 wrong usage, or the dataset, run or destination does not exist."
+    _add_adjust_command(commands)
     _add_template_command(commands)
     return parser
 
@@ -164,6 +165,28 @@ def _add_mirror_commands(
     for command in (verify, prune):
         command.add_argument("--dataset", metavar="N", help="dataset name; not needed if there is only one")
     return [verify, prune]
+
+
+def _add_adjust_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    adjust = commands.add_parser(
+        "adjust",
+        help="change a run while it is under way",
+        description="Change a run of this Dagster instance (DAGSTER_HOME) while it is under way. Its steps take it up "
+        "within three seconds. Earlier adjustments stay unless they are given again.",
+        epilog="Exit codes: 0 success, 2 wrong usage, or there is no such run.",
+    )
+    adjust.add_argument("run", metavar="RUN", help="a run ID or the beginning of one")
+    adjust.add_argument(
+        "--max-requests-per-second", metavar="R", help="requests per second to one host, of the whole run"
+    )
+    adjust.add_argument("--threads", metavar="N", help="concurrent downloads in each download step, at most")
+    adjust.add_argument("--tolerated-failure-percentage", metavar="P", help="percentage of entries that may fail")
+    pause = adjust.add_mutually_exclusive_group()
+    pause.add_argument(
+        "--pause", dest="paused", action="store_true", default=None, help="start no download; finish what is under way"
+    )
+    pause.add_argument("--resume", dest="paused", action="store_false", default=None, help="start downloads again")
+    adjust.add_argument("--reset", action="store_true", help="withdraw all earlier adjustments")
 
 
 def _add_template_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -226,6 +249,10 @@ def _run_command(arguments: argparse.Namespace) -> int:
 
 
 def _reading_command(arguments: argparse.Namespace) -> int:
+    if arguments.command == "adjust":  # the only one of these commands that needs Dagster
+        from imgrelay_dagster.commands.adjust import adjust  # noqa: PLC0415 - as below
+
+        return adjust(arguments)
     from imgrelay_dagster.commands.datasets import datasets  # noqa: PLC0415 - as below
     from imgrelay_dagster.commands.mirror import prune_command, verify  # noqa: PLC0415
     from imgrelay_dagster.commands.report import report  # noqa: PLC0415

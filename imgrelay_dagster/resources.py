@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -160,9 +160,16 @@ class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         return AddressGuard(self.allowed_hosts)
 
-    def downloader(self, limits: Limits, stop: threading.Event, board: HostBoard | None = None) -> Downloader:
+    def downloader(
+        self,
+        limits: Limits,
+        stop: threading.Event,
+        board: HostBoard | None = None,
+        adjusted_rate: Callable[[], float | None] = lambda: None,
+    ) -> Downloader:
         """A client with its own connection pool. The caller closes it."""
-        return Downloader(limits, self.guard(), stop=stop, board=board, rules=self.origin_rules())
+        rules = self.origin_rules()
+        return Downloader(limits, self.guard(), stop=stop, board=board, rules=rules, adjusted_rate=adjusted_rate)
 
 
 def staging_address() -> str:

@@ -24,6 +24,7 @@ from imgrelay_dagster.relay.results.shard_merge import add_unplanned_shard
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
+from imgrelay_dagster.runs.adjustments import present_adjustments
 from imgrelay_dagster.runs.queries import run_records
 from imgrelay_dagster.runs.status import LOOKBACK, is_settled, results_tags, shard_of, tag_coordinator, was_planned
 from imgrelay_dagster.runs.store_tags import store_options
@@ -62,7 +63,8 @@ def settle(
         check_local_path("destination", destination, [default_destination()])
     _check_reachable(stores, destination, dataset)
     store = stores.open(destination, options=store_options(run.tags))
-    summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status)
+    adjustments = present_adjustments(instance, run.run_id)
+    summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status, adjustments=adjustments)
     release_lock(store, dataset, run.run_id)
     shard = shard_of(run)
     if shard is not None:

@@ -23,6 +23,7 @@ from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
+from imgrelay_dagster.runs.adjustments import present_adjustments
 from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 from imgrelay_dagster.runs.status import results_tags, tag_coordinator
 
@@ -52,9 +53,13 @@ def _report(
     with fail_run_on_error():
         store = stores.open(settings.destination, options=settings.store)
         seconds = time.time() - _run_start_time(context)
+        adjustments = present_adjustments(context.instance, context.run_id)
         dataset, run_id = settings.dataset, context.run_id
         summary = call_in_background(
-            lambda check: write_results(store, dataset, run_id=run_id, seconds=seconds, tick=check), guard.check
+            lambda check: write_results(
+                store, dataset, run_id=run_id, seconds=seconds, tick=check, adjustments=adjustments
+            ),
+            guard.check,
         )
         if summary is None:
             raise RelayError(f"run {context.run_id} has neither ledger nor results in {settings.destination!r}")
@@ -94,7 +99,7 @@ def _report(
         yield from check_results(reported, inspection)
     if failed is not None:
         raise dg.Failure(
-            description=failure_description(failed, settings),
+            description=failure_description(failed, settings.with_adjustments(adjustments)),
             metadata=summary_metadata(failed, settings.destination),
             allow_retries=False,
         )

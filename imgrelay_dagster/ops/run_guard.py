@@ -1,6 +1,7 @@
 """The guard of a step: it ends the step when its run is over, and refreshes the lock of the run's dataset."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import parent_process
 
@@ -38,8 +39,14 @@ class RunGuard:
     whose run's process was killed with `kill -9`, or a step whose run failed in another step.
     """
 
-    def __init__(self, step: Step, staging: Staging) -> None:
-        """Guard a step. `staging` is the run's scratch space which the caller has opened."""
+    def __init__(self, step: Step, staging: Staging, watch: Callable[[dg.DagsterRun], None] = lambda _: None) -> None:
+        """Guard a step.
+
+        Args:
+            staging: the run's scratch space, which the caller has opened.
+            watch: called with the run each time that it is checked.
+        """
+        self._watch = watch
         settings = step.settings
         self._instance = step.context.instance
         self._run_id = step.context.run_id
@@ -68,6 +75,8 @@ class RunGuard:
         run = self._instance.get_run_by_id(self._run_id)
         if run is not None and run.status in _ENDED_STATUSES:
             raise dg.DagsterExecutionInterruptedError(f"the run is {run.status.value.lower()}")
+        if run is not None:
+            self._watch(run)
         halt_note = self._halt_note()
         if halt_note is not None:
             raise RelayError(halt_note.decode())

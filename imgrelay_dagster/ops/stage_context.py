@@ -9,6 +9,7 @@ from uuid import uuid4
 import dagster as dg
 from obstore.store import ObjectStore
 
+from imgrelay_dagster.ops.adjust import take_adjustments
 from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.step import Step
@@ -22,6 +23,7 @@ from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.restart import Restart
+from imgrelay_dagster.relay.stages.steering import Steering
 from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.runs.tags import RESULTS_TAG
 
@@ -41,7 +43,8 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
     staging = step.stores.staging(context.run_id)
     stop = threading.Event()
     with fail_run_on_error(staging):
-        guard = RunGuard(step, staging)
+        steering = Steering()
+        guard = RunGuard(step, staging, lambda run: take_adjustments(context, run, steering, staging))
 
         def announce(progress: RunProgress) -> None:
             guard.start_refresh()
@@ -57,6 +60,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
             early_stop.check()
 
         tick()
+        settings = steering.with_threads(settings)
         name = f"{stage.value}-{task.name}"
         settled, restart = frozenset[int](), None
         # Celery runs a step again when its worker is killed, and Dagster does not count that retry. The note shows it.
@@ -75,6 +79,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
                     settled=settled,
                     restart=restart,
                     tick=tick,
+                    steering=steering,
                 )
                 receipts.flush(tick=guard.check)
             guard.finish_refresh()

@@ -109,7 +109,12 @@ def relay_deferred(
 def _download(step: Step, http: HttpResource, task: Task, *, last_chance: bool = False) -> Task:
     with (
         stage_context(step, Stage.DOWNLOAD, task) as context,
-        http.downloader(context.settings.limits, context.stop, _host_board(step, context)) as downloader,
+        http.downloader(
+            context.settings.limits,
+            context.stop,
+            _host_board(step, context),
+            lambda: context.steering.max_requests_per_second,
+        ) as downloader,
     ):
         settings = context.settings
         stored = StoredSources(step.stores.open, settings.limits, settings.originals, context.stop)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
+from imgrelay_dagster.relay.adjustments import Adjustments
 from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.imaging.compose import COMPOSER_VERSION, Output
 from imgrelay_dagster.relay.imaging.layout import Layout
@@ -106,6 +107,16 @@ class Settings:
     whole_list: bool = True
     replace_others: bool = False
     origin: RunOrigin = field(default_factory=RunOrigin)
+    adjusted: str = ""
+
+    def with_adjustments(self, adjustments: Adjustments) -> "Settings":
+        """The settings by which the run is judged at its end. `adjusted` tells what was changed while it ran."""
+        tolerated = adjustments.tolerated_failure_percentage
+        return replace(
+            self,
+            tolerated_failure_percentage=self.tolerated_failure_percentage if tolerated is None else tolerated,
+            adjusted=adjustments.to_text(),
+        )
 
     @property
     def key_prefix(self) -> str:

@@ -49,6 +49,9 @@ STAGE_TAG = "imgrelay/stage"
 PROFILE_TAG = "imgrelay/profile"
 """The profile whose settings a run uses, if it has one."""
 
+ADJUST_TAG = "imgrelay/adjust"
+"""What is changed about a run while it is under way: see `relay/adjustments.py`."""
+
 AUTOMATIC_TAGS = ("dagster/sensor_name", "dagster/schedule_name", "dagster/backfill")
 """Tags of runs that a sensor, a schedule or a backfill launched."""
 

@@ -55,6 +55,7 @@ class Downloader:
         board: what the run's processes know about hosts; None if this process downloads alone.
         turns: when each host may be asked; None makes it from `board`.
         rules: settings of single hosts.
+        adjusted_rate: returns what counts now in place of `max_requests_per_second`; None if nothing does.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class Downloader:
         board: HostBoard | None = None,
         turns: HostTurns | None = None,
         rules: OriginRules | None = None,
+        adjusted_rate: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._limits = limits
         rules = rules or OriginRules()
         self._turns = turns or HostTurns(
-            board, partial(_max_per_second, limits, rules), longest_pause=limits.retry_after_cap
+            board, partial(_max_per_second, limits, rules, adjusted_rate), longest_pause=limits.retry_after_cap
         )
         shared: dict[str, Any] = {"stop": stop, "resolve": resolve, "tls": tls, "turns": self._turns, "rules": rules}
 
@@ -178,8 +180,12 @@ class Downloader:
         self.close()
 
 
-def _max_per_second(limits: Limits, rules: OriginRules, name: str) -> float | None:
+def _max_per_second(
+    limits: Limits, rules: OriginRules, adjusted_rate: Callable[[], float | None], name: str
+) -> float | None:
     host = name if name.count(":") > 1 and not name.startswith("[") else name.partition(":")[0]
     own = rules.of(host).max_requests_per_second
-    given = [rate for rate in (own, limits.max_requests_per_second) if rate is not None]
+    adjusted = adjusted_rate()
+    general = limits.max_requests_per_second if adjusted is None else adjusted
+    given = [rate for rate in (own, general) if rate is not None]
     return min(given, default=None)

@@ -43,6 +43,8 @@ def settings_facts(settings: Settings) -> Facts:
     switches = [name for name in ("refresh", "retry_permanent", "verify", "keep_originals") if getattr(settings, name)]
     if switches:
         facts["enabled"] = ", ".join(switches)
+    if settings.adjusted:
+        facts["adjusted while it ran"] = settings.adjusted
     return tuple(facts.items())
 
 

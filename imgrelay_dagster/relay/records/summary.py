@@ -29,7 +29,8 @@ class Summary:
     it stored too few, and in summaries of earlier versions. `not_asked` of the failed entries were not asked for in
     this run, because an earlier failure is remembered as permanent. `whole_list` is false if the lines of the run are
     known to be a part of its dataset's. `shared_sources` are the pictures that answered the most URLs: their number by
-    the picture's SHA-256. `forecast` says what the whole list of a sample would take.
+    the picture's SHA-256. `adjusted` tells what was changed about the run while it was under way, in the words of
+    `relay/adjustments.py`. `forecast` says what the whole list of a sample would take.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Summary:
     whole_list: bool = True
     shared_sources: dict[str, int] = field(default_factory=dict)
     forecast: Forecast | None = None
+    adjusted: str = ""
 
     @property
     def failed_percentage(self) -> float:
@@ -94,6 +96,7 @@ def dump_summary(summary: Summary, indent: int | None = None) -> bytes:
         "whole_list": summary.whole_list,
         "shared_sources": not summary.shared_sources,
         "forecast": summary.forecast is None,
+        "adjusted": not summary.adjusted,
     }
     return summary_json.dump_json(
         summary, indent=indent, exclude={name for name, left_out in usual.items() if left_out}

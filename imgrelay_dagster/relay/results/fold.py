@@ -12,6 +12,7 @@ from pathlib import Path
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from imgrelay_dagster.relay.adjustments import Adjustments
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds, entry_number
 from imgrelay_dagster.relay.records.key_index import StoredKeys
@@ -35,6 +36,7 @@ def write_results(
     seconds: float,
     status: str | None = None,
     tick: Callable[[], None] = lambda: None,
+    adjustments: Adjustments | None = None,
 ) -> Summary | None:
     """Write a run's `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`, and delete its ledger.
 
@@ -44,6 +46,7 @@ def write_results(
         seconds: wall time of the run so far.
         status: how the run ended, if that is known; otherwise it follows from the outcomes.
         tick: called every 500 lines; an exception that it raises ends the work, which can be done again.
+        adjustments: what was changed about the run while it was under way.
 
     Returns:
         The summary; of the existing results if the run has them already. None for a run that was never planned or
@@ -55,6 +58,7 @@ def write_results(
     try:
         ledger = read_ledger(store, dataset, run_id, tick=tick)
         if ledger is not None:
+            ledger.settings = ledger.settings.with_adjustments(adjustments or Adjustments())
             return _write(store, ledger, run_id, seconds, status, tick)
     except BrokenLedger:
         delete_objects(store, [ledger_key(dataset, run_id)])

@@ -111,6 +111,7 @@ class RunTotals:
             not_asked=self.not_asked,
             forecast=self._forecast(seconds, started),
             shared_sources={source.digest: source.urls for source in self.statistics.sources.most_shared()},
+            adjusted=self.settings.adjusted,
         )
 
     def _forecast(self, seconds: float, started: float | None) -> Forecast | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import zip_longest
 from urllib.parse import urlsplit
@@ -19,12 +19,6 @@ Slot = Callable[[Callable[[], None]], AbstractContextManager[None]]
 """Holds the place of one download, as `DownloadPace.slot` does."""
 
 
-@contextmanager
-def no_slot(_: Callable[[], None]) -> Iterator[None]:
-    """No limit on concurrent downloads: nearly all of them wait for their turn."""
-    yield
-
-
 def in_turn(records: Iterable[Record]) -> Iterator[Record]:
     """The records in an order that takes one of each host in turn, so that no host's queue hides another's."""
     by_host: dict[str, list[Record]] = {}
@@ -37,7 +31,7 @@ def in_turn(records: Iterable[Record]) -> Iterator[Record]:
 def busy_hosts_last(
     task: Task,
     run: Callable[[Task, Slot, float | None], Task],
-    slot: Slot,
+    slots: tuple[Slot, Slot],
     is_busy: Callable[[int], bool],
     patience: float | None,
 ) -> Task:
@@ -45,18 +39,18 @@ def busy_hosts_last(
 
     Args:
         run: downloads a task's entries; it gets the slots to use, and until when to wait for busy hosts.
-        slot: the slots of entries that need not wait.
+        slots: those of entries that need not wait, and those of entries that mostly wait for their turn.
         is_busy: whether an entry was deferred because its host is busy, by its number.
         patience: seconds to wait for busy hosts; None waits as long as it takes.
     """
-    task = run(task, slot, 0.0)
+    task = run(task, slots[0], 0.0)
     busy = [record for record in task.deferred if is_busy(record.entry)]
     if not busy:
         return task
     waiting = {record.entry for record in busy}
     others = tuple(record for record in task.deferred if record.entry not in waiting)
     until = None if patience is None else time.monotonic() + patience
-    done = run(replace(task, records=tuple(in_turn(busy)), deferred=others), no_slot, until)
+    done = run(replace(task, records=tuple(in_turn(busy)), deferred=others), slots[1], until)
     return replace(done, records=tuple(sorted((*task.records, *done.records), key=lambda record: record.entry)))
 
 

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imgrelay_dagster.relay.progress.notes import StepProgress
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.stages.restart import Restart
+from imgrelay_dagster.relay.stages.steering import Steering
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 
 
@@ -24,6 +25,7 @@ class StageContext:
         settled: entries that have receipts already, from an earlier attempt at this step that was killed.
         restart: set if an earlier attempt at this step was killed.
         tick: called several times a second while the stage works; an exception that it raises ends the stage.
+        steering: the adjustments of the run.
         run_id: the run, which stored images name where provenance is wanted.
     """
 
@@ -35,4 +37,5 @@ class StageContext:
     settled: frozenset[int] = frozenset()
     restart: Restart | None = None
     tick: Callable[[], None] = lambda: None
+    steering: Steering = field(default_factory=Steering)
     run_id: str = ""

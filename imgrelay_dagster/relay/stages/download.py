@@ -11,7 +11,7 @@ from imgrelay_dagster.relay.fetch.downloader import Downloader
 from imgrelay_dagster.relay.outcomes import Record, Stage
 from imgrelay_dagster.relay.stages.busy_hosts import BUSY_PATIENCE, Slot, busy_hosts_last, is_slow
 from imgrelay_dagster.relay.stages.context import StageContext
-from imgrelay_dagster.relay.stages.download_pace import DownloadPace
+from imgrelay_dagster.relay.stages.download_pace import START, DownloadPace
 from imgrelay_dagster.relay.stages.mirrors import fetch_record
 from imgrelay_dagster.relay.stages.runner import run_entries
 from imgrelay_dagster.relay.stages.stored_sources import StoredSources
@@ -44,7 +44,11 @@ def download_task(
     """
     limits, retry_at = context.settings.limits, task.retry_at
     timeout = None if last_chance else AdaptiveTimeout()
-    pace = DownloadPace(DEFERRED_THREADS, DEFERRED_THREADS) if last_chance else DownloadPace(limits.threads)
+    pace = DownloadPace(
+        DEFERRED_THREADS if last_chance else limits.threads,
+        DEFERRED_THREADS if last_chance else START,
+        cap=lambda: context.steering.most_downloads,
+    )
 
     def check() -> None:
         if context.stop.is_set():
@@ -104,7 +108,9 @@ def download_task(
             return run_entries(part, context, Stage.DOWNLOAD, work, threads)
 
         patience = None if last_chance else BUSY_PATIENCE
-        return busy_hosts_last(task, run, pace.slot, lambda entry: entry in excused and entry not in rest, patience)
+        return busy_hosts_last(
+            task, run, (pace.slot, pace.capped_slot), lambda entry: entry in excused and entry not in rest, patience
+        )
 
     keeps = context.staging.keeps_originals
     digests = {record.entry: url_digest(record.url) for record in task.records} if keeps else None

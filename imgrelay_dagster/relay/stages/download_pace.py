@@ -1,4 +1,4 @@
-"""How many downloads a step has under way: as many as the latency of its servers needs."""
+"""How many downloads a step has under way: as many as the latency of its servers needs, and an adjustment allows."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ _TICK = 0.1  # seconds between two calls of `check` while waiting
 
 
 class DownloadPace:
-    """The number of concurrent downloads of one step, shared by its threads. It only grows.
+    """The number of concurrent downloads of one step, shared by its threads. It only grows, unless `cap` is lower.
 
     By Little's law, `rate * latency` downloads are under way. The latency of a server is its fastest answer: the
     average also contains the time that a download waits for a busy core, which more downloads would make longer.
@@ -27,16 +27,19 @@ class DownloadPace:
     Args:
         most: maximum number of concurrent downloads.
         start: number of concurrent downloads at first.
+        cap: returns a lower maximum that counts now, 0 while no download may start; None if there is none.
 
     Attributes:
         allowed: number of concurrent downloads at present.
     """
 
-    def __init__(self, most: int, start: int = START) -> None:
+    def __init__(self, most: int, start: int = START, cap: Callable[[], int | None] = lambda: None) -> None:
         self._most = most
+        self._cap = cap
         self.allowed = min(start, most)
-        self._free = threading.Semaphore(self.allowed)
+        self._running = 0
         self._lock = threading.Lock()
+        self._free = threading.Condition(self._lock)
         self._fastest: dict[str, float] = {}
         self._finished: dict[str, int] = {}
         self._samples = 0
@@ -44,12 +47,42 @@ class DownloadPace:
     @contextmanager
     def slot(self, check: Callable[[], None]) -> Iterator[None]:
         """Wait until one more download may start, and hold its place. `check` is called meanwhile, and may raise."""
-        while not self._free.acquire(timeout=_TICK):
+        with self._place(self.allowed_now, check):
+            yield
+
+    @contextmanager
+    def capped_slot(self, check: Callable[[], None]) -> Iterator[None]:
+        """As `slot`, but only `cap` limits the number: for downloads that mostly wait for their turn at a host."""
+        with self._place(self._cap, check):
+            yield
+
+    def allowed_now(self) -> int:
+        """The number of downloads that may be under way now."""
+        cap = self._cap()
+        return self.allowed if cap is None else min(cap, self.allowed)
+
+    @contextmanager
+    def _place(self, limit: Callable[[], int | None], check: Callable[[], None]) -> Iterator[None]:
+        while not self._enter(limit):
             check()
         try:
             yield
         finally:
-            self._free.release()
+            with self._lock:
+                self._running -= 1
+                self._free.notify()
+
+    def _enter(self, limit: Callable[[], int | None]) -> bool:
+        """Take a place; False if none has become free for `_TICK` seconds."""
+
+        def is_free() -> bool:
+            most = limit()
+            return most is None or self._running < most
+
+        with self._lock:
+            entered = self._free.wait_for(is_free, timeout=_TICK)
+            self._running += entered
+            return entered
 
     def record(self, url: str, seconds: float) -> None:
         """Record a finished download, and allow more downloads if its server is far away."""
@@ -62,6 +95,6 @@ class DownloadPace:
                 return
             waited = sum(self._fastest[host] * count for host, count in self._finished.items())
             wanted = min(self._most, ceil(TARGET_RATE * waited / self._samples))
-            grown, self.allowed = max(0, wanted - self.allowed), max(wanted, self.allowed)
-        if grown:
-            self._free.release(grown)
+            if wanted > self.allowed:
+                self._free.notify(wanted - self.allowed)
+                self.allowed = wanted

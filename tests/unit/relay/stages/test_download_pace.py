@@ -1,5 +1,7 @@
 """How many downloads a step has under way."""
 
+from contextlib import ExitStack, suppress
+
 import pytest
 
 from imgrelay_dagster.relay.errors import Stopped
@@ -13,9 +15,15 @@ def record(pace: DownloadPace, seconds: float, host: str = "h", times: int = SAM
 
 def held(pace: DownloadPace) -> int:
     """The number of downloads that may start now."""
+
+    def stop() -> None:
+        raise Stopped
+
     count = 0
-    while pace._free.acquire(blocking=False):
-        count += 1
+    with ExitStack() as slots, suppress(Stopped):
+        while True:
+            slots.enter_context(pace.slot(stop))
+            count += 1
     return count
 
 
@@ -60,3 +68,24 @@ def test_a_waiting_download_ends_when_the_step_stops():
 
     with pace.slot(stop), pytest.raises(Stopped), pace.slot(stop):
         pass
+
+
+def test_a_lower_cap_counts_at_once_and_until_it_is_lifted():
+    cap: list[int | None] = [None]
+    pace = DownloadPace(64, cap=lambda: cap[0])
+    assert held(pace) == START
+    for cap[0], free in ((3, 3), (0, 0), (40, START), (None, START)):
+        assert held(pace) == free
+
+
+def test_only_the_cap_limits_downloads_that_wait_for_their_turn():
+    cap: list[int | None] = [None]
+    pace = DownloadPace(1, cap=lambda: cap[0])
+
+    def stop() -> None:
+        raise Stopped
+
+    with pace.capped_slot(stop), pace.capped_slot(stop):
+        cap[0] = 2
+        with pytest.raises(Stopped), pace.capped_slot(stop):
+            pass
