@@ -13,6 +13,7 @@ from obstore.store import ObjectStore
 from pydantic import Field
 
 from imgrelay_dagster.config import environment
+from imgrelay_dagster.config.allowed_paths import check_local_path
 from imgrelay_dagster.config.azure_access import azure_access
 from imgrelay_dagster.config.google_access import google_access
 from imgrelay_dagster.config.s3_access import s3_access, s3_resource
@@ -30,6 +31,7 @@ from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.listing import ListedObject
 from imgrelay_dagster.relay.storage.retry_policy import BULK, INTERACTIVE, RetryPolicy
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreOptions
+from imgrelay_dagster.relay.storage.stored_files import StoredFiles
 from imgrelay_dagster.relay.storage.stores import Access, open_store
 
 
@@ -127,14 +129,26 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 class TemplatesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The folder of template pictures, by default the folder shipped with the package."""
 
-    folder: str | None = Field(None, description="Folder of template pictures.")
+    stores: dg.ResourceDependency[StoresResource]
+    folder: str | None = Field(None, description="Folder of template pictures, also in a store.")
     also: str | None = Field(None, description="A template outside the folder, given to the command by its path.")
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether templates are read from a store."""
+        return self.folder is not None and is_remote(self.folder)
+
     def open(self) -> TemplateFolder:
-        """The templates of the folder."""
-        return TemplateFolder(
-            Path(self.folder) if self.folder else SHIPPED_FOLDER, Path(self.also) if self.also else None
-        )
+        """The templates of the folder. One in a store is read when it is first needed, once for each call of `open`.
+
+        Raises:
+            RelayError: the folder is not in a known store, or its bucket or prefix is not valid.
+        """
+        also = Path(self.also) if self.also else None
+        if self.folder is None or not is_remote(self.folder):
+            return TemplateFolder(Path(self.folder) if self.folder else SHIPPED_FOLDER, also)
+        check_local_path("template folder", self.folder, [])
+        return TemplateFolder(StoredFiles(absolute(self.folder), self.stores.open), also)
 
 
 class HttpResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -185,6 +199,7 @@ def build_resources() -> dict[str, object]:
     return {
         "stores": stores,
         "templates": TemplatesResource(
+            stores=stores,
             folder=environment.TEMPLATES.get(),
             also=environment.ARGUMENT_TEMPLATE.get(),
         ),

@@ -46,6 +46,18 @@ def _with_profile(config: dict[str, Any]) -> dict[str, Any]:
     return {**merge(chosen.values, config), "profile": f"{APPLIED}{chosen.name or ''}"}
 
 
+def _check_template(templates: TemplatesResource, name: str) -> None:
+    """Load the run's template; from a store in a child process, because steps are forked from this one later.
+
+    Raises:
+        RelayError: it does not exist or cannot be read.
+    """
+    if templates.is_remote:
+        call_in_child(lambda: templates.open().load(name).digest)
+    else:
+        templates.open().load(name)
+
+
 def _check_inputs(config: RelayConfig, given: dict[str, Any]) -> None:
     """Find wrong names before a run is created. The run itself checks what the files contain.
 
@@ -65,7 +77,7 @@ def _check_inputs(config: RelayConfig, given: dict[str, Any]) -> None:
     templates, http = resources["templates"], resources["http"]
     assert isinstance(templates, TemplatesResource)
     assert isinstance(http, HttpResource)
-    templates.open().load(config.template)
+    _check_template(templates, config.template)
     http.guard()
     http.origin_rules()
     if config.manifest is None or is_remote(config.manifest):

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from imgrelay_dagster.commands.exit_codes import SUCCESS, WRONG_USAGE
 from imgrelay_dagster.commands.tables import print_message
-from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import allow_template
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template import Template
-from imgrelay_dagster.relay.imaging.template_folder import SHIPPED_FOLDER, TemplateFolder
 from imgrelay_dagster.relay.imaging.window import AUTO, parse_window
 from imgrelay_dagster.relay.imaging.window_picture import draw_window
+from imgrelay_dagster.resources import TemplatesResource, build_resources
 
 _SIDES = ("x", "y", "width", "height")
 
@@ -47,9 +46,9 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _load(name: str) -> Template:
     name = allow_template(name)
-    folder, extra = environment.TEMPLATES.get(), environment.ARGUMENT_TEMPLATE.get()
-    templates = TemplateFolder(Path(folder) if folder else SHIPPED_FOLDER, Path(extra) if extra else None)
-    return templates.load(name)
+    templates = build_resources()["templates"]
+    assert isinstance(templates, TemplatesResource)
+    return templates.open().load(name)
 
 
 def _write(template: Template, box: tuple[int, int, int, int], target: Path) -> None:

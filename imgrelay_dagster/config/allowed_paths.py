@@ -67,6 +67,7 @@ def check_local_path(what: str, address: str, folders: Iterable[str]) -> None:
 _EXAMPLES = {
     "destination": "s3://bucket/prefix or a folder",
     "manifest": "s3://bucket/path/to/list.csv or a local path",
+    "template folder": "s3://bucket/templates or a folder",
 }
 _VARIABLES = {"destination": "IMGRELAY_DESTINATION", "manifest": "IMGRELAY_MANIFESTS"}
 
@@ -127,14 +128,14 @@ def allow_template(template: str) -> str:
     """Allow the run of this process to use a template, given by name or by path; returns its name.
 
     A bare name is first looked up in the folder `IMGRELAY_TEMPLATES`, if that is set, then in the current folder. If it
-    is in neither, it is a name in the template folder.
+    is in neither, it is a name in the template folder. If that is in a store, every bare name is.
 
     Raises:
         RelayError: it is not a valid path.
     """
     environment.ARGUMENT_TEMPLATE.set(None)
     folder = environment.TEMPLATES.get()
-    in_folder = folder and os.path.isfile(f"{folder}/{template}")  # noqa: PTH113 - it never raises
+    in_folder = folder and (is_remote(folder) or os.path.isfile(f"{folder}/{template}"))  # noqa: PTH113 - never raises
     if "/" not in template and (in_folder or not os.path.isfile(template)):  # noqa: PTH113
         return template
     path = Path(absolute(template))

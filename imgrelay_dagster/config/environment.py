@@ -46,7 +46,13 @@ DESTINATION_URL = Variable(
     None,
     "Web address under which the destination is served, if it is. Run and asset pages then link to `report.html`.",
 )
-TEMPLATES = Variable("IMGRELAY_TEMPLATES", FILE, None, "The template folder.", "the folder shipped with the package")
+TEMPLATES = Variable(
+    "IMGRELAY_TEMPLATES",
+    OPTIONAL_PLACE,
+    None,
+    "The template folder, on this host or in a store.",
+    "the folder shipped with the package",
+)
 STAGING = Variable(
     "IMGRELAY_STAGING", OPTIONAL_PLACE, None, "Scratch space between stages.", "the folder `staging` in `DAGSTER_HOME`"
 )
@@ -62,7 +68,7 @@ MANIFESTS = Variable(
     "IMGRELAY_MANIFESTS",
     PLACE,
     "manifests",
-    "Folder from which local manifests are read, and folder or `s3://` prefix of the daily manifests.",
+    "Folder from which local manifests are read, and folder or prefix of a store of the daily manifests.",
 )
 MANIFEST_PATTERN = Variable(
     "IMGRELAY_MANIFEST_PATTERN",
@@ -95,7 +101,8 @@ INBOX = Variable(
     "IMGRELAY_INBOX",
     OPTIONAL_PLACE,
     None,
-    "Folder or `s3://` prefix that sensor `inbox` watches. Local manifests may be read from it too.",
+    "Folder or prefix of a store (`s3://`, `gs://`, `az://`) that sensor `inbox` watches. Local manifests may be read "
+    "from it too.",
 )
 INBOX_INTERVAL = Variable(
     "IMGRELAY_INBOX_INTERVAL", whole_number(1), 30, "Seconds between two evaluations of sensor `inbox`."

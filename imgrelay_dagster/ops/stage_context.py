@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import dagster as dg
@@ -14,6 +14,7 @@ from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.concurrency.background import call_in_background
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.announcer import Announcer, sentence
 from imgrelay_dagster.relay.progress.early_stop import EarlyStop
@@ -24,6 +25,7 @@ from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.restart import Restart
 from imgrelay_dagster.relay.stages.steering import Steering
+from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.staging.tasks import Task
 from imgrelay_dagster.runs.tags import RESULTS_TAG
 
@@ -63,10 +65,10 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
         settings = steering.with_threads(settings)
         name = f"{stage.value}-{task.name}"
         settled, restart = frozenset[int](), None
-        # Celery runs a step again when its worker is killed, and Dagster does not count that retry. The note shows it.
-        if context.retry_number or staging.read_note(name) is not None:
+        was_started = True if context.retry_number else _was_started(staging, name)
+        if was_started is not False:
             settled = call_in_background(lambda _: _receipt_entries(store, prefix), guard.check)
-            restart = Restart(staging, name)
+            restart = Restart(staging, name) if was_started else None
         try:
             with ReceiptWriter(store, prefix, f"{name}-{context.retry_number}-{uuid4().hex[:8]}") as receipts:
                 yield StageContext(
@@ -87,6 +89,16 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
             stop.set()
     if context.op.name == stage.value and task.part == 1:
         context.add_output_metadata({"entries": len(task.records), **dict(receipts.counts)})
+
+
+def _was_started(staging: Staging, name: str) -> bool | None:
+    """Whether this step was started before, as its note shows; None if the note cannot be read.
+
+    Celery runs a step again when its worker is killed, and Dagster does not count that retry.
+    """
+    with suppress(RelayError):
+        return staging.read_note(name) is not None
+    return None
 
 
 def _announce(context: dg.OpExecutionContext, progress: RunProgress) -> None:

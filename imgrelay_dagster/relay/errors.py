@@ -60,6 +60,10 @@ class RelayError(Exception):
         super().__init__(redact_text(message))
 
 
+class StoreFailure(RelayError):
+    """A store does not answer, or refuses; nothing is known about what it holds."""
+
+
 class Deferred(Exception):
     """A download takes far longer than the others, or its host is not to be asked yet; it is retried later.
 

@@ -1,47 +1,66 @@
 """Google Cloud Storage and Azure Blob Storage: everything that a run keeps in a store."""
 
+import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
+import dagster as dg
 import pytest
+from dagster._core.events import DagsterEventType
 from obstore.store import ObjectStore
 
+from imgrelay_dagster.automation.daily_manifests import find_and_record
 from imgrelay_dagster.config.azure_access import azure_access
 from imgrelay_dagster.config.google_access import google_access
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.relay.errors import RelayError, StoreFailure
+from imgrelay_dagster.relay.imaging.template_folder import SHIPPED_FOLDER, TemplateFolder
 from imgrelay_dagster.relay.planning.destination_check import DestinationFeatures, check_destination
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, read_chunks
+from imgrelay_dagster.relay.storage.retry_policy import BULK, PROBE, RetryPolicy
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS
+from imgrelay_dagster.relay.storage.stored_files import StoredFiles
 from imgrelay_dagster.relay.storage.stores import open_store
+from imgrelay_dagster.resources import StoresResource, build_resources
+from imgrelay_dagster.runs.tags import MANIFEST_TAG, VERSION_TAG
 from tests.conftest import Ran
 from tests.support.azurite import Azurite
+from tests.support.day_manifests import DAY, create_run, scan
 from tests.support.google_store import GoogleStore
+from tests.support.inbox import Sensor
+from tests.support.s3_proxy import Fault, FaultyS3, Request
 
 BUCKET = "images"
 NO_PROXY = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
 """A proxy that does not exist, so that no test ever reaches a metadata service."""
 
+BROKEN = Fault(answer=(500, "InternalError"))
+
 
 @dataclass(frozen=True)
 class Cloud:
-    """A store, its scheme, and the variables that lead a client to it."""
+    """A store, its scheme, the variables that lead a client to it, and its server."""
 
     scheme: str
     environment: dict[str, str]
+    server: Azurite | GoogleStore
 
     def address(self, prefix: str) -> str:
         return f"{self.scheme}://{BUCKET}/{prefix}"
 
-    def open(self, prefix: str) -> ObjectStore:
+    def open(self, prefix: str, policy: RetryPolicy = BULK) -> ObjectStore:
         access = google_access(self.environment) if self.scheme == "gs" else azure_access(self.environment)
-        return open_store(self.address(prefix), access)
+        return open_store(self.address(prefix), access, policy)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +80,9 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 def cloud(request: pytest.FixtureRequest) -> Cloud:
     if request.param == "gs":
         google: GoogleStore = request.getfixturevalue("google")
-        return Cloud("gs", google.environment())
+        return Cloud("gs", google.environment(), google)
     azurite: Azurite = request.getfixturevalue("azurite")
-    return Cloud("az", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string()})
+    return Cloud("az", azurite.environment(), azurite)
 
 
 @pytest.mark.parametrize("prefix", ["run#1", "50%25/a%2Fb", "ä ~[x]*"])
@@ -117,7 +136,7 @@ def test_staging_is_cleared(cloud: Cloud):
 
 
 def test_a_whole_run(cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran], tmp_path: Path):
-    """Manifest, destination and staging in the store; launched again, nothing is left to do."""
+    """Manifest, template, destination and staging in the store; launched again, nothing is left to do."""
     store = cloud.open(f"whole-{cloud.scheme}")
     put_object(store, "lists/birds.txt", "\n".join(origin.many(6)).encode(), "text/plain")
     root = cloud.address(f"whole-{cloud.scheme}")
@@ -126,6 +145,12 @@ def test_a_whole_run(cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran],
     config.write_text(json.dumps({"object": stored}))
     arguments = ("run", "--manifest", f"{root}/lists/birds.txt", "--destination", f"{root}/out", "--json")
     environment = {**cloud.environment, **NO_PROXY, "IMGRELAY_STAGING": f"{root}/staging"}
+    environment["IMGRELAY_TEMPLATES"] = f"{root}/templates"
+    put_object(store, "templates/mark.png", (SHIPPED_FOLDER / "frame.png").read_bytes(), "image/png")
+    lacking = imgrelay(*arguments, **environment)
+    assert lacking.code == 2
+    assert f"template 'frame.png' not found in {root}/templates; it holds mark.png" in lacking.err
+    arguments = (*arguments, "--template", "mark.png")
     ran = imgrelay(*arguments, "--config", config, "--urls-per-task", "3", **environment)
     assert (ran.code, ran.summary["uploaded"]) == (0, 6), ran.err
     keys = [meta["path"] for meta in store.list("out").collect()]
@@ -143,3 +168,96 @@ def test_a_whole_run(cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran],
     assert store.list("staging").collect() == []
     again = imgrelay(*arguments, **environment)
     assert (again.code, again.summary["unchanged"]) == (0, 6), again.err
+    put_object(store, "templates/mark.png", (SHIPPED_FOLDER / "badge.png").read_bytes(), "image/png")
+    changed = imgrelay(*arguments, **environment)
+    assert (changed.code, changed.summary["uploaded"]) == (0, 6), changed.err
+
+
+def test_templates_are_read_once_and_an_outage_is_no_verdict_on_them(cloud: Cloud):
+    frame = (SHIPPED_FOLDER / "frame.png").read_bytes()
+    put_object(cloud.open("templates"), "frame.png", frame, "image/png")
+    put_object(cloud.open("templates"), "sub/frame.png", frame, "image/png")
+    broken = [True]
+    fault = lambda _: BROKEN if broken[0] else None  # noqa: E731
+    with FaultyS3(cloud.server, fault) as proxy:
+        there = Cloud(cloud.scheme, proxy.environment(), cloud.server)
+        folder = TemplateFolder(StoredFiles(there.address("templates"), lambda _: there.open("templates", PROBE)))
+        with pytest.raises(StoreFailure, match=r"cannot be read: .* answers 500 .*; IMGRELAY_TEMPLATES sets it"):
+            folder.load("frame.png")
+        broken[0] = False
+        assert folder.load("frame.png").digest == hashlib.sha256(frame).hexdigest()
+        before = proxy.seen.total()
+        assert folder.load("frame.png") is folder.load("frame.png")
+        assert proxy.seen.total() == before
+        for name in ("sub/frame.png", "../templates/frame.png", "", ".."):
+            with pytest.raises(RelayError, match=r"not found in .*; it holds frame\.png$"):
+                folder.load(name)
+
+
+@pytest.fixture
+def served(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StoresResource:
+    """The stores of a Dagster instance that is set up for the cloud."""
+    for name in [name for name in os.environ if name.startswith("IMGRELAY_")]:
+        monkeypatch.delenv(name)
+    for name, value in {**cloud.environment, **NO_PROXY}.items():
+        monkeypatch.setenv(name, value)
+    stores = build_resources()["stores"]
+    assert isinstance(stores, StoresResource)
+    return stores
+
+
+def test_the_inbox(cloud: Cloud, served: StoresResource, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_INBOX", cloud.address("inbox"))
+    store = cloud.open("inbox")
+    for name in ("birds of prey.csv", "eu/Vögel.txt", "notes.pdf", ".hidden/x.csv", "_relay/birds/failed.jsonl"):
+        put_object(store, name, b"url\n", "text/plain")
+    with dg.DagsterInstance.ephemeral() as instance:
+        sensor = Sensor(instance)
+        first = sensor.tick()
+        addresses = [cloud.address(f"inbox/{name}") for name in ("birds of prey.csv", "eu/Vögel.txt")]
+        assert sorted(request.run_config["manifest"] for request in first.run_requests or []) == addresses
+        sensor.create_runs(first)
+        assert sensor.tick().run_requests == []
+        put_object(store, "birds of prey.csv", b"url\nhttp://h/a.jpg\n", "text/plain")
+        again = sensor.tick()
+        assert [request.run_config["manifest"] for request in again.run_requests or []] == addresses[:1]
+
+
+def test_daily_and_late_manifests(cloud: Cloud, served: StoresResource, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_MANIFESTS", cloud.address("daily"))
+    store = cloud.open("daily")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert scan(instance, served).notes == []
+        assert find_and_record(instance, DAY, served) is None
+        put_object(store, f"{DAY}.jsonl.gz", b"one", "application/gzip")
+        found = find_and_record(instance, DAY, served)
+        assert found is not None
+        assert found.address == cloud.address(f"daily/{DAY}.jsonl.gz")
+        (request,) = scan(instance, served).requests
+        assert request.tags[MANIFEST_TAG] == found.address
+        create_run(instance, request, DagsterEventType.RUN_START, DagsterEventType.RUN_SUCCESS)
+        assert scan(instance, served).requests == []
+        put_object(store, f"{DAY}.jsonl.gz", b"two", "application/gzip")
+        (again,) = scan(instance, served).requests
+        assert again.tags[VERSION_TAG] != request.tags[VERSION_TAG]
+
+
+def test_a_run_whose_notes_cannot_be_stored_ends_well(
+    cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran], tmp_path: Path
+):
+    """Notes, claims and what is known about hosts make a run faster or show its progress; no run depends on them."""
+
+    def fault_for(request: Request) -> Fault | None:
+        folders = {"notes", "claims", "hosts"}
+        return None if folders.isdisjoint(re.split("[/&]", f"{request.key}&{unquote(request.query)}")) else BROKEN
+
+    root = cloud.address(f"halting-{cloud.scheme}")
+    manifest = tmp_path / "birds.txt"
+    manifest.write_text("\n".join(origin.many(6)))
+    with FaultyS3(cloud.server, fault_for) as proxy:
+        environment = {**proxy.environment(), **NO_PROXY, "IMGRELAY_STAGING": f"{root}/staging"}
+        arguments = ("run", "--manifest", manifest, "--destination", f"{root}/out", "--urls-per-task", "3", "--json")
+        ran = imgrelay(*arguments, **environment)
+        assert (ran.code, ran.summary["uploaded"]) == (0, 6), ran.err
+        assert proxy.struck[BROKEN] > 3
+    assert cloud.open(f"halting-{cloud.scheme}").list("staging").collect() == []

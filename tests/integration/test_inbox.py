@@ -11,14 +11,13 @@ from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster.automation import inbox as imgrelay_inbox
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.defs import sensors
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.inbox import InboxCursor
 from imgrelay_dagster.relay.manifest.inbox_files import InboxFile, list_inbox
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
-from tests.support.inbox import no_list, scan
+from tests.support.inbox import Sensor, no_list, scan
 from tests.support.listed_bucket import ListedBucket
 
 
@@ -101,31 +100,6 @@ def test_a_key_with_two_slashes_is_reported_and_does_not_stop_the_others(monkeyp
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     with dg.instance_for_test(temp_dir=str(tmp_path_factory.mktemp("home"))) as instance:
         yield instance
-
-
-class Sensor:
-    """Sensor `inbox`, evaluated as the Dagster daemon evaluates it."""
-
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.instance = instance
-        self.cursor: str | None = None
-
-    def tick(self) -> dg.SensorResult:
-        stores = StoresResource(s3=S3Resource(), staging_address="staging")
-        with dg.build_sensor_context(self.instance, cursor=self.cursor, resources={"stores": stores}) as context:
-            result = sensors.inbox(context)
-        assert isinstance(result, dg.SensorResult)
-        self.cursor = result.cursor or self.cursor
-        return result
-
-    def create_runs(self, result: dg.SensorResult) -> None:
-        """Create the runs that a tick requested, as the daemon does."""
-        for request in result.run_requests or []:
-            tags = {**request.tags, RUN_KEY_TAG: request.run_key or "", SENSOR_NAME_TAG: "inbox"}
-            run = self.instance.create_run_for_job(
-                relay_job(), run_config=request.run_config, tags=tags, status=dg.DagsterRunStatus.STARTED
-            )
-            assert run.tags["imgrelay/manifest"]
 
 
 @pytest.fixture

@@ -67,12 +67,13 @@ class Azurite:
         child.stop(self._process, seconds=5.0)
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead a client here."""
-        return {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": self.endpoint}
+        """The variables that lead a client here, as Azure's own tools take them."""
+        text = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.endpoint}/{ACCOUNT};"
+        return {"AZURE_STORAGE_CONNECTION_STRING": text}
 
-    def connection_string(self) -> str:
-        """The same as Azure's own tools take it."""
-        return f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.endpoint}/{ACCOUNT};"
+    def emulator_environment(self) -> dict[str, str]:
+        """The same as obstore takes them for the emulator."""
+        return {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": self.endpoint}
 
     def create_container(self, name: str) -> None:
         status = self._request("PUT", f"/{ACCOUNT}/{name}?restype=container")

@@ -1,4 +1,4 @@
-"""A proxy on 127.0.0.1 in front of a real S3 server. It injects faults into the requests that pass through it.
+"""A proxy on 127.0.0.1 in front of a real store. It injects faults into the requests that pass through it.
 
     with FaultyS3(seaweed) as store:
         store.fault_for = lambda request: SLOW_DOWN if request.is_image else None
@@ -10,15 +10,14 @@ Requests are forwarded unchanged, including `Host`, so that their signatures sta
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from imgrelay_dagster.demo.ports import HOST
-from imgrelay_dagster.demo.seaweed import SeaweedFS
 
 _ANSWER = """\
 HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\r\n"""
@@ -26,12 +25,13 @@ HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {le
 
 @dataclass(frozen=True)
 class Request:
-    """A request; `key` is the key of the object, without its bucket."""
+    """A request; `key` is the key of the object, without its bucket. Names of headers are in lower case."""
 
     method: str
     key: str
     query: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_image(self) -> bool:
@@ -79,11 +79,20 @@ DAMAGED = Fault(damage=_flip)
 CUT = Fault(damage=lambda body: body[: len(body) // 2])
 
 
+class Server(Protocol):
+    """A store's server."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    def environment(self) -> dict[str, str]: ...
+
+
 @dataclass
 class FaultyS3:
     """The proxy. `fault_for` returns the fault for a request, or None to forward it unchanged."""
 
-    server: SeaweedFS
+    server: Server
     fault_for: Callable[[Request], Fault | None] = lambda _: None
     seen: Counter[str] = field(default_factory=Counter)
     struck: Counter[Fault] = field(default_factory=Counter)
@@ -112,8 +121,13 @@ class FaultyS3:
                     sock.shutdown(socket.SHUT_RDWR)
 
     def environment(self) -> dict[str, str]:
-        """The `AWS_*` variables that lead a client here."""
-        return {**self.server.environment(), "AWS_ENDPOINT_URL_S3": f"http://{HOST}:{self.port}"}
+        """The variables that lead a client here."""
+        given = self.server.environment()
+        return {name: value.replace(self.server.endpoint, self.endpoint) for name, value in given.items()}
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
     def _accept(self) -> None:
         while not self._over.is_set():
@@ -216,9 +230,12 @@ def _chunks(stream) -> bytes:
 
 
 def _request(head: bytes, body: bytes) -> Request:
-    method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ")
     asked = urlsplit(target)
-    return Request(method, unquote(asked.path).lstrip("/").partition("/")[2], asked.query, body)
+    named = (line.partition(":") for line in lines if line)
+    headers = {name.strip().lower(): value.strip() for name, _, value in named}
+    return Request(method, unquote(asked.path).lstrip("/").partition("/")[2], asked.query, body, headers)
 
 
 def _error(status: int, code: str) -> bytes:

@@ -10,8 +10,9 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.layout import probe_key
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.bucket_region import bucket_region
-from imgrelay_dagster.relay.storage.error_hints import advice, is_checksum_refused
+from imgrelay_dagster.relay.storage.error_hints import CHECK_ACCESS, advice, is_checksum_refused
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.store_options import StoreOptions
@@ -62,7 +63,7 @@ def check_destination(
         conditional = isinstance(store, LocalStore) or _refuses_replacement(store, key)
         delete_objects(store, [key])
     except (BaseError, OSError) as error:
-        hint = advice(error, lambda: _region(store))
+        hint = advice(error, lambda: _region(store)) if is_s3(settings.destination) else CHECK_ACCESS
         raise RelayError(
             f"destination {settings.destination!r} does not take objects: {explain(error)}; {hint}"
         ) from error
@@ -104,4 +105,5 @@ def _refuses_replacement(store: ObjectStore, key: str) -> bool:
 def _region(store: ObjectStore) -> str | None:
     if not isinstance(store, S3Store):
         return None
-    return bucket_region(store.config.get("endpoint"), store.config["bucket"])
+    endpoint = dict(store.config).get("endpoint_url_s3")
+    return bucket_region(None if endpoint is None else str(endpoint), store.config["bucket"])

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError, StoreFailure
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
@@ -100,6 +100,8 @@ class EntryPlanner:
         key = self._keys.key_of(row, record.template or "")
         try:
             digest = self._templates.load(record.template or "").digest
+        except StoreFailure:
+            raise
         except RelayError as error:
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
         return replace(

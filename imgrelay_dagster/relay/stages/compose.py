@@ -4,7 +4,7 @@ import hashlib
 from contextlib import nullcontext
 from dataclasses import replace
 
-from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.errors import EntryFailure, RelayError, StoreFailure
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.malloc import keep_freed_memory
 from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
@@ -37,6 +37,8 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
     def compose_image(record: Record) -> Record:
         try:
             template = templates.load(record.template or settings.template)
+        except StoreFailure:
+            raise
         except RelayError as error:  # it existed when the run was planned
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
         if record.fingerprint != fingerprint(url=record.url, template_digest=template.digest):

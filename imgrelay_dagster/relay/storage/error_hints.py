@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 
-CHECK_ACCESS = (
-    "check that the bucket or folder exists, that its credentials allow writing, and AWS_ENDPOINT_URL_S3 for "
-    "S3-compatible stores"
-)
+CHECK_ACCESS = "check that the bucket or folder exists, and that its credentials allow writing"
 """The advice for an error that has no other."""
+
+CHECK_S3 = "check that the bucket exists, that its credentials allow writing, and AWS_ENDPOINT_URL_S3 for other stores"
+"""The same for S3."""
 
 _REGION = re.compile(r"<Region>([a-z0-9-]+)</Region>")
 _OTHER_REGION = re.compile(
@@ -34,7 +34,7 @@ def is_in_other_region(error: BaseException) -> bool:
 
 
 def advice(error: BaseException, bucket_region: Callable[[], str | None] = lambda: None) -> str:
-    """What to do about a destination that refuses objects with this error, as the end of a sentence.
+    """What to do about a destination on S3 that refuses objects with this error, as the end of a sentence.
 
     Args:
         bucket_region: asks the store for the bucket's region; called if the error says that it is another one.
@@ -54,4 +54,4 @@ def advice(error: BaseException, bucket_region: Callable[[], str | None] = lambd
             "check that its credentials allow writing; if the bucket's policy demands an ACL or encryption, set "
             "object.acl in the run config, or AWS_SERVER_SIDE_ENCRYPTION and AWS_SSE_KMS_KEY_ID"
         )
-    return CHECK_ACCESS
+    return CHECK_S3

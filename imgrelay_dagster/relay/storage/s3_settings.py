@@ -32,11 +32,12 @@ class S3Settings:
     def config(self, bucket: str) -> dict[str, Any]:
         """The settings of a bucket under obstore's names, without the credential provider.
 
+        The endpoint has the name that wins over the variable `AWS_ENDPOINT_URL_S3`, which obstore reads itself.
         Objects are deleted one by one: a DELETE is repeated safely when the connection breaks, and several
         S3-compatible stores lack the request that deletes many.
         """
         named = {
-            "endpoint": self._endpoint(bucket),
+            "aws_endpoint_url_s3": self._endpoint(bucket),
             "region": self.region or "us-east-1",
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,

@@ -109,9 +109,9 @@ def test_fips_and_dual_stack_have_endpoints_of_their_own():
 
 def test_a_virtual_hosted_bucket_is_in_the_host_name():
     settings = S3Settings(endpoint_url="https://oss.example", virtual_hosted=True)
-    assert settings.config("images")["endpoint"] == "https://images.oss.example"
+    assert settings.config("images")["aws_endpoint_url_s3"] == "https://images.oss.example"
     named = S3Settings(endpoint_url="https://images.oss.example", virtual_hosted=True)
-    assert named.config("images")["endpoint"] == "https://images.oss.example"
+    assert named.config("images")["aws_endpoint_url_s3"] == "https://images.oss.example"
 
 
 def test_checksums_can_be_left_out():

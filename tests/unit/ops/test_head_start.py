@@ -27,7 +27,7 @@ class Started:
         with dg.DagsterInstance.ephemeral() as instance:
             step = Step(dg.build_op_context(instance=instance), options.settings(), stores)
         patch.setattr(head_start, "relay_task", lambda *arguments: self.relay(arguments[-1]))
-        self.head = HeadStart(step, HttpResource(), TemplatesResource(), clock=lambda: self.now)
+        self.head = HeadStart(step, HttpResource(), TemplatesResource(stores=stores), clock=lambda: self.now)
 
     def relay(self, task: Task) -> TaskResult:
         self.lines += [record.line for record in task.records]
