@@ -93,6 +93,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="ask again for entries whose last failure was this reason; may be repeated",
     )
     run.add_argument(
+        "--recheck",
+        metavar="PERIOD",
+        help="ask again for what was done longer ago, such as 30d; what has not changed is not downloaded",
+    )
+    run.add_argument(
         "--dry-run", action="store_true", default=None, help="show what the run would do; ask no origin, store nothing"
     )
     run.add_argument(
@@ -363,7 +368,7 @@ def run_config(arguments: argparse.Namespace) -> dict[str, Any]:
     simple_fields = (
         "urls", "manifest", "profile", "template", "destination", "dataset", "key", "tolerated_failure_percentage",
         "urls_per_task", "max_concurrent", "refresh", "retry_permanent", "retry_reasons", "carry",
-        "dry_run", "sample",
+        "dry_run", "sample", "recheck",
     )  # fmt: skip
     config.update({name: value for name in simple_fields if (value := getattr(arguments, name)) not in (None, [])})
     output = {name: value for name in ("format", "quality") if (value := getattr(arguments, name)) is not None}

@@ -20,6 +20,7 @@ from imgrelay_dagster.config.download_limits import download_limits
 from imgrelay_dagster.config.environment import MOST_CONCURRENT
 from imgrelay_dagster.config.executor_choice import check_reachable
 from imgrelay_dagster.config.form_errors import first_error, refuse_unknown
+from imgrelay_dagster.config.periods import parse_days
 from imgrelay_dagster.config.sections import (
     ColumnsConfig,
     DownloadConfig,
@@ -115,6 +116,11 @@ class RelayOptions(dg.Config):
     retry_reasons: list[str] = Field(
         [], description="Reasons, such as corrupt_image: entries whose last failure was one of them are asked again."
     )
+    recheck: str | None = Field(
+        None,
+        description="Ask again for images that were downloaded longer ago than this, such as 30d (h, d or w): only "
+        "those that have changed on their server are downloaded, composed and stored again. Default: never.",
+    )
     verify: bool = Field(
         False, description="List the destination first, and relay again the entries whose images are missing from it."
     )
@@ -157,6 +163,13 @@ class RelayOptions(dg.Config):
         if not all(re.fullmatch("[0-9a-fA-F]{64}", digest) for digest in given):
             raise ValueError("a SHA-256 digest has 64 hexadecimal digits")
         return [digest.lower() for digest in given]
+
+    @field_validator("recheck")
+    @classmethod
+    def _period(cls, given: str | None) -> str | None:
+        if given:
+            parse_days(given)
+        return given or None
 
     def settings(self) -> Settings:
         """The engine's settings.
@@ -202,6 +215,7 @@ class RelayOptions(dg.Config):
             retry_permanent=self.retry_permanent,
             retry_permanent_after=self.retry_permanent_after,
             retry_reasons=checked_reasons(self.retry_reasons),
+            recheck=parse_days(self.recheck) if self.recheck else None,
             verify=self.verify,
             replace_others=self.replace_others,
             dry_run=self.dry_run,

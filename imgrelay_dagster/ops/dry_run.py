@@ -43,7 +43,7 @@ def preview_of(step: Step, source: RowSource, templates: TemplatesResource) -> P
 
 def preview_metadata(preview: Preview) -> dict[str, dg.MetadataValue]:
     """The plan as metadata of the run."""
-    numbers = ("entries", "to_relay", "unchanged", "repeated", "failed")
+    numbers = ("entries", "to_relay", "to_recheck", "unchanged", "repeated", "failed")
     return {
         "dry run": dg.MetadataValue.bool(True),
         **{name: dg.MetadataValue.int(getattr(preview, name)) for name in numbers},

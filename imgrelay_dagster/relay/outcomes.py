@@ -1,10 +1,10 @@
 """Outcomes, reasons and stages of an entry (closed lists), and its record."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 
 class Outcome(StrEnum):
@@ -68,6 +68,36 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierImage:
+    """The image that an earlier run stored for an entry that is asked for again; it stays if its source is unchanged.
+
+    The fields are those of its record.
+    """
+
+    source_sha256: str | None
+    served_url: str | None
+    validators: dict[str, str]
+    frames: int | None
+    bytes_in: int | None
+    bytes_out: int | None
+    width: int | None
+    height: int | None
+    sha256: str | None
+
+    @classmethod
+    def of(cls, receipt: "Record") -> Self:
+        """The image of an entry that was done when it got this receipt."""
+        found = cls(**{name: getattr(receipt, name) for name in cls.__slots__})
+        before = receipt.earlier  # set if that run downloaded nothing, because nothing had changed
+        return found if before is None or receipt.bytes_in else replace(found, bytes_in=before.bytes_in)
+
+    def keep(self, record: "Record") -> "Record":
+        """The record of the entry, now that this image stays."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "bytes_in"}
+        return replace(record, outcome=Outcome.UNCHANGED, **values)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One manifest line and its state; the fields up to `seconds` are those of `results.jsonl`.
 
@@ -81,6 +111,8 @@ class Record:
     in the manifest, if the URL was mended. `carried` has the values of the columns that are carried along. `served_url`
     is the one of `fallback_urls` that served the image; None if it was `url`. `frames` is the number of frames of the
     source, the first of which is shown. `expected` is what the image must be (`sha256`, `md5`, `size`).
+    `validators` are the ETag and the time of the last change (`etag`, `last_modified`) that the source was served with.
+    `earlier` is set if the entry is asked for again although it was done.
     """
 
     line: int
@@ -109,6 +141,8 @@ class Record:
     frames: int | None = None
     expected: dict[str, str] = field(default_factory=dict)
     fallback_urls: tuple[str, ...] = ()
+    validators: dict[str, str] = field(default_factory=dict)
+    earlier: EarlierImage | None = None
 
     @property
     def entry(self) -> int:

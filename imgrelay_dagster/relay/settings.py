@@ -66,7 +66,8 @@ class RunOrigin:
 class Settings:
     """One run's settings. `template` is a file name inside the template folder.
 
-    `retry_permanent_after` are days. `retry_reasons` are values of `Reason`.
+    `retry_permanent_after` are days. `retry_reasons` are values of `Reason`. `recheck` are days too: entries that were
+    done longer ago are asked for again.
     `key` is the pattern of the keys of entries that give none. `key_extension` is a value of `KeyExtension`.
     `originals` are the addresses whose objects and files may be read as originals.
     `object` is what is stored with each image. `store` is how the destination is opened; `plan` completes it with what
@@ -90,6 +91,7 @@ class Settings:
     retry_permanent: bool = False
     retry_permanent_after: float = 7.0
     retry_reasons: tuple[str, ...] = ()
+    recheck: float | None = None
     verify: bool = False
     dry_run: bool = False
     keep_originals: bool = False

@@ -5,11 +5,8 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
@@ -17,11 +14,9 @@ from urllib3.response import HTTPResponse
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.adaptive_timeout import Stopwatch
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
-from imgrelay_dagster.relay.fetch.backoff import is_transient_status, parse_retry_after
 from imgrelay_dagster.relay.fetch.connections import (
     Request,
     discard_response,
-    has_excess_data,
 )
 from imgrelay_dagster.relay.fetch.content_encoding import create_decoder, too_large
 from imgrelay_dagster.relay.fetch.dialer import Dialer
@@ -30,7 +25,6 @@ from imgrelay_dagster.relay.fetch.error_mapping import (
     clear_traceback_frames,
     closed_without_response,
     failure_before_response,
-    failure_in_body,
 )
 from imgrelay_dagster.relay.fetch.host_limiter import HostLimiter
 from imgrelay_dagster.relay.fetch.host_turns import HostTurns
@@ -39,26 +33,22 @@ from imgrelay_dagster.relay.fetch.origin_settings import OriginRules
 from imgrelay_dagster.relay.fetch.redirects import RedirectChain
 from imgrelay_dagster.relay.fetch.request_target import Target, host_name
 from imgrelay_dagster.relay.fetch.resolver import ResolveFunction, Resolver
+from imgrelay_dagster.relay.fetch.response_body import Answer, Sink, read_chunk, status_failure
 from imgrelay_dagster.relay.fetch.routes import Routes
+from imgrelay_dagster.relay.fetch.validators import (
+    NO_VALIDATORS,
+    NOT_MODIFIED,
+    conditional_headers,
+    validators_of,
+)
 from imgrelay_dagster.relay.fetch.watchdog import Exchange, Watchdog
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import QueryFilter
 
-_CHUNK_SIZE = 64 * 1024  # bytes read at a time
 _SUCCESS_STATUSES = frozenset({200, 203})  # RFC 9110 15.3; without a Range header, 206 is not a valid response
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})  # RFC 9110 15.4; a GET stays a GET for all of them
 _TICK = 0.1  # seconds between two checks for a stop while waiting for a turn
 _QUERY_FILTER = QueryFilter()
-
-
-class Writable(Protocol):
-    """Receives the body, in chunks of at most 64 KiB."""
-
-    def write(self, data: bytes, /) -> object: ...
-
-
-Sink = Callable[[], AbstractContextManager[Writable]]
-"""Opens a destination for one body. Leaving it without an exception keeps the body; leaving with one discards it."""
 
 
 class Client:
@@ -105,7 +95,14 @@ class Client:
         self._watchdog.close()
         self._routes.close()
 
-    def get(self, target: Target, sink: Sink, stopwatch: Stopwatch, patience: float | None = None) -> tuple[int, int]:
+    def get(
+        self,
+        target: Target,
+        sink: Sink,
+        stopwatch: Stopwatch,
+        patience: float | None = None,
+        validators: Mapping[str, str] = NO_VALIDATORS,
+    ) -> Answer:
         """Fetch a target once, following redirects.
 
         The deadline covers all redirects together; the time spent waiting for a slot at a host does not count.
@@ -115,16 +112,14 @@ class Client:
             sink: receives the body of a successful response.
             stopwatch: decides when the download is deferred.
             patience: maximum seconds to wait for a turn at the target's host; None waits as long as it takes.
-
-        Returns:
-            The final status and the size of the body in bytes.
+            validators: of the body that is known already. The answer 304 then has no body.
 
         Raises:
             EntryFailure: any network reason, or `corrupt_image` for a body that cannot be decompressed.
             Deferred: the download takes too long for now, or the host may not be asked yet.
             Stopped: the run is being stopped.
         """
-        entry = target.url
+        entry, conditions = target.url, conditional_headers(validators)
         self._take_turn(host_name(target), stopwatch, patience)
         remaining = self._limits.deadline
         chain = RedirectChain(self._limits.max_redirects)
@@ -134,13 +129,17 @@ class Client:
                 self._host_slot(target.host, stopwatch),
                 self._watchdog.watch(remaining, stopwatch.should_defer) as exchange,
             ):
-                request = Request(target, self._request_headers(target, chain))
+                request = Request(target, self._request_headers(target, chain, conditions))
                 response = self._send_in(chain, request)
                 try:
                     exchange.check()  # a connection that was shut down may look like the end of the headers
                     location = response.headers.get("Location") if response.status in _REDIRECT_STATUSES else None
+                    if response.status == NOT_MODIFIED and conditions:
+                        discard_response(response)
+                        return Answer(NOT_MODIFIED, 0, {**validators, **validators_of(response.headers)})
                     if location is None:
-                        return response.status, self._read_body(response, target.host, exchange, sink)
+                        size = self._read_body(response, target.host, exchange, sink)
+                        return Answer(response.status, size, validators_of(response.headers))
                     discard_response(response)
                     target = chain.follow(request, response, location)
                 except EntryFailure as failure:
@@ -185,12 +184,18 @@ class Client:
             failure.request_made = failure.reason is not Reason.BLOCKED_ADDRESS or chain.followed
             raise
 
-    def _request_headers(self, target: Target, chain: RedirectChain) -> CaseInsensitiveDict[str]:
-        """The headers of a request: those of every request, credentials for this origin, cookies of this chain."""
+    def _request_headers(
+        self, target: Target, chain: RedirectChain, conditions: Mapping[str, str]
+    ) -> CaseInsensitiveDict[str]:
+        """The headers of a request: those of every request, credentials for this origin, cookies of this chain.
+
+        Conditions are part of each request of a chain: a redirect ignores them (RFC 9110 13.2.1).
+        """
         cookie = chain.cookie_header(target)
-        if target.authorization is None and cookie is None:
+        if target.authorization is None and cookie is None and not conditions:
             return self._routes.headers(target)
         headers = self._routes.headers(target).copy()
+        headers.update(conditions)
         if target.authorization is not None:
             headers["Authorization"] = target.authorization
         if cookie is not None:
@@ -247,14 +252,14 @@ class Client:
         """Stream a response's body into a newly opened sink; return its size in bytes."""
         if response.status not in _SUCCESS_STATUSES:
             discard_response(response)
-            raise _status_failure(response, host)
+            raise status_failure(response, host)
         limit = self._limits.max_bytes
         if (response.length_remaining or 0) > limit:
             raise too_large(response.length_remaining, limit)
         decoder = create_decoder(response.headers.get("Content-Encoding"), limit)
         received = size = 0
         with sink() as body:
-            while data := _read_chunk(response, received):
+            while data := read_chunk(response, received):
                 received += len(data)
                 for chunk in decoder.feed(data) if decoder else (data,):
                     size += len(chunk)
@@ -267,33 +272,3 @@ class Client:
             if size == 0:
                 raise EntryFailure(Reason.EMPTY_BODY, f"{host} returned an empty body")
         return size
-
-
-def _read_chunk(response: HTTPResponse, received: int) -> bytes:
-    remaining = response.length_remaining
-    if remaining == 0 and received:
-        return b""
-    try:
-        if remaining == 1 and has_excess_data(response):
-            detail = f"the body is longer than the {received + 1:,} bytes of its Content-Length"
-            raise EntryFailure(Reason.TRUNCATED, detail, transient=True)
-        # The last byte is read separately: `has_excess_data` must be called before it.
-        size = _CHUNK_SIZE if remaining is None else min(_CHUNK_SIZE, max(1, remaining - 1))
-        return response.read1(size, decode_content=False)
-    except (*HTTP_ERRORS, OSError) as error:
-        failure = failure_in_body(error, received)
-        clear_traceback_frames(error)
-    raise failure
-
-
-def _status_failure(response: HTTPResponse, host: str) -> EntryFailure:
-    try:
-        phrase = f" {HTTPStatus(response.status).phrase}"
-    except ValueError:
-        phrase = ""
-    return EntryFailure(
-        Reason.HTTP_STATUS,
-        f"{host} returned {response.status}{phrase}",
-        transient=is_transient_status(response.status),
-        retry_after=parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
-    )

@@ -3,8 +3,8 @@
 import random
 import ssl
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,15 @@ from imgrelay_dagster.relay.errors import Deferred, EntryFailure, Stopped
 from imgrelay_dagster.relay.fetch.adaptive_timeout import Stopwatch
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.backoff import retry_delay
-from imgrelay_dagster.relay.fetch.client import Client, Sink, Writable
+from imgrelay_dagster.relay.fetch.client import Client
 from imgrelay_dagster.relay.fetch.host_board import HostBoard
 from imgrelay_dagster.relay.fetch.host_turns import HostTurns
 from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.fetch.origin_settings import OriginRules
 from imgrelay_dagster.relay.fetch.request_target import Target, host_name, parse_target
 from imgrelay_dagster.relay.fetch.resolver import ResolveFunction, system_resolve
+from imgrelay_dagster.relay.fetch.response_body import Sink, Writable
+from imgrelay_dagster.relay.fetch.validators import NO_VALIDATORS, NOT_MODIFIED
 from imgrelay_dagster.relay.outcomes import Reason
 
 __all__ = ["Downloader", "FetchResult", "Limits", "Sink", "Writable"]
@@ -32,13 +34,16 @@ class FetchResult:
     """A body that was downloaded completely.
 
     `bytes_in` is its size as written to the sink. `seconds` runs from the first attempt to the last byte, with the
-    pauses between attempts, without the time spent waiting for a slot at its host.
+    pauses between attempts, without the time spent waiting for a slot at its host. `validators` are those of the body.
+    `unchanged` means that nothing was downloaded, because the body that is known already has not changed.
     """
 
     bytes_in: int
     attempts: int
     http_status: int
     seconds: float
+    validators: Mapping[str, str] = field(default_factory=dict)
+    unchanged: bool = False
 
 
 class Downloader:
@@ -98,6 +103,7 @@ class Downloader:
         wait: float = 0.0,
         patience: float | None = None,
         excused: int = 0,
+        validators: Mapping[str, str] = NO_VALIDATORS,
     ) -> FetchResult:
         """Download a URL, retrying transient failures.
 
@@ -111,6 +117,7 @@ class Downloader:
             wait: seconds to wait before the first request, when a server asked for it; limited to `retry_after_cap`.
             patience: maximum seconds to wait until the host may be asked; None waits as long as it takes.
             excused: of the previous attempts, those that do not count.
+            validators: of the body that is known already, which is then not downloaded again.
 
         Raises:
             EntryFailure: with the last attempt's reason, and `attempts`.
@@ -125,8 +132,11 @@ class Downloader:
         while True:
             self._check_host(target, attempts - 1, last_chance=defer_after is None)
             try:
-                status, size = self._client.get(target, sink, stopwatch, patience)
-                return FetchResult(size, attempts, status, stopwatch.seconds)
+                answer = self._client.get(target, sink, stopwatch, patience, validators)
+                unchanged = answer.status == NOT_MODIFIED
+                return FetchResult(
+                    answer.size, attempts, answer.status, stopwatch.seconds, answer.validators, unchanged
+                )
             except EntryFailure as failure:
                 failure.attempts = attempts if failure.request_made else attempts - 1
                 if failure.excused and excused < _MAX_EXCUSED * self._limits.attempts:

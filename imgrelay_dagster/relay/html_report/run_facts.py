@@ -40,6 +40,8 @@ def settings_facts(settings: Settings) -> Facts:
         facts["urls_per_task"] = formatting.count(settings.urls_per_task)
     if limits.proxy is not None:
         facts["proxy"] = redact(limits.proxy)
+    if settings.recheck is not None:
+        facts["recheck"] = f"what was downloaded more than {settings.recheck:g} days ago"
     switches = [name for name in ("refresh", "retry_permanent", "verify", "keep_originals") if getattr(settings, name)]
     if switches:
         facts["enabled"] = ", ".join(switches)

@@ -53,21 +53,34 @@ def folder_rows(address: str, open_store: Callable[[str], ObjectStore], options:
     original: if they change, the entry is due again.
 
     Raises:
-        RelayError: while being iterated, when a key cannot be listed.
+        RelayError: while being iterated, when a key cannot be listed, or there is no picture.
         BaseError, OSError: the store or the folder cannot be listed.
     """
     folder = address.rstrip("/")
     found = _objects(folder, open_store) if is_remote(address) else _files(folder)
-    line = 0
+    line = others = 0
     for name, size, etag, modified in found:
         if suffix_of(name).lower() not in PICTURE_SUFFIXES or not _is_shown(name):
+            others += 1
             continue
         line += 1
         values = {"name": name, "size": str(size), "etag": etag, "modified": modified.isoformat()}
         wanted = list(values) if ALL in options.carry else options.carry
         carried = {each: values.get(each, "") for each in wanted}
         yield ManifestRow(line, f"{folder}/{name}", carried=carried, expected={"version": f"{etag}-{size}"})
+    if not line:
+        raise RelayError(_no_picture(address, others))
     options.report(f"{line:,} pictures are below {address}")
+
+
+def _no_picture(address: str, others: int) -> str:
+    """A store cannot tell a folder that is empty from one that never existed, so this is mostly a wrong address."""
+    if not others:
+        return f"manifest {address!r} is a folder with nothing in it; check its name"
+    return (
+        f"manifest {address!r} is a folder without any picture: none of the names of its {others:,} files ends in "
+        ".jpg, .png or another suffix of a picture"
+    )
 
 
 def _is_shown(name: str) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, StoreFailure
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
+from imgrelay_dagster.relay.outcomes import EarlierImage, Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.entry_keys import EntryKeys
+from imgrelay_dagster.relay.planning.recheck import with_earlier_image
 from imgrelay_dagster.relay.planning.remembered import remembered_detail
 from imgrelay_dagster.relay.records.ledger import Planned
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
@@ -81,10 +82,10 @@ class EntryPlanner:
         if first is not None and (first.url, first.fingerprint) != (record.url, record.fingerprint):
             detail = f"line {first.line} already claims the key {record.key!r}"
             return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
-        decided = self._outcome_of_receipt(record)
-        if decided is not None:
-            return Planned(decided)
-        return Planned(record) if first is None else Planned(record, first.line, first.part)
+        record = self._with_receipt(record)
+        if first is None or record.outcome is not None:
+            return Planned(record)
+        return Planned(record, first.line, first.part)
 
     def report(self, tell: Callable[[str], None]) -> None:
         """Tell what was conspicuous in the manifest as a whole, a sentence each."""
@@ -142,42 +143,41 @@ class EntryPlanner:
             self._claimed_folders.add(parents[-1])
         return found
 
-    def _outcome_of_receipt(self, record: Record) -> Record | None:
-        """The record with the outcome that an earlier run's receipt gives it; None when it has to be relayed."""
+    def _with_receipt(self, record: Record) -> Record:
+        """The record with what an earlier run's receipt says; without an outcome when it has to be relayed."""
         assert record.key is not None
         receipt = None if self._settings.refresh else self._receipts.get(record.key)
         if receipt is None or receipt.fingerprint != record.fingerprint:  # without one, its image was pruned
-            return None
-        if receipt.outcome is Outcome.UPLOADED:
-            if self._settings.verify and self._stored_size(record.key) != receipt.bytes_out:
-                return None
-            if not _is_wanted_source(receipt, record, self._settings):
-                return None
-            return replace(
-                record,
-                outcome=Outcome.UNCHANGED,
-                source_sha256=receipt.source_sha256,
-                served_url=receipt.served_url,
-                frames=receipt.frames,
-                bytes_out=receipt.bytes_out,
-                width=receipt.width,
-                height=receipt.height,
-                sha256=receipt.sha256,
-            )
+            return record
+        if receipt.outcome in (Outcome.UPLOADED, Outcome.UNCHANGED):
+            image = EarlierImage.of(receipt)
+            if not self._is_reusable(image, receipt, record):
+                return record
+            return with_earlier_image(record, image, receipt, self._settings, time.time())
         detail = remembered_detail(receipt, self._settings, time.time())
-        if detail is None:
-            return None
-        return replace(
-            record, outcome=Outcome.FAILED, reason=receipt.reason, detail=detail, http_status=receipt.http_status
-        )
+        if detail is not None:
+            return replace(
+                record, outcome=Outcome.FAILED, reason=receipt.reason, detail=detail, http_status=receipt.http_status
+            )
+        # An entry that was done, and failed when it was asked for again, still has its image.
+        before = receipt.earlier
+        if before is not None and self._is_reusable(before, receipt, record):
+            return replace(record, earlier=before)
+        return record
+
+    def _is_reusable(self, image: EarlierImage, receipt: Record, record: Record) -> bool:
+        """Whether an image is in the destination, as far as the run is to find out, and made of the right source."""
+        if self._settings.verify and self._stored_size(record.key or "") != image.bytes_out:
+            return False
+        return _is_wanted_source(image, receipt, record, self._settings)
 
 
-def _is_wanted_source(receipt: Record, record: Record, settings: Settings) -> bool:
+def _is_wanted_source(image: EarlierImage, receipt: Record, record: Record, settings: Settings) -> bool:
     """Whether the image that was stored was made of the source that the manifest means today."""
-    found = {"sha256": receipt.source_sha256, "size": str(receipt.bytes_in) if receipt.bytes_in else None}
+    found = {"sha256": image.source_sha256, "size": str(image.bytes_in) if image.bytes_in else None}
     found["version"] = receipt.expected.get("version")
     changed = any(value is not None and record.expected.get(name, value) != value for name, value in found.items())
-    return not changed and receipt.source_sha256 not in settings.reject_sources
+    return not changed and image.source_sha256 not in settings.reject_sources
 
 
 def _failed(record: Record, reason: Reason, detail: str) -> Record:

@@ -31,6 +31,7 @@ class Preview:
     Attributes:
         entries: entries of the manifest.
         to_relay: entries that have to be relayed.
+        to_recheck: entries that are done, and are asked for again.
         unchanged: entries that an earlier run has relayed.
         failed: entries that fail already: malformed lines, conflicts, remembered failures.
         repeated: entries that repeat an earlier one.
@@ -51,6 +52,7 @@ class Preview:
     keys: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     dry_run: bool = True
+    to_recheck: int = 0
 
     def lines(self) -> list[tuple[str, str]]:
         """The preview as pairs of a label and a text, for people."""
@@ -58,6 +60,7 @@ class Preview:
             *(("manifest", note) for note in self.notes),
             ("entries", count(self.entries)),
             ("to relay", count(self.to_relay)),
+            *([("to recheck", count(self.to_recheck))] if self.to_recheck else []),
             ("unchanged", count(self.unchanged)),
             ("repeated", count(self.repeated)),
             ("failed", count(self.failed) + (f": {most_frequent(self.reasons, 20)}" if self.reasons else "")),
@@ -106,6 +109,8 @@ def preview_run(
             reasons[record.reason.value] += 1
         elif planned.same_as is not None:
             preview.repeated += 1
+        elif record.earlier is not None:
+            preview.to_recheck += 1
         else:
             preview.to_relay += 1
             if len(preview.keys) < KEYS_SHOWN and record.key is not None:

@@ -35,6 +35,7 @@ class StepCounts:
         stage: None in the note of op `plan`.
         entries: the step's entries; for op `plan`, the run's entries that are left to do.
         passed: entries that have passed the stage.
+        unchanged: entries that ended in the stage, because their source has not changed since an earlier run.
         reasons: failed entries by reason.
         began: for op `plan`, when the run was planned, in seconds since the epoch.
     """
@@ -44,6 +45,7 @@ class StepCounts:
     passed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     began: float | None = None
+    unchanged: int = 0
 
 
 _note_json = TypeAdapter(StepCounts)
@@ -70,6 +72,8 @@ class StepProgress:
         if record.outcome is Outcome.FAILED:
             reason = record.reason.value if record.reason else ""
             self._counts.reasons[reason] = self._counts.reasons.get(reason, 0) + 1
+        elif record.outcome is Outcome.UNCHANGED:
+            self._counts.unchanged += 1
         else:
             self._counts.passed += 1
 
@@ -109,7 +113,7 @@ class RunProgress:
 
     @property
     def ended(self) -> int:
-        """Entries that are uploaded or failed."""
+        """Entries that are uploaded, unchanged or failed."""
         return self.passed.get(Stage.UPLOAD, 0) + self.failed
 
     @property
@@ -144,6 +148,8 @@ def read_progress(staging: Staging) -> RunProgress:
             entries, began = note.entries, note.began
         else:
             passed[note.stage] += note.passed
+            for later in list(Stage)[list(Stage).index(note.stage) :]:  # the others are done without them
+                passed[later] += note.unchanged
             reasons.update(note.reasons)
     return RunProgress(entries, passed, dict(reasons.most_common()), began)
 

@@ -50,14 +50,14 @@ def stored_images(store: ObjectStore, dataset: str) -> dict[str, Record]:
     newest: dict[str, Record] = {}
     try:
         for record in read_receipts(store, receipts_prefix(dataset)):
-            if record.key is None or record.outcome not in (Outcome.UPLOADED, Outcome.NOT_ATTEMPTED):
+            if record.key is None or record.outcome is Outcome.FAILED:
                 continue
             known = newest.get(record.key)
             if known is None or (record.at or 0.0) >= (known.at or 0.0):
                 newest[record.key] = _brief(record)
     except (BaseError, OSError) as error:
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-    return {key: record for key, record in newest.items() if record.outcome is Outcome.UPLOADED}
+    return {key: record for key, record in newest.items() if record.outcome is not Outcome.NOT_ATTEMPTED}
 
 
 def _brief(record: Record) -> Record:

@@ -39,7 +39,7 @@ from imgrelay_dagster.relay.storage.objects import put_object
 MAX_CARRIED_COLUMNS = 1_000
 """Carried columns of `results.parquet`: objects of JSON lines may each have other names."""
 
-NOT_IN_RESULTS = {"template", "at", "decoder", "expected", "fallback_urls"}
+NOT_IN_RESULTS = {"template", "at", "decoder", "expected", "fallback_urls", "validators", "earlier"}
 """Fields of a record that `results.jsonl` leaves out."""
 
 

@@ -46,7 +46,11 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             detail = f"template {template.name!r} was changed while the run worked; launch the manifest again"
             raise EntryFailure(Reason.TEMPLATE_MISSING, detail)
         source = reader.read(record.entry)
-        record = replace(record, source_sha256=source_digest(source, record.expected, rejected))
+        digest = source_digest(source, record.expected, rejected)
+        if record.earlier is not None and record.earlier.source_sha256 == digest:
+            served_url, validators = record.served_url, record.validators
+            return replace(record.earlier.keep(record), served_url=served_url, validators=validators)
+        record = replace(record, source_sha256=digest, earlier=None)
         composed = composer.compose(source, template)
         writer.add(record.entry, composed.data)
         return replace(

@@ -67,7 +67,7 @@ def download_task(
 
     def fetch(record: Record, client: Downloader, slot: Slot, until: float | None) -> Record:
         nonlocal downloaded
-        kept = originals.take(record.url) if originals is not None else None
+        kept = originals.take(record.url) if originals is not None and record.earlier is None else None
         if kept is not None:
             writer.set_location(record.entry, kept)
             return replace(record, bytes_in=0)
@@ -87,7 +87,11 @@ def download_task(
                 check_size(record)
                 record, fetched = fetch_record(
                     record,
-                    lambda url: stored.fetch(url, sink) if stored is not None and is_stored(url) else on_web(url),
+                    lambda url, validators: (
+                        stored.fetch(url, sink, validators)
+                        if stored is not None and is_stored(url)
+                        else on_web(url, validators=validators)
+                    ),
                 )
         except (EntryFailure, Deferred) as error:
             if isinstance(error, Deferred) and error.cause == "busy":

@@ -1,20 +1,21 @@
 """Fetching an image from its URL, or from one of its mirrors when the URL fails for good."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.downloader import FetchResult
+from imgrelay_dagster.relay.fetch.validators import NO_VALIDATORS
 from imgrelay_dagster.relay.outcomes import Record
 
-Fetch = Callable[[str], FetchResult]
+Fetch = Callable[[str, Mapping[str, str]], FetchResult]
 
 
 def fetch_record(record: Record, fetch: Fetch) -> tuple[Record, FetchResult]:
     """The record with its downloaded size, and the result of the download that succeeded.
 
     Args:
-        fetch: downloads one URL, with its retries.
+        fetch: downloads one URL, with its retries, unless the body that has the validators has not changed.
 
     Raises:
         EntryFailure: that of the record's own URL, when no mirror serves the image either.
@@ -22,21 +23,26 @@ def fetch_record(record: Record, fetch: Fetch) -> tuple[Record, FetchResult]:
     """
     first: EntryFailure | None = None
     attempts = 0
+    earlier = record.earlier
     for url in (record.url, *record.fallback_urls):
         try:
-            fetched = fetch(url)
+            is_same = earlier is not None and url == (earlier.served_url or record.url)
+            fetched = fetch(url, earlier.validators if earlier is not None and is_same else NO_VALIDATORS)
         except EntryFailure as failure:
             first = first or failure
             attempts += failure.attempts
             continue
         served = None if url == record.url else url
-        return replace(
+        asked = replace(
             record,
             attempts=attempts + fetched.attempts,
             http_status=fetched.http_status or None,
             bytes_in=fetched.bytes_in,
             served_url=served,
-        ), fetched
+        )
+        if fetched.unchanged and earlier is not None:
+            asked = earlier.keep(asked)
+        return replace(asked, validators=dict(fetched.validators)), fetched
     assert first is not None
     if not record.fallback_urls:
         raise first

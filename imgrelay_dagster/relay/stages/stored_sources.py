@@ -4,15 +4,16 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError, NotModifiedError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, Stopped
 from imgrelay_dagster.relay.fetch.downloader import FetchResult, Sink
 from imgrelay_dagster.relay.fetch.limits import Limits
+from imgrelay_dagster.relay.fetch.validators import ETAG, NO_VALIDATORS
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact
 from imgrelay_dagster.relay.storage.addresses import split_object_address
@@ -52,8 +53,11 @@ class StoredSources:
             retry_timeout=limits.deadline,
         )
 
-    def fetch(self, url: str, sink: Sink) -> FetchResult:
+    def fetch(self, url: str, sink: Sink, validators: Mapping[str, str] = NO_VALIDATORS) -> FetchResult:
         """Copy an original into a sink.
+
+        Args:
+            validators: of the content that is known already, which is then not read again.
 
         Raises:
             EntryFailure: `not_found`, `access_denied`, `too_large`, `empty_body`, `timeout` or `connect_error`.
@@ -62,7 +66,11 @@ class StoredSources:
         started = time.monotonic()
         try:
             check_source(url, self._allowed)
-            size = self._copy(self._object(url) if url.startswith(STORE_SCHEMES) else self._file(url), sink, started)
+            open_one = self._object if url.startswith(STORE_SCHEMES) else self._file
+            chunks, etag = open_one(url, validators.get(ETAG))
+            size = self._copy(chunks, sink, started)
+        except NotModifiedError:
+            return FetchResult(0, 1, 0, time.monotonic() - started, validators, unchanged=True)
         except EntryFailure as failure:
             failure.attempts = 1
             raise
@@ -74,21 +82,27 @@ class StoredSources:
             raise EntryFailure(Reason.ACCESS_DENIED, str(error), attempts=1) from None
         except (BaseError, OSError) as error:
             raise EntryFailure(Reason.CONNECT_ERROR, explain(error), attempts=self._limits.attempts) from None
-        return FetchResult(size, 1, 0, time.monotonic() - started)
+        return FetchResult(size, 1, 0, time.monotonic() - started, {ETAG: etag} if etag else NO_VALIDATORS)
 
-    def _object(self, url: str) -> Iterator[bytes]:
+    def _object(self, url: str, known: str | None) -> tuple[Iterator[bytes], str | None]:
+        """The content of an object, and its ETag. Raises `NotModifiedError` if the ETag is the known one."""
         address, key = split_object_address(url)
-        found = self._open_store(address, self._policy).get(key)
+        store = self._open_store(address, self._policy)
+        found = store.get(key, options={"if_none_match": known} if known else {})
         self._check_size(found.meta["size"])
-        return map(bytes, found.stream(min_chunk_size=CHUNK))
+        return map(bytes, found.stream(min_chunk_size=CHUNK)), found.meta["e_tag"]
 
-    def _file(self, url: str) -> Iterator[bytes]:
+    def _file(self, url: str, known: str | None) -> tuple[Iterator[bytes], str]:
+        """The content of a file, and what changes with it: time and size."""
         path = local_path(url)
         status = os.stat(path)  # noqa: PTH116 - before open: opening a pipe would wait for its writer
         if not stat.S_ISREG(status.st_mode):
             raise EntryFailure(Reason.NOT_FOUND, f"{path} is not a file")
         self._check_size(status.st_size)
-        return _chunks(path)
+        version = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+        if version == known:
+            raise NotModifiedError(path)
+        return _chunks(path), version
 
     def _check_size(self, size: int) -> None:
         limit = self._limits.max_bytes

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import pytest
 from obstore.store import MemoryStore
 
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.options import ReadOptions
 from imgrelay_dagster.relay.manifest.rows import ManifestRow, Row
 from imgrelay_dagster.relay.manifest.sources import open_manifest
@@ -45,3 +47,13 @@ def test_a_changed_file_has_another_version(tmp_path: Path) -> None:
     os.utime(tmp_path / "a.jpg", ns=(1, 1))
     after = list(open_manifest(str(tmp_path), lambda _: MemoryStore()))
     assert [new == old for new, old in zip(after, before, strict=True)] == [False, True]
+
+
+def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
+    store = MemoryStore()
+    with pytest.raises(RelayError, match=r"'s3://bucket/typo/' is a folder with nothing in it; check its name"):
+        list(open_manifest("s3://bucket/typo/", lambda _: store))
+    for name in ("notes.txt", ".a.jpg"):
+        (tmp_path / name).write_bytes(b"12345")
+    with pytest.raises(RelayError, match=r"is a folder without any picture: none of the names of its 2 files ends in"):
+        list(open_manifest(str(tmp_path), lambda _: store))

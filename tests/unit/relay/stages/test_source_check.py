@@ -1,12 +1,13 @@
 """Checks of downloaded images against the manifest, and mirrors."""
 
 import hashlib
+from collections.abc import Mapping
 
 import pytest
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.downloader import FetchResult
-from imgrelay_dagster.relay.outcomes import Reason, Record
+from imgrelay_dagster.relay.outcomes import EarlierImage, Outcome, Reason, Record
 from imgrelay_dagster.relay.stages.mirrors import fetch_record
 from imgrelay_dagster.relay.stages.source_check import source_digest
 
@@ -41,7 +42,9 @@ def test_a_rejected_image_fails() -> None:
     assert failed.value.reason is Reason.REJECTED_SOURCE
 
 
-def fetch(url: str) -> FetchResult:
+def fetch(url: str, validators: Mapping[str, str]) -> FetchResult:
+    if validators:
+        return FetchResult(0, 1, 304, 0.1, validators, unchanged=True)
     if "good" in url:
         return FetchResult(7, 1, 200, 0.1)
     raise EntryFailure(Reason.HTTP_STATUS, f"{url} answers 404", http_status=404, attempts=2)
@@ -58,3 +61,13 @@ def test_the_first_failure_is_reported_when_no_mirror_serves_the_image() -> None
     with pytest.raises(EntryFailure, match="bad answers 404; its 2 mirrors failed too") as failed:
         fetch_record(Record(1, "bad", fallback_urls=("bad2", "bad3")), fetch)
     assert failed.value.attempts == 6
+
+
+def test_validators_are_sent_only_to_the_url_that_they_are_of() -> None:
+    image = EarlierImage("5a", "mirror", {"etag": "x"}, 1, 7, 9, 3, 2, "bc")
+    record = Record(1, "bad", fallback_urls=("mirror",), earlier=image)
+    kept, fetched = fetch_record(record, fetch)
+    assert (kept.outcome, kept.served_url, kept.http_status, kept.attempts) == (Outcome.UNCHANGED, "mirror", 304, 3)
+    assert (kept.bytes_in, kept.sha256, kept.validators, fetched.unchanged) == (0, "bc", {"etag": "x"}, True)
+    changed, _ = fetch_record(Record(1, "good", fallback_urls=("mirror",), earlier=image), fetch)
+    assert (changed.outcome, changed.served_url, changed.bytes_in, changed.validators) == (None, None, 7, {})
