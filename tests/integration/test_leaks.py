@@ -221,6 +221,36 @@ def test_secrets_in_the_run_config_appear_only_in_dagsters_run_storage(
         assert list(find_secrets("tags", str(database.execute("SELECT * FROM run_tags").fetchall()))) == []
 
 
+def test_secrets_of_the_settings_for_hosts_are_sent_and_shown_nowhere(
+    imgrelay: Command, hostile: HostileOrigin, home: Path, tmp_path: Path
+):
+    """A header with a secret of the environment, and a proxy with a password that does not answer."""
+    settings = tmp_path / "hosts.yaml"
+    settings.write_text(
+        'localhost: {headers: {Authorization: "Bearer ${TOKEN}"}}\n'
+        f'closed.test: {{proxy: "http://user:${{TOKEN}}@127.0.0.1:{unused_port()}"}}\n'
+    )
+    manifest = tmp_path / "birds.txt"
+    urls = [hostile.url(path, "localhost") for path in ("/ok.jpg", "/status/403", "/html")]
+    manifest.write_text("\n".join([*urls, "http://closed.test/a.jpg"]) + "\n")
+    variables = {
+        "IMGRELAY_ORIGIN_SETTINGS": str(settings),
+        "IMGRELAY_ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "TOKEN": f"token-{MARK}",
+    }
+    options = ("--manifest", manifest, "--destination", tmp_path / "out", "--config", write_config(tmp_path), "--json")
+    before = len(hostile.seen)
+    ran = imgrelay("run", *options, **variables)
+    assert ran.code == 0, ran.err
+    assert (ran.summary["uploaded"], ran.summary["failed"]) == (1, 3)
+    sent = [request.headers.get("authorization") for request in list(hostile.seen)[before:]]
+    assert sent
+    assert set(sent) == {f"Bearer token-{MARK}"}
+    assert [*leaks_in_output(ran), *leaks_in_home(home), *leaks_in_destination(tmp_path / "out")] == []
+    missing = imgrelay("run", *options, **{**variables, "TOKEN": ""})
+    assert leaks_in_output(missing) == []
+
+
 class RefusingS3(BaseHTTPRequestHandler):
     """An S3 server that refuses every request with hostile text, and quotes the signature as S3 does."""
 
