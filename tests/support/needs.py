@@ -26,6 +26,9 @@ SERVERS = frozenset({"browser", "dagster_servers", "kubernetes", "postgres", "ra
 ALLOWED_SKIPS = (
     "needs helm, and Dagster's chart in $IMGRELAY_DAGSTER_CHART",
     "needs node and azurite",
+    "needs nginx, an optional test origin",
+    "needs squid, an optional test origin",
+    "needs haproxy, an optional test origin",
     "a small file system can only be mounted by root",
 )
 """Beginnings of the reasons for which a test may be skipped in CI. Any other skipped test is a failure there."""
