@@ -1,5 +1,6 @@
 """A dry run in Dagster: the plan is shown on the run page, and the run ends without any task."""
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,11 +9,58 @@ import dagster as dg
 
 from imgrelay_dagster.ops.manifest_rows import RowSource
 from imgrelay_dagster.ops.step import Step
+from imgrelay_dagster.relay.manifest.rows import Row
 from imgrelay_dagster.relay.planning.destination_check import check_destination
-from imgrelay_dagster.relay.planning.preview import Preview, preview_run
+from imgrelay_dagster.relay.planning.planner import plan_run
+from imgrelay_dagster.relay.planning.preview import Preview, remove_traces
+from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.retry_policy import PROBE
-from imgrelay_dagster.resources import TemplatesResource
+from imgrelay_dagster.resources import StoresResource, TemplatesResource
+
+Rows = Callable[[Callable[[str], None]], Iterable[Row]]
+
+
+def preview_run(
+    settings: Settings,
+    run_id: str,
+    rows: Rows,
+    stores: StoresResource,
+    templates: TemplatesResource,
+    day: str | None = None,
+) -> Preview:
+    """Plan every manifest line, ask no origin and write nothing.
+
+    Args:
+        run_id: the id under which the destination is checked.
+        rows: opens the manifest; it gets a function that takes notes about it.
+        day: the run's day, for patterns of keys; today in UTC if None.
+
+    Raises:
+        RelayError: the manifest, the template or the destination cannot be used.
+    """
+    preview = Preview(settings.dataset, settings.destination, settings.template)
+    tell = preview.notes.append
+    open_probe = partial(stores.open, settings.destination, PROBE)
+    features = check_destination(lambda options: open_probe(options=options), settings, run_id)
+    store = stores.open(settings.destination, options=features.options)
+    with TemporaryDirectory(prefix="imgrelay-") as scratch:
+        plan_run(
+            rows(tell),
+            settings,
+            run_id=run_id,
+            store=store,
+            templates=templates.open(),
+            scratch=Path(scratch),
+            list_any=partial(stores.list_any, settings.destination) if is_s3(settings.destination) else None,
+            day=day,
+            tell=tell,
+            observe=preview.add,
+            publish=False,
+        )
+    remove_traces(store, settings.dataset, run_id)
+    preview.notes += features.notices
+    return preview
 
 
 def preview_of(step: Step, source: RowSource, templates: TemplatesResource) -> Preview:
@@ -21,21 +69,8 @@ def preview_of(step: Step, source: RowSource, templates: TemplatesResource) -> P
     Raises:
         RelayError: the manifest, the template or the destination cannot be used.
     """
-    settings, run_id = step.settings, step.context.run_id
-    open_probe = partial(step.stores.open, settings.destination, PROBE)
-    features = check_destination(lambda options: open_probe(options=options), settings, run_id)
-    with TemporaryDirectory(prefix="imgrelay-") as scratch:
-        preview = preview_run(
-            source.rows,
-            settings,
-            run_id=run_id,
-            store=step.stores.open(settings.destination, options=features.options),
-            templates=templates.open(),
-            scratch=Path(scratch),
-            day=step.day,
-            list_any=partial(step.stores.list_any, settings.destination) if is_s3(settings.destination) else None,
-        )
-    preview.notes += features.notices
+    run_id = step.context.run_id
+    preview = preview_run(step.settings, run_id, source.rows, step.stores, templates, step.day)
     for name, value in preview.lines():
         step.context.log.info(f"dry run: {name} {value}")
     return preview

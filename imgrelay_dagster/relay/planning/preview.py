@@ -1,23 +1,15 @@
 """A dry run: what a run would do, found out without a request to any origin and without a trace in the destination."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from obstore.store import ObjectStore
 from pydantic import TypeAdapter
 
 from imgrelay_dagster.relay.formatting import count, most_frequent
-from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
-from imgrelay_dagster.relay.manifest.rows import Row
 from imgrelay_dagster.relay.outcomes import Outcome
-from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import Planned
-from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.listing import ListedObject
 from imgrelay_dagster.relay.storage.stores import folder_of
 
 KEYS_SHOWN = 10
@@ -54,6 +46,24 @@ class Preview:
     dry_run: bool = True
     to_recheck: int = 0
 
+    def add(self, planned: Planned) -> None:
+        """Count a planned manifest line."""
+        record = planned.record
+        self.entries += 1
+        if record.outcome is Outcome.UNCHANGED:
+            self.unchanged += 1
+        elif record.outcome is Outcome.FAILED and record.reason is not None:
+            self.failed += 1
+            self.reasons[record.reason.value] = self.reasons.get(record.reason.value, 0) + 1
+        elif planned.same_as is not None:
+            self.repeated += 1
+        elif record.earlier is not None:
+            self.to_recheck += 1
+        else:
+            self.to_relay += 1
+            if len(self.keys) < KEYS_SHOWN and record.key is not None:
+                self.keys.append(record.key)
+
     def lines(self) -> list[tuple[str, str]]:
         """The preview as pairs of a label and a text, for people."""
         pairs = [
@@ -74,70 +84,9 @@ class Preview:
 preview_json = TypeAdapter(Preview)
 
 
-def preview_run(
-    rows: Callable[[Callable[[str], None]], Iterable[Row]],
-    settings: Settings,
-    *,
-    run_id: str,
-    store: ObjectStore,
-    templates: TemplateFolder,
-    scratch: Path,
-    list_any: Callable[[], Iterator[ListedObject]] | None = None,
-    tick: Callable[[], None] = lambda: None,
-    day: str | None = None,
-) -> Preview:
-    """Plan every manifest line, and write nothing.
-
-    Args:
-        rows: opens the manifest; it gets a function that takes notes about it.
-        run_id: the id under which the destination was checked.
-        day: the run's day, for patterns of keys; today in UTC if None.
-
-    Raises:
-        RelayError: the manifest or the run's template is not valid, or the destination failed.
-    """
-    preview = Preview(settings.dataset, settings.destination, settings.template)
-    reasons = Counter[str]()
-
-    def observe(planned: Planned) -> None:
-        record = planned.record
-        preview.entries += 1
-        if record.outcome is Outcome.UNCHANGED:
-            preview.unchanged += 1
-        elif record.outcome is Outcome.FAILED and record.reason is not None:
-            preview.failed += 1
-            reasons[record.reason.value] += 1
-        elif planned.same_as is not None:
-            preview.repeated += 1
-        elif record.earlier is not None:
-            preview.to_recheck += 1
-        else:
-            preview.to_relay += 1
-            if len(preview.keys) < KEYS_SHOWN and record.key is not None:
-                preview.keys.append(record.key)
-
-    plan_run(
-        rows(preview.notes.append),
-        settings,
-        run_id=run_id,
-        store=store,
-        templates=templates,
-        scratch=scratch,
-        list_any=list_any,
-        tick=tick,
-        day=day,
-        tell=preview.notes.append,
-        observe=observe,
-        publish=False,
-    )
-    preview.reasons = dict(reasons.most_common())
-    _remove_empty_folders(store, run_receipts_prefix(settings.dataset, run_id))
-    return preview
-
-
-def _remove_empty_folders(store: ObjectStore, prefix: str) -> None:
+def remove_traces(store: ObjectStore, dataset: str, run_id: str) -> None:
     """Remove the folders that the check of a local destination has left."""
-    folder = folder_of(store)
+    folder, prefix = folder_of(store), run_receipts_prefix(dataset, run_id)
     if folder is not None:
         with suppress(OSError):  # one of them is not empty, or does not exist
             for path in (folder / prefix, *(folder / prefix).parents):
