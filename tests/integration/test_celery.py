@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -17,6 +18,7 @@ from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.monitoring import housekeeping, lost_runs
 from tests.support.celery_checks import check_same, ensure_workers, launch_alone
 from tests.support.celery_cluster import LOST_AFTER, Cluster, missing
+from tests.support.clouds import SCHEMES, start_cloud
 from tests.support.command import until
 from tests.support.compose_deployment import PROGRAMS, compose
 from tests.support.slow_origin import slow_origin
@@ -172,3 +174,23 @@ def test_a_run_is_lost_with_its_own_process_but_not_with_a_workers_process(
     assert [row["url"] for row in rows] == urls
     assert Counter(row["outcome"] for row in rows)["uploaded"] >= TASK
     assert cluster.objects("staging/") == {}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_workers_share_scratch_space_in_other_stores(
+    cluster: Cluster, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    urls = origin.many(3 * TASK)
+    cluster.stop_workers()
+    with start_cloud(scheme, tmp_path) as cloud:
+        places = {"IMGRELAY_STAGING": cloud.address("staging"), "IMGRELAY_DESTINATION": cloud.address("framed")}
+        monkeypatch.setattr(cluster, "more", {**cloud.environment, **places})
+        cluster.start_workers(f"{scheme}-1", f"{scheme}-2", slots=SLOTS)
+        with cluster.launch({**FORM, "urls": urls, "dataset": scheme}) as run:
+            ran = run.wait(180)
+        assert (ran.code, ran.summary["uploaded"]) == (0, len(urls)), ran.err
+        stored = [meta["path"] for meta in cloud.open("framed").list().collect()]
+        assert sum(not path.startswith("_relay/") for path in stored) == len(urls)
+        assert cloud.open("staging").list().collect() == []
+        assert set(run.workers()) == {f"celery@{scheme}-1", f"celery@{scheme}-2"}
+        cluster.stop_workers()

@@ -5,7 +5,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,11 +12,8 @@ from urllib.parse import unquote
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEventType
-from obstore.store import ObjectStore
 
 from imgrelay_dagster.automation.daily_manifests import find_and_record
-from imgrelay_dagster.config.azure_access import azure_access
-from imgrelay_dagster.config.google_access import google_access
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.errors import RelayError, StoreFailure
 from imgrelay_dagster.relay.imaging.template_folder import SHIPPED_FOLDER, TemplateFolder
@@ -27,62 +23,24 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, read_chunks
-from imgrelay_dagster.relay.storage.retry_policy import BULK, PROBE, RetryPolicy
+from imgrelay_dagster.relay.storage.retry_policy import PROBE
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS
 from imgrelay_dagster.relay.storage.stored_files import StoredFiles
-from imgrelay_dagster.relay.storage.stores import open_store
 from imgrelay_dagster.resources import StoresResource, build_resources
 from imgrelay_dagster.runs.tags import MANIFEST_TAG, VERSION_TAG
 from tests.conftest import Ran
-from tests.support.azurite import Azurite
+from tests.support.clouds import SCHEMES, Cloud, start_cloud
 from tests.support.day_manifests import DAY, create_run, scan
-from tests.support.google_store import GoogleStore
 from tests.support.inbox import Sensor
 from tests.support.s3_proxy import Fault, FaultyS3, Request
-
-BUCKET = "images"
-NO_PROXY = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
-"""A proxy that does not exist, so that no test ever reaches a metadata service."""
 
 BROKEN = Fault(answer=(500, "InternalError"))
 
 
-@dataclass(frozen=True)
-class Cloud:
-    """A store, its scheme, the variables that lead a client to it, and its server."""
-
-    scheme: str
-    environment: dict[str, str]
-    server: Azurite | GoogleStore
-
-    def address(self, prefix: str) -> str:
-        return f"{self.scheme}://{BUCKET}/{prefix}"
-
-    def open(self, prefix: str, policy: RetryPolicy = BULK) -> ObjectStore:
-        access = google_access(self.environment) if self.scheme == "gs" else azure_access(self.environment)
-        return open_store(self.address(prefix), access, policy)
-
-
-@pytest.fixture(scope="module")
-def google() -> Iterator[GoogleStore]:
-    with GoogleStore(BUCKET) as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    with Azurite(tmp_path_factory.mktemp("azurite")) as store:
-        store.create_container(BUCKET)
-        yield store
-
-
-@pytest.fixture(params=["gs", "az"])
-def cloud(request: pytest.FixtureRequest) -> Cloud:
-    if request.param == "gs":
-        google: GoogleStore = request.getfixturevalue("google")
-        return Cloud("gs", google.environment(), google)
-    azurite: Azurite = request.getfixturevalue("azurite")
-    return Cloud("az", azurite.environment(), azurite)
+@pytest.fixture(scope="module", params=SCHEMES)
+def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with start_cloud(request.param, tmp_path_factory.mktemp("cloud")) as started:
+        yield started
 
 
 @pytest.mark.parametrize("prefix", ["run#1", "50%25/a%2Fb", "ä ~[x]*"])
@@ -144,7 +102,7 @@ def test_a_whole_run(cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran],
     stored = {"cache_control": "max-age=60", "metadata": {"team": "a"}, "provenance": True}
     config.write_text(json.dumps({"object": stored}))
     arguments = ("run", "--manifest", f"{root}/lists/birds.txt", "--destination", f"{root}/out", "--json")
-    environment = {**cloud.environment, **NO_PROXY, "IMGRELAY_STAGING": f"{root}/staging"}
+    environment = {**cloud.environment, "IMGRELAY_STAGING": f"{root}/staging"}
     environment["IMGRELAY_TEMPLATES"] = f"{root}/templates"
     put_object(store, "templates/mark.png", (SHIPPED_FOLDER / "frame.png").read_bytes(), "image/png")
     lacking = imgrelay(*arguments, **environment)
@@ -199,7 +157,7 @@ def served(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StoresResource:
     """The stores of a Dagster instance that is set up for the cloud."""
     for name in [name for name in os.environ if name.startswith("IMGRELAY_")]:
         monkeypatch.delenv(name)
-    for name, value in {**cloud.environment, **NO_PROXY}.items():
+    for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
     stores = build_resources()["stores"]
     assert isinstance(stores, StoresResource)
@@ -255,7 +213,7 @@ def test_a_run_whose_notes_cannot_be_stored_ends_well(
     manifest = tmp_path / "birds.txt"
     manifest.write_text("\n".join(origin.many(6)))
     with FaultyS3(cloud.server, fault_for) as proxy:
-        environment = {**proxy.environment(), **NO_PROXY, "IMGRELAY_STAGING": f"{root}/staging"}
+        environment = {**cloud.environment, **proxy.environment(), "IMGRELAY_STAGING": f"{root}/staging"}
         arguments = ("run", "--manifest", manifest, "--destination", f"{root}/out", "--urls-per-task", "3", "--json")
         ran = imgrelay(*arguments, **environment)
         assert (ran.code, ran.summary["uploaded"]) == (0, 6), ran.err

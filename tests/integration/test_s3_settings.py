@@ -2,12 +2,17 @@
 
 import base64
 import hashlib
+import re
+import sys
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from obstore.exceptions import BaseError
 
+from imgrelay_dagster.config import s3_access as access_module
 from imgrelay_dagster.config.s3_access import s3_access, s3_resource
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
@@ -155,3 +160,43 @@ def test_requests_carry_what_the_variables_ask_for(
 def test_requests_go_where_the_variables_say(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], target: str):
     with RecordingServer() as server:
         assert put_with(monkeypatch, server, variables, through=True).target == target
+
+
+ROLE = """\
+import json, pathlib, time
+count = pathlib.Path(__file__).with_suffix(".count")
+count.write_text(count.read_text() + "x" if count.exists() else "x")
+ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
+keys = {"AccessKeyId": f"KEY{len(count.read_text())}", "SecretAccessKey": "s", "SessionToken": "t"}
+print(json.dumps({"Version": 1, **keys, "Expiration": ends}))
+"""
+"""A credential process whose credentials last two minutes, which is less than obstore would use any for by itself."""
+
+
+def test_temporary_credentials_are_renewed_before_they_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "role.py").write_text(ROLE)
+    (tmp_path / "config").write_text(f"[profile role]\ncredential_process = {sys.executable} {tmp_path}/role.py\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "role")
+    # obstore asks again five minutes before the end that it is told: here after one second, not after a minute.
+    monkeypatch.setattr(access_module, "CREDENTIALS_TTL", timedelta(minutes=5, seconds=1))
+    monkeypatch.setattr(access_module, "spare_sessions", [])
+    with RecordingServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint)
+        store = open_store("s3://images/role", s3_access(s3_resource()), ONE_TRY)
+        used = []
+        for _ in range(2):
+            put_object(store, "a.jpg", b"1", "image/jpeg")
+            put_object(store, "b.jpg", b"1", "image/jpeg")
+            used.append(
+                [
+                    re.findall(r"Credential=(\w+)/", request.headers["authorization"])[0]
+                    for request in server.requests[-2:]
+                ]
+            )
+            time.sleep(1.2)
+    (first, same), (second, _) = used
+    assert first == same
+    assert second != first

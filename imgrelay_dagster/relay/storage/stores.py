@@ -24,6 +24,9 @@ from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreO
 Access = S3Settings | GoogleSettings | AzureSettings
 """How to reach a remote store."""
 
+_VARIABLES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+"""How the variables begin that say how to reach the stores of a scheme."""
+
 
 @functools.lru_cache(maxsize=64)
 def open_store(
@@ -49,7 +52,8 @@ def open_store(
             return LocalStore(absolute(address), mkdir=True)
         return _open_remote(absolute(address), access, policy, options)
     except (obstore.exceptions.BaseError, ValueError, OSError) as error:
-        raise RelayError(f"cannot open {address!r} as a store: {explain(error)}") from error
+        setting = f"; check the {_VARIABLES[scheme]}* variables" if (scheme := scheme_of(address)) in _VARIABLES else ""
+        raise RelayError(f"cannot open {address!r} as a store: {explain(error)}{setting}") from error
 
 
 def _open_remote(address: str, access: Access | None, policy: RetryPolicy, options: StoreOptions) -> ObjectStore:
