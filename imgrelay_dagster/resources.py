@@ -14,8 +14,8 @@ from pydantic import Field
 
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import check_local_path
-from imgrelay_dagster.config.azure_access import azure_access
-from imgrelay_dagster.config.google_access import google_access
+from imgrelay_dagster.config.azure_access import azure_access, list_azure_container
+from imgrelay_dagster.config.google_access import google_access, list_google_bucket
 from imgrelay_dagster.config.s3_access import s3_access, s3_resource
 from imgrelay_dagster.record_io_manager import RecordIOManager
 from imgrelay_dagster.relay.errors import RelayError
@@ -97,12 +97,21 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
 
     def list_any(self, address: str) -> Iterator[ListedObject]:
-        """List all objects below an S3 address with boto3, also those whose keys obstore refuses.
+        """List all objects below an address by another client than obstore, also those whose keys it rejects.
 
         Raises:
             RelayError: it cannot be listed.
         """
-        bucket, _, prefix = absolute(address).removeprefix("s3://").partition("/")
+        address = absolute(address)
+        match scheme_of(address):
+            case "gs":
+                return list_google_bucket(address)
+            case "az":
+                return list_azure_container(address)
+        return self._list_s3(address)
+
+    def _list_s3(self, address: str) -> Iterator[ListedObject]:
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
         below = f"{prefix}/" if prefix else ""
         pages = self.s3.get_client().get_paginator("list_objects_v2")
         try:

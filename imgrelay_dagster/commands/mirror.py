@@ -17,7 +17,7 @@ from imgrelay_dagster.relay.formatting import count
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, read_summary
 from imgrelay_dagster.relay.results.history import dataset_names, past_runs
 from imgrelay_dagster.relay.results.mirror import find_leftovers, find_mismatches, prune, stored_images
-from imgrelay_dagster.relay.storage.addresses import is_s3
+from imgrelay_dagster.relay.storage.addresses import is_remote
 from imgrelay_dagster.relay.storage.listing import ListedObject
 
 KEYS_SHOWN = 20
@@ -50,7 +50,7 @@ def _text(value: int | str | None) -> str:
 
 
 def _lister(address: str) -> Callable[[], Iterator[ListedObject]] | None:
-    if not is_s3(address):
+    if not is_remote(address):
         return None
     from imgrelay_dagster.resources import StoresResource, build_resources  # noqa: PLC0415 - it imports Dagster
 

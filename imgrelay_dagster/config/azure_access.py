@@ -1,11 +1,17 @@
 """How to reach Azure Blob Storage, from the environment: the variables of Azure's own tools and of obstore."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.storage.cloud_settings import AzureSettings
+from imgrelay_dagster.relay.storage.listing import ListedObject
+from imgrelay_dagster.relay.storage.rest_listing import list_azure
+
+EMULATOR_URL = "http://127.0.0.1:10000"
+EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # nosec B105
+"""The endpoint and the key of every Azurite; they are public (learn.microsoft.com, "Azurite")."""
 
 EMULATOR_ACCOUNT = "devstoreaccount1"
 """The account of Azurite, the emulator of Azure's blob storage."""
@@ -96,3 +102,22 @@ def _parse_connection_string(text: str) -> dict[str, str]:
     if not config.get("account_name"):
         raise RelayError("AZURE_STORAGE_CONNECTION_STRING has no AccountName; copy the whole string from the portal")
     return config
+
+
+def list_azure_container(address: str, environment: Mapping[str, str] = os.environ) -> Iterator[ListedObject]:
+    """List all objects below an address over the REST API, also those whose names obstore rejects.
+
+    Raises:
+        RelayError: it cannot be listed, or the credentials are neither a key nor a shared access signature.
+    """
+    config = dict(azure_access(environment).config)
+    account, key, sas = config["account_name"], config.get("account_key"), config.get("sas_key")
+    if "use_emulator" in config:
+        url = environment.get("AZURITE_BLOB_STORAGE_URL") or EMULATOR_URL
+        return list_azure(address, f"{url.rstrip('/')}/{account}", account, EMULATOR_KEY, None)
+    if key is None and sas is None and not environment.get("AZURE_SKIP_SIGNATURE"):
+        raise RelayError(
+            "a name in the container has an empty segment or a control character; to list it, set AZURE_STORAGE_KEY "
+            "or AZURE_STORAGE_SAS_TOKEN"
+        )
+    return list_azure(address, config.get("endpoint") or f"https://{account}.blob.core.windows.net", account, key, sas)

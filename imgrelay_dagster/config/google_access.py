@@ -4,12 +4,14 @@ import http.client
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.storage.cloud_settings import GoogleSettings
+from imgrelay_dagster.relay.storage.listing import ListedObject
+from imgrelay_dagster.relay.storage.rest_listing import GOOGLE_URL, list_google
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
@@ -109,3 +111,29 @@ def _is_on_google_cloud(host: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def list_google_bucket(address: str) -> Iterator[ListedObject]:
+    """List all objects below an address over the REST API, also those whose names obstore rejects.
+
+    Raises:
+        RelayError: it cannot be listed, or these credentials need google-auth for it.
+    """
+    settings = google_access()
+    config = dict(settings.config)
+    return list_google(address, _token(settings, config), config.get("base_url", GOOGLE_URL))
+
+
+def _token(settings: GoogleSettings, config: Mapping[str, str]) -> str | None:
+    if "skip_signature" in config:
+        return None
+    if "bearer_token" in config:
+        return config["bearer_token"]
+    path = config.get("application_credentials") or config.get("service_account")
+    provider = settings.credential_provider or (_provider(Path(path)) if path else None)
+    if provider is None:
+        raise RelayError(
+            "a name in the bucket has an empty segment or a control character; to list it, give the credentials as a "
+            "file, in GOOGLE_APPLICATION_CREDENTIALS"
+        )
+    return str(provider()["token"])

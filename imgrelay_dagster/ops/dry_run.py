@@ -14,7 +14,7 @@ from imgrelay_dagster.relay.planning.destination_check import check_destination
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.planning.preview import Preview, remove_traces
 from imgrelay_dagster.relay.settings import Settings
-from imgrelay_dagster.relay.storage.addresses import is_s3
+from imgrelay_dagster.relay.storage.addresses import is_remote
 from imgrelay_dagster.relay.storage.retry_policy import PROBE
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 
@@ -52,7 +52,7 @@ def preview_run(
             store=store,
             templates=templates.open(),
             scratch=Path(scratch),
-            list_any=partial(stores.list_any, settings.destination) if is_s3(settings.destination) else None,
+            list_any=partial(stores.list_any, settings.destination) if is_remote(settings.destination) else None,
             day=day,
             tell=tell,
             observe=preview.add,

@@ -34,7 +34,7 @@ from imgrelay_dagster.relay.records.layout import dataset_prefix
 from imgrelay_dagster.relay.results.shard_merge import write_shard_plan
 from imgrelay_dagster.relay.settings import Sample, Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
-from imgrelay_dagster.relay.storage.addresses import is_s3
+from imgrelay_dagster.relay.storage.addresses import is_remote
 from imgrelay_dagster.relay.storage.objects import remove_empty_folders
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE, PROBE
 from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
@@ -126,7 +126,7 @@ def _plan(
                 store=store,
                 templates=templates.open(),
                 scratch=scratch,
-                list_any=partial(stores.list_any, settings.destination) if is_s3(settings.destination) else None,
+                list_any=partial(stores.list_any, settings.destination) if is_remote(settings.destination) else None,
                 tick=check,
                 day=step.day,
                 tell=context.log.warning,

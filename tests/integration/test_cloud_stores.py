@@ -14,13 +14,16 @@ import pytest
 from dagster._core.events import DagsterEventType
 
 from imgrelay_dagster.automation.daily_manifests import find_and_record
+from imgrelay_dagster.cli import main
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.errors import RelayError, StoreFailure
 from imgrelay_dagster.relay.imaging.template_folder import SHIPPED_FOLDER, TemplateFolder
+from imgrelay_dagster.relay.manifest.inbox_files import list_inbox
 from imgrelay_dagster.relay.planning.destination_check import DestinationFeatures, check_destination
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.listing import object_sizes
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, read_chunks
 from imgrelay_dagster.relay.storage.retry_policy import PROBE
@@ -31,7 +34,7 @@ from imgrelay_dagster.runs.tags import MANIFEST_TAG, VERSION_TAG
 from tests.conftest import Ran
 from tests.support.clouds import SCHEMES, Cloud, start_cloud
 from tests.support.day_manifests import DAY, create_run, scan
-from tests.support.inbox import Sensor
+from tests.support.inbox import Sensor, no_list
 from tests.support.s3_proxy import Fault, FaultyS3, Request
 
 BROKEN = Fault(answer=(500, "InternalError"))
@@ -41,6 +44,18 @@ BROKEN = Fault(answer=(500, "InternalError"))
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with start_cloud(request.param, tmp_path_factory.mktemp("cloud")) as started:
         yield started
+
+
+@pytest.fixture
+def served(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StoresResource:
+    """The stores of a Dagster instance that is set up for the cloud."""
+    for name in [name for name in os.environ if name.startswith("IMGRELAY_")]:
+        monkeypatch.delenv(name)
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    stores = build_resources()["stores"]
+    assert isinstance(stores, StoresResource)
+    return stores
 
 
 @pytest.mark.parametrize("prefix", ["run#1", "50%25/a%2Fb", "ä ~[x]*"])
@@ -93,7 +108,9 @@ def test_staging_is_cleared(cloud: Cloud):
     assert cloud.open("staging").list().collect() == []
 
 
-def test_a_whole_run(cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran], tmp_path: Path):
+def test_a_whole_run(
+    cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran], served: StoresResource, tmp_path: Path
+):
     """Manifest, template, destination and staging in the store; launched again, nothing is left to do."""
     store = cloud.open(f"whole-{cloud.scheme}")
     put_object(store, "lists/birds.txt", "\n".join(origin.many(6)).encode(), "text/plain")
@@ -129,6 +146,10 @@ def test_a_whole_run(cloud: Cloud, origin: Origin, imgrelay: Callable[..., Ran],
     put_object(store, "templates/mark.png", (SHIPPED_FOLDER / "badge.png").read_bytes(), "image/png")
     changed = imgrelay(*arguments, **environment)
     assert (changed.code, changed.summary["uploaded"]) == (0, 6), changed.err
+    assert main(["verify", "--read", "--destination", f"{root}/out"]) == 0
+    assert main(["prune", "--yes", "--destination", f"{root}/out"]) == 0
+    delete_objects(store, [images[0]])
+    assert main(["verify", "--destination", f"{root}/out"]) == 1
 
 
 def test_templates_are_read_once_and_an_outage_is_no_verdict_on_them(cloud: Cloud):
@@ -152,18 +173,6 @@ def test_templates_are_read_once_and_an_outage_is_no_verdict_on_them(cloud: Clou
                 folder.load(name)
 
 
-@pytest.fixture
-def served(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StoresResource:
-    """The stores of a Dagster instance that is set up for the cloud."""
-    for name in [name for name in os.environ if name.startswith("IMGRELAY_")]:
-        monkeypatch.delenv(name)
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    stores = build_resources()["stores"]
-    assert isinstance(stores, StoresResource)
-    return stores
-
-
 def test_the_inbox(cloud: Cloud, served: StoresResource, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("IMGRELAY_INBOX", cloud.address("inbox"))
     store = cloud.open("inbox")
@@ -179,6 +188,20 @@ def test_the_inbox(cloud: Cloud, served: StoresResource, monkeypatch: pytest.Mon
         put_object(store, "birds of prey.csv", b"url\nhttp://h/a.jpg\n", "text/plain")
         again = sensor.tick()
         assert [request.run_config["manifest"] for request in again.run_requests or []] == addresses[:1]
+
+
+def test_names_that_cannot_be_opened_do_not_stop_a_listing(cloud: Cloud, served: StoresResource):
+    store = cloud.open("odd")
+    for number in range(3):
+        put_object(store, f"in/ü + {number}.csv", b"url\n", "text/plain")
+    before = list_inbox(cloud.address("odd/in"), served.open, no_list)
+    for name in ("//first.csv", "/eu//birds.csv", "/two\nlines.csv" if cloud.scheme == "gs" else "/z//x.csv"):
+        cloud.put_empty(f"odd/in{name}")
+    after = list_inbox(cloud.address("odd/in"), served.open, served.list_any)
+    assert [file for file in after if file.error is None] == before
+    assert len({file.address for file in after if file.error}) == 3
+    sizes = dict(object_sizes(store, partial(served.list_any, cloud.address("odd"))))
+    assert {name: size for name, size in sizes.items() if size} == {f"in/ü + {number}.csv": 4 for number in range(3)}
 
 
 def test_daily_and_late_manifests(cloud: Cloud, served: StoresResource, monkeypatch: pytest.MonkeyPatch):

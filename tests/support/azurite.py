@@ -13,10 +13,11 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -79,11 +80,16 @@ class Azurite:
         status = self._request("PUT", f"/{ACCOUNT}/{name}?restype=container")
         assert status in (201, 409), status
 
-    def _request(self, method: str, path: str) -> int:
+    def put_empty(self, container: str, name: str) -> None:
+        """Store an empty object, whose name may be one that obstore rejects."""
+        status = self._request("PUT", f"/{ACCOUNT}/{container}/{quote(name)}", {"x-ms-blob-type": "BlockBlob"})
+        assert status == 201, status
+
+    def _request(self, method: str, path: str, more: Mapping[str, str] | None = None) -> int:
         """Send a request without a body, signed with the account's key ("Authorize with Shared Key")."""
-        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2023-11-03"}
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2023-11-03", **(more or {})}
         parts = urlsplit(path)
-        query = "".join(f"\n{pair.replace('=', ':')}" for pair in sorted(parts.query.split("&")))
+        query = "".join(f"\n{pair.replace('=', ':')}" for pair in sorted(filter(None, parts.query.split("&"))))
         named = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()))
         text = f"{method}\n\n\n\n\n\n\n\n\n\n\n\n{named}/{ACCOUNT}{parts.path}{query}"
         digest = hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()

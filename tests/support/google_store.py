@@ -177,6 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         after = query.get("continuation-token") or query.get("start-after") or ""
         limit = int(query.get("max-keys", 1_000))
+        shown = quote if query.get("encoding-type") == "url" else escape
         with self.store.lock:
             keys = sorted((key for key in self.store.objects if key.startswith(prefix)), key=str.encode)
         entries: list[str] = []
@@ -196,14 +197,14 @@ class _Handler(BaseHTTPRequestHandler):
             stored = self.store.objects.get(key)
             if stored is not None:
                 entries.append(
-                    f"<Contents><Key>{escape(key)}</Key><Generation>{stored.generation}</Generation>"
+                    f"<Contents><Key>{shown(key)}</Key><Generation>{stored.generation}</Generation>"
                     f"<LastModified>{_iso(stored.modified)}</LastModified><ETag>{escape(stored.e_tag)}</ETag>"
                     f"<Size>{len(stored.data)}</Size></Contents>"
                 )
         else:
             last = ""
-        more = f"<NextContinuationToken>{escape(last)}</NextContinuationToken>" if last else ""
-        prefixes = "".join(f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in folders)
+        more = f"<NextContinuationToken>{shown(last)}</NextContinuationToken>" if last else ""
+        prefixes = "".join(f"<CommonPrefixes><Prefix>{shown(name)}</Prefix></CommonPrefixes>" for name in folders)
         self._xml(
             f"<ListBucketResult><Name>{self.store.bucket}</Name><IsTruncated>{str(bool(last)).lower()}</IsTruncated>"
             f"{more}{''.join(entries)}{prefixes}</ListBucketResult>"

@@ -17,7 +17,7 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.keys import RESERVED_ROOT
 from imgrelay_dagster.relay.manifest_formats import is_manifest_name
-from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, is_s3
+from imgrelay_dagster.relay.storage.addresses import absolute, is_remote
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.listing import ListedObject
 
@@ -65,7 +65,7 @@ def list_inbox(
 
     Args:
         open_store: opens the store of a remote inbox.
-        list_any: lists an S3 address by another client, which accepts any key.
+        list_any: lists a remote address by another client, which accepts any key.
 
     Raises:
         RelayError: the inbox cannot be listed, or holds more than `MAX_FILES`.
@@ -77,8 +77,6 @@ def list_inbox(
         try:
             return _sorted(address, _objects(address, open_store(address)))
         except InvalidPathError:  # obstore rejects a key and aborts the listing
-            if not is_s3(address):
-                raise
             return _sorted(address, _all_objects(address, list_any))
     except (BaseError, OSError) as error:
         raise RelayError(f"inbox {address!r} cannot be listed: {explain(error)}") from error
