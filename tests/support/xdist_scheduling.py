@@ -46,7 +46,10 @@ LONGEST = (
     "tests/integration/test_capacity.py",
     "tests/integration/",
     "tests/fuzz/",
-    *(f"tests/stress/test_{name}.py" for name in ("crash", "cloud_stores", "cancel", "outages", "celery", "flood", "command")),
+    *(
+        f"tests/stress/test_{name}.py"
+        for name in ("crash", "cloud_stores", "cancel", "outages", "celery", "flood", "command")
+    ),
 )
 """The beginnings of the names of slow tests, the slowest first."""
 
