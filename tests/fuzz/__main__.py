@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from tests.fuzz.mutations import mutated
@@ -29,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--target", choices=TARGETS, help="fuzz only this one")
     parser.add_argument("--only", nargs=2, metavar=("TARGET", "NUMBER"), help="run this one input")
     parser.add_argument("--within", type=Path, help=argparse.SUPPRESS)  # the child's note of what it is at
     options = parser.parse_args()
@@ -37,12 +39,14 @@ def main() -> int:
         print(_one(target, options.seed, int(number)))
         return 0
     if options.within:
-        _work(options.seconds, options.seed, options.within)
+        _work(options.seconds, options.seed, options.within, options.target)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         note = Path(folder) / "at"
         note.write_bytes(bytes(64))
         command = [sys.executable, "-m", "tests.fuzz", "--seconds", str(options.seconds), "--seed", str(options.seed)]
+        if options.target:
+            command += ["--target", options.target]
         child = subprocess.run([*command, "--within", note], check=False)
         if child.returncode == 0:
             return 0
@@ -51,10 +55,10 @@ def main() -> int:
         return 1
 
 
-def _work(seconds: float, seed: int, note: Path) -> None:
+def _work(seconds: float, seed: int, note: Path, only: str | None) -> None:
     faulthandler.enable()
     with note.open("r+b") as file, mmap.mmap(file.fileno(), 64) as at:
-        for name, target in TARGETS.items():
+        for name, target in TARGETS.items() if only is None else [(only, replace(TARGETS[only], share=1.0))]:
             target.corpus()
             seen: Counter[str] = Counter()
             slowest = grown = 0.0

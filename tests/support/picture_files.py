@@ -4,7 +4,7 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from PIL import Image
@@ -14,8 +14,13 @@ Pixel = tuple[int, ...]
 
 def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     """The file Pillow writes for an image."""
+    return saved(image.save, format=file_format, **options)
+
+
+def saved(save: Callable[..., object], **options: Any) -> bytes:
+    """The file that a library's function writes."""
     buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
+    save(buffer, **options)
     return buffer.getvalue()
 
 
