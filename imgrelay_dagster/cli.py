@@ -19,6 +19,8 @@ from imgrelay_dagster.commands.stdio import prepare_streams
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact, redact_text
 
+_FORMATS = ("jpeg", "png", "webp", "avif", "source")
+
 
 def _column(text: str) -> tuple[str, Any]:
     """Parse an argument of `--column`."""
@@ -71,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--key", metavar="PATTERN", help="keys of lines that give none, such as {sku}/{line:05d}-{name}.{ext}"
     )
     run.add_argument("--dataset", metavar="N", help="dataset name; runs of one dataset reuse its results")
-    run.add_argument("--format", metavar="F", choices=["jpeg", "png", "webp", "avif"], help="jpeg, png, webp or avif")
+    run.add_argument("--format", metavar="F", choices=list(_FORMATS), help=", ".join(_FORMATS))
     run.add_argument("--quality", metavar="Q", type=int, help="jpeg, webp and avif: 1 to 100")
     run.add_argument(
         "--tolerated-failure-percentage", metavar="P", type=float, help="percentage of entries that may fail"

@@ -202,6 +202,8 @@ class RelayOptions(dg.Config):
                 jpeg_options=JpegOptions(**self.output.jpeg_options.model_dump()),
                 png_compress_level=self.output.png_compress_level,
                 background=self.output.background,
+                max_output_bytes=self.output.max_output_bytes,
+                min_quality=self.output.min_quality,
             ),
             limits=download_limits(self.download, max_concurrent),
             key=self.key or None,
@@ -268,6 +270,7 @@ class RelayOptions(dg.Config):
         settings = resolved.settings()
         read_origin_settings(environment.ORIGIN_SETTINGS.get(), os.environ)
         settings.object.check(settings.destination)
+        settings.output.check()
         if settings.key is not None:
             KeyPattern(settings.key, dataset=settings.dataset, extension=settings.output.extension.removeprefix("."))
         resolved.read_options()

@@ -72,9 +72,20 @@ class JpegOptionsConfig(dg.Config):
 class OutputConfig(dg.Config):
     """How the composed image is encoded."""
 
-    format: Literal["jpeg", "png", "webp", "avif"] = Field("jpeg", description="Format of the stored images.")
+    format: Literal["jpeg", "png", "webp", "avif", "source"] = Field(
+        "jpeg", description="Format of the stored images; source: that of each source if it is one of these, else jpeg."
+    )
     quality: int = Field(85, ge=1, le=100, description="jpeg, webp and avif only: 1 (small) to 100 (good).")
     speed: int = Field(Output().speed, ge=0, le=10, description="avif only: 0 (small, slow) to 10 (fast).")
+    max_output_bytes: int | None = Field(
+        None, ge=1, description="jpeg, webp and avif only: a larger image is stored with less quality, in bytes."
+    )
+    min_quality: int = Field(
+        Output().min_quality,
+        ge=1,
+        le=100,
+        description="With max_output_bytes: an image too large even with this quality fails as output_too_large.",
+    )
     jpeg_options: JpegOptionsConfig = Field(JpegOptionsConfig(**{}), description="jpeg only: how it is encoded.")
     png_compress_level: int = Field(
         Output().png_compress_level, ge=0, le=9, description="png only: 0 (fast) to 9 (small)."
@@ -183,6 +194,9 @@ class ColumnsConfig(dg.Config):
     size: str | None = Field(None, description="Column of the images' sizes in bytes. Default: size.")
     fallback_url: str | None = Field(
         None, description="Column of mirrors, which are tried when the URL fails. Default: fallback_url."
+    )
+    focus: str | None = Field(
+        None, description="Column of the points that `fit: cover` keeps, as in layout.focus. Default: focus."
     )
     split: str | None = Field(
         None,

@@ -55,6 +55,7 @@ def preview_run(
             list_any=partial(stores.list_any, settings.destination) if is_remote(settings.destination) else None,
             day=day,
             tell=tell,
+            note=tell,
             observe=preview.add,
             publish=False,
         )

@@ -130,6 +130,7 @@ def _plan(
                 tick=check,
                 day=step.day,
                 tell=context.log.warning,
+                note=context.log.info,
                 observe=head_start.observe,
             ),
             tick,

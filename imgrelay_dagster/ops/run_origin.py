@@ -3,7 +3,7 @@
 import dagster as dg
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.planning.setting_warnings import template_warnings
+from imgrelay_dagster.relay.planning.setting_warnings import output_warnings, template_warnings
 from imgrelay_dagster.relay.settings import RunOrigin, Settings
 from imgrelay_dagster.resources import TemplatesResource
 from imgrelay_dagster.runs.tags import INVOCATION_TAG
@@ -30,7 +30,7 @@ def run_origin(
         template = templates.open().load(settings.template)
     except RelayError:  # planning says so
         return RunOrigin(manifest, launched_by(context.run), profile)
-    warnings = template_warnings(template, settings.layout)
+    warnings = (*template_warnings(template, settings.layout), *output_warnings(settings.output))
     for warning in warnings:
         context.log.warning(warning)
     return RunOrigin(manifest, launched_by(context.run), profile, template.size, warnings)

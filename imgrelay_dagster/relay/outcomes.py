@@ -43,6 +43,7 @@ class Reason(StrEnum):
     CHECKSUM_MISMATCH = "checksum_mismatch"
     REJECTED_SOURCE = "rejected_source"
     COMPOSE_ERROR = "compose_error"
+    OUTPUT_TOO_LARGE = "output_too_large"
     UPLOAD_ERROR = "upload_error"
     INTERNAL_ERROR = "internal_error"
 
@@ -83,6 +84,9 @@ class EarlierImage:
     width: int | None
     height: int | None
     sha256: str | None
+    quality: int | None = None
+    key: str | None = None
+    planned_key: str | None = None
 
     @classmethod
     def of(cls, receipt: "Record") -> Self:
@@ -94,7 +98,7 @@ class EarlierImage:
     def keep(self, record: "Record") -> "Record":
         """The record of the entry, now that this image stays."""
         values = {name: getattr(self, name) for name in self.__slots__ if name != "bytes_in"}
-        return replace(record, outcome=Outcome.UNCHANGED, **values)
+        return replace(record, outcome=Outcome.UNCHANGED, **{**values, "key": self.key or record.key})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,9 @@ class Record:
     `part` is the number of the URL in its cell, from 1, when the line has several; otherwise 0. `given_url` is the text
     in the manifest, if the URL was mended. `carried` has the values of the columns that are carried along. `served_url`
     is the one of `fallback_urls` that served the image; None if it was `url`. `frames` is the number of frames of the
-    source, the first of which is shown. `expected` is what the image must be (`sha256`, `md5`, `size`).
+    source, the first of which is shown. `quality` is that of the stored object, if its format is lossy. `expected` is
+    what the image must be (`sha256`, `md5`, `size`). `focus` is the entry's own, in place of the layout's.
+    `planned_key` is the key before its extension was known (`open_keys.py`), if it had an open one.
     `validators` are the ETag and the time of the last change (`etag`, `last_modified`) that the source was served with.
     `earlier` is set if the entry is asked for again although it was done.
     """
@@ -139,10 +145,18 @@ class Record:
     carried: dict[str, str] = field(default_factory=dict)
     served_url: str | None = None
     frames: int | None = None
+    quality: int | None = None
     expected: dict[str, str] = field(default_factory=dict)
     fallback_urls: tuple[str, ...] = ()
     validators: dict[str, str] = field(default_factory=dict)
     earlier: EarlierImage | None = None
+    focus: str | None = None
+    planned_key: str | None = None
+
+    @property
+    def key_identity(self) -> str | None:
+        """The key by which the entry is known from run to run: as it was planned."""
+        return self.planned_key or self.key
 
     @property
     def entry(self) -> int:
@@ -176,6 +190,7 @@ PERMANENT_REASONS = frozenset(
         Reason.CORRUPT_IMAGE,
         Reason.TOO_COSTLY,
         Reason.COMPOSE_ERROR,
+        Reason.OUTPUT_TOO_LARGE,
     }
 )
 """Reasons for which a later download of the same URL would fail again. Reasons found by the planner are not listed:
@@ -243,6 +258,8 @@ MEANINGS: dict[Reason, str] = {
     "Correct the manifest, or restore the image on its server.",
     Reason.REJECTED_SOURCE: "The server sent one of the images in reject_sources, such as a placeholder.",
     Reason.COMPOSE_ERROR: "The result cannot be encoded. Choose another format or canvas.",
+    Reason.OUTPUT_TOO_LARGE: "Larger than output.max_output_bytes, even with output.min_quality. "
+    "Lower min_quality, or limit the size of images with layout.",
     Reason.UPLOAD_ERROR: "The store did not accept the image, after retries. The detail quotes the store's error.",
     Reason.INTERNAL_ERROR: "Memory ran out, or there is a bug in imgrelay. The detail says which; please report a bug.",
 }

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from functools import lru_cache
 from typing import Any
 
+from imgrelay_dagster.relay import open_keys
 from imgrelay_dagster.relay.adjustments import Adjustments
 from imgrelay_dagster.relay.fetch.limits import Limits
-from imgrelay_dagster.relay.imaging.compose import COMPOSER_VERSION, Output
+from imgrelay_dagster.relay.imaging.compose import COMPOSER_VERSION, Format, Output
 from imgrelay_dagster.relay.imaging.layout import Layout
 from imgrelay_dagster.relay.keys import default_key, fingerprint
 from imgrelay_dagster.relay.storage.object_settings import ObjectSettings
@@ -136,16 +137,46 @@ class Settings:
 
     def default_key(self, url: str) -> str:
         """Return the key of an entry whose manifest line gives no key."""
+        if self.has_open_keys:  # of the same length whatever the extension will be
+            longest = max(open_keys.EXTENSIONS, key=len)
+            return default_key(url, longest).removesuffix(longest) + open_keys.OPEN
         return default_key(url, self.output.extension.removeprefix("."))
 
+    @property
+    def has_open_keys(self) -> bool:
+        """Whether the extension of a key may be open until its image is stored (`open_keys.py`)."""
+        return self.output.format is Format.SOURCE
+
+    def possible_keys(self, key: str) -> tuple[str, ...]:
+        """The keys under which the image of a planned key may be stored."""
+        return open_keys.candidates(key) if self.has_open_keys else (key,)
+
+    def stored_key(self, key: str, extension: str) -> str:
+        """The key under which an image with this extension (without a dot) is stored."""
+        return open_keys.settled(key, extension) if self.has_open_keys else key
+
+    def layout_with(self, focus: str | None) -> Layout:
+        """The layout of an entry that may have a focus of its own."""
+        return self.layout if focus is None else replace(self.layout, focus=focus)
+
     def fingerprint_function(self) -> Callable[..., str]:
-        """Return `keys.fingerprint` with these settings bound; it still takes `url` and `template_digest`."""
-        return partial(
-            fingerprint,
-            layout=_as_fingerprinted(self.layout),
-            output=_as_fingerprinted(self.output),
-            composer_version=str(COMPOSER_VERSION),
-        )
+        """Return `keys.fingerprint` with these settings bound; it takes `url`, `template_digest` and `focus`."""
+        output, composer_version = _as_fingerprinted(self.output), str(COMPOSER_VERSION)
+
+        @lru_cache
+        def layout_of(focus: str | None) -> dict[str, Any]:
+            return _as_fingerprinted(self.layout_with(focus))
+
+        def of_entry(*, url: str, template_digest: str, focus: str | None = None) -> str:
+            return fingerprint(
+                url=url,
+                template_digest=template_digest,
+                layout=layout_of(focus),
+                output=output,
+                composer_version=composer_version,
+            )
+
+        return of_entry
 
 
 def _as_fingerprinted(options: Layout | Output) -> dict[str, Any]:

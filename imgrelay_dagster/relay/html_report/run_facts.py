@@ -75,7 +75,9 @@ def _output(settings: Settings) -> str:
     output = settings.output
     if output.format is Format.PNG:
         return f"png, compress level {output.png_compress_level}"
-    return f"{output.format}, quality {output.quality}"
+    limit = output.max_output_bytes
+    within = "" if limit is None else f", at most {limit:,} bytes, down to quality {output.min_quality}"
+    return f"{output.format}, quality {output.quality}{within}"
 
 
 @cache

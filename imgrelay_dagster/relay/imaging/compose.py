@@ -21,7 +21,8 @@ from imgrelay_dagster.relay.imaging.layout import (
     stretch,
 )
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
-from imgrelay_dagster.relay.imaging.output import Format, JpegOptions, Output, check_encodable, encode
+from imgrelay_dagster.relay.imaging.output import Format, JpegOptions, Output, check_encodable
+from imgrelay_dagster.relay.imaging.output_limit import encode_within_limit
 from imgrelay_dagster.relay.imaging.template import Template, resize
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -33,12 +34,17 @@ COMPOSER_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """An encoded image and its size in pixels; `frames` is that of `Decoded`."""
+    """An encoded image and its size in pixels.
+
+    `frames` is that of `Decoded`. `extension` is that of the format, without a dot. `quality` is None for PNG.
+    """
 
     data: bytes
     width: int
     height: int
     frames: int | None = 1
+    extension: str = ""
+    quality: int | None = None
 
 
 def compose(data: bytes, template: Template, layout: Layout, output: Output, *, max_pixels: int) -> Composed:
@@ -52,7 +58,7 @@ def compose(data: bytes, template: Template, layout: Layout, output: Output, *, 
 
     Raises:
         EntryFailure: empty_body, unsupported_format, too_many_pixels, too_small, corrupt_image, too_costly,
-            compose_error.
+            compose_error, output_too_large.
         MemoryError: memory is short, which says nothing about the image.
     """
     return compose_source(Source.inspect(data, max_pixels), template, layout, output)
@@ -67,10 +73,12 @@ def compose_source(
         decoders: decode the image in another process; None decodes it in this one. The result is the same.
 
     Raises:
-        EntryFailure: corrupt_image, too_small, too_many_pixels, too_costly, compose_error.
+        EntryFailure: corrupt_image, too_small, too_many_pixels, too_costly, compose_error,
+            output_too_large.
         MemoryError: memory is short.
         Stopped: the run is being stopped.
     """
+    output = output.of_source(source.format)
     uses_template_canvas = layout.mode == Mode.FRAME and layout.canvas == Canvas.TEMPLATE
     target = None
     if uses_template_canvas:
@@ -96,7 +104,8 @@ def compose_source(
         cause = str(error) or type(error).__name__
         detail = f"laying template {template.name!r} over the image failed: {cause}"
         raise EntryFailure(Reason.COMPOSE_ERROR, detail) from error
-    return Composed(encode(canvas, output), canvas.width, canvas.height, decoded.frames)
+    data, quality = encode_within_limit(canvas, output)
+    return Composed(data, *canvas.size, decoded.frames, output.extension.removeprefix("."), quality)
 
 
 def _window_size(template: Template, layout: Layout) -> Size:

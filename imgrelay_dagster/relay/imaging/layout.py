@@ -117,6 +117,11 @@ class Layout:
     scale_of: ScaleOf = field(default=ScaleOf.WIDTH, metadata=LATER)
     limits: SizeLimits = field(default=SizeLimits(), metadata=LATER)
 
+    @property
+    def uses_focus(self) -> bool:
+        """Whether the focus has an effect."""
+        return self.mode is Mode.FRAME and self.canvas is Canvas.TEMPLATE and self.fit is Fit.COVER
+
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
             raise RelayError(f"layout scale {self.scale} is not above 0 and at most 1")

@@ -1,13 +1,14 @@
 """The output format, its options, and encoding."""
 
 import io
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from PIL import Image, ImageColor
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
+from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat, recognise
 from imgrelay_dagster.relay.imaging.layout import LATER, Size
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.outcomes import Reason
@@ -25,15 +26,33 @@ AVIF_SPEED = 6
 
 
 class Format(StrEnum):
-    """The supported output formats."""
+    """The supported output formats; `source` is the format of each source, if it is one of them, else JPEG."""
 
     JPEG = "jpeg"
     PNG = "png"
     WEBP = "webp"
     AVIF = "avif"
+    SOURCE = "source"
 
 
-_EXTENSIONS = {Format.JPEG: ".jpg", Format.PNG: ".png", Format.WEBP: ".webp", Format.AVIF: ".avif"}
+_EXTENSIONS = {
+    Format.JPEG: ".jpg",
+    Format.PNG: ".png",
+    Format.WEBP: ".webp",
+    Format.AVIF: ".avif",
+    Format.SOURCE: ".*",
+}
+_WRITTEN = {
+    SourceFormat.JPEG: Format.JPEG,
+    SourceFormat.PNG: Format.PNG,
+    SourceFormat.WEBP: Format.WEBP,
+    SourceFormat.AVIF: Format.AVIF,
+}
+"""The source formats that are output formats, too."""
+
+MIN_QUALITY = 50
+"""Below it, JPEG, WebP and AVIF of photos show blocks."""
+
 _MAX_SIDE = {Format.JPEG: 65_500, Format.WEBP: 16_383, Format.PNG: 100_000, Format.AVIF: 16_384}
 """Pixels; the limits of libjpeg-turbo, libwebp and AVIF decoders. PNG has none: its limit here exists because scaling a
 template to a row of millions of pixels takes gigabytes."""
@@ -61,13 +80,15 @@ class Output:
     Raises RelayError when a value is out of range.
 
     Attributes:
-        format: JPEG, PNG, WebP or AVIF.
+        format: JPEG, PNG, WebP, AVIF or that of the source.
         quality: 1 to 100; used for JPEG, WebP and AVIF.
         png_compress_level: 0 to 9; used for PNG.
         background: a CSS colour (`white`, `#ffcc00`, `rgb(255, 204, 0)`). It replaces transparency where the format
             has no alpha, and fills the rest of the canvas around an image that does not fill it.
         speed: 0 (small and slow) to 10; used for AVIF.
         jpeg_options: used for JPEG.
+        max_output_bytes: an image that is larger is encoded with less quality; None is no limit.
+        min_quality: the least quality for it.
     """
 
     format: Format = Format.JPEG
@@ -76,6 +97,8 @@ class Output:
     background: str = "white"
     speed: int = field(default=AVIF_SPEED, metadata=LATER)
     jpeg_options: JpegOptions = field(default=JpegOptions(), metadata=LATER)
+    max_output_bytes: int | None = field(default=None, metadata=LATER)
+    min_quality: int = field(default=MIN_QUALITY, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
@@ -84,21 +107,55 @@ class Output:
             raise RelayError(f"output png_compress_level {self.png_compress_level} is not between 0 and 9")
         if not 0 <= self.speed <= 10:
             raise RelayError(f"output speed {self.speed} is not between 0 and 10")
+        if self.max_output_bytes is not None:
+            self._check_max_output_bytes()
         try:
             ImageColor.getrgb(self.background)
         except ValueError as error:
             message = f"output background {self.background!r} is not a colour; write white or #ffcc00"
             raise RelayError(message) from error
 
+    def _check_max_output_bytes(self) -> None:
+        if self.max_output_bytes is not None and self.max_output_bytes < 1:
+            raise RelayError(f"output max_output_bytes {self.max_output_bytes} is not at least 1")
+        if not 1 <= self.min_quality <= self.quality:
+            raise RelayError(
+                f"output min_quality {self.min_quality} is not between 1 and output quality {self.quality}; lower it"
+            )
+
+    def check(self) -> None:
+        """Raise RelayError if options contradict the format."""
+        if self.max_output_bytes is not None and not self.has_quality:
+            raise RelayError(
+                f"output max_output_bytes needs a quality that can be lowered, but {self.format} is lossless; choose "
+                "format jpeg, webp or avif"
+            )
+
+    def of_source(self, source: SourceFormat) -> "Output":
+        """The output for a source of this format; `self` unless `format` is that of the source."""
+        if self.format is not Format.SOURCE:
+            return self
+        return replace(self, format=_WRITTEN.get(source, Format.JPEG))
+
+    @property
+    def has_quality(self) -> bool:
+        """Whether the format is lossy, so that `quality` means something."""
+        return self.format is not Format.PNG
+
     @property
     def extension(self) -> str:
-        """The file name extension with its dot: `.jpg`, `.png`, `.webp` or `.avif`."""
+        """The file name extension with its dot: `.jpg`, `.png`, `.webp` or `.avif`; `.*` for that of the source."""
         return _EXTENSIONS[self.format]
 
     @property
     def content_type(self) -> str:
-        """The media type for HTTP and S3."""
+        """The media type for HTTP and S3; not for the format of the source."""
         return f"image/{self.format}"
+
+    def content_type_of(self, data: bytes) -> str:
+        """The media type of an encoded image."""
+        written = recognise(data) if self.format is Format.SOURCE else None
+        return self.content_type if written is None else f"image/{_WRITTEN[written]}"
 
     @property
     def keeps_alpha(self) -> bool:
@@ -154,3 +211,5 @@ def _encoder_options(output: Output) -> dict[str, Any]:
         case Format.AVIF:
             # One thread: with more, the bytes would depend on the number of cores.
             return {"quality": output.quality, "speed": output.speed, "max_threads": 1}
+        case Format.SOURCE:
+            raise ValueError("the format of the source is not known")

@@ -13,10 +13,10 @@ URL_NAMES = (
 )  # fmt: skip
 """Names of columns that hold the URLs of images. Case, spaces, dots, hyphens and underscores do not matter."""
 
-NAMED_FIELDS = ("url", "key", "template", "sha256", "md5", "size", "fallback_url")
+NAMED_FIELDS = ("url", "key", "template", "sha256", "md5", "size", "fallback_url", "focus")
 """The fields of a row that a column may hold."""
 
-KEPT_FIELDS = ("sha256", "md5", "size")
+KEPT_FIELDS = ("sha256", "md5", "size", "focus")
 """Those of them that are carried along with every other column."""
 
 _MORE_FALLBACKS = re.compile(r"fallbackurl[0-9]{1,2}")

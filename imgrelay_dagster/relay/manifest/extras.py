@@ -3,7 +3,7 @@
 import re
 
 from imgrelay_dagster.relay.manifest.cells import urls_in
-from imgrelay_dagster.relay.manifest.rows import InvalidValue, clean_value
+from imgrelay_dagster.relay.manifest.rows import BLANKS, FORBIDDEN, MAX_TEXT, InvalidValue, clean_value
 
 SMALLEST_SIZE = 100
 """Bytes. A smaller number in a column that is merely called `size` is the size of a shoe, not that of an image."""
@@ -55,3 +55,9 @@ def fallback_urls(values: list[object]) -> tuple[str, ...]:
     if len(found) > MAX_FALLBACKS:
         raise InvalidValue(f"fallback_url holds {len(found)} URLs; at most {MAX_FALLBACKS} are allowed")
     return tuple(found)
+
+
+def focus_text(value: object) -> str | None:
+    """The focus of an image as text; planning checks it where the layout uses one. A list holds two numbers."""
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return FORBIDDEN.sub("\ufffd", text.strip(BLANKS)[:MAX_TEXT]) or None

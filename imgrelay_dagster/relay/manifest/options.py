@@ -21,6 +21,7 @@ class Columns:
     md5: str | None = None
     size: str | None = None
     fallback_url: str | None = None
+    focus: str | None = None
     split: str | None = None
     encoding: str | None = None
     skip_empty: bool = False

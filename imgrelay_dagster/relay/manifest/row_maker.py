@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from imgrelay_dagster.relay.manifest.cells import urls_in
 from imgrelay_dagster.relay.manifest.columns import ColumnMap
-from imgrelay_dagster.relay.manifest.extras import expected_source, fallback_urls
+from imgrelay_dagster.relay.manifest.extras import expected_source, fallback_urls, focus_text
 from imgrelay_dagster.relay.manifest.options import ReadOptions
 from imgrelay_dagster.relay.manifest.rows import InvalidValue, ManifestRow, Row, bad_row, clean_value
 
-_NOTHING = (None,) * 6
+_NOTHING = (None,) * 7
 
 MAX_CARRIED = 2_000
 """Characters kept of a carried value."""
@@ -60,7 +60,7 @@ class RowMaker:
         except InvalidValue as error:
             return [bad_row(line, text, str(error), carried)]
         try:
-            key, template, sha256, md5, size, _ = others
+            key, template, sha256, md5, size, _, focus = others
             own_key = clean_value("key", key) or None
             own_template = clean_value("template", template) or None
             expected = {}
@@ -72,12 +72,22 @@ class RowMaker:
             fallbacks = fallback_urls(mirrors) if mirrors else ()
         except InvalidValue as error:  # the URL is known, so the results show it in place of the line
             return [bad_row(line, shown, str(error), carried) for shown, _ in urls[:1]]
+        own_focus = focus_text(focus) if focus else None
         if len(urls) == 1:
             url, given = urls[0]
-            return [ManifestRow(line, url, own_key, own_template, 0, given, carried, expected, fallbacks)]
+            return [ManifestRow(line, url, own_key, own_template, 0, given, carried, expected, fallbacks, own_focus)]
         return [
             ManifestRow(
-                line, mended, own_key and numbered_key(own_key, part), own_template, part, given, carried, {}, fallbacks
+                line,
+                mended,
+                own_key and numbered_key(own_key, part),
+                own_template,
+                part,
+                given,
+                carried,
+                {},
+                fallbacks,
+                own_focus,
             )
             for part, (mended, given) in enumerate(urls, 1)
         ]

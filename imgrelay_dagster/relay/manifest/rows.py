@@ -28,6 +28,7 @@ class ManifestRow:
         carried: values of the columns that are carried along, by name.
         expected: what the image must be: `sha256`, `md5` (hex) and `size` (bytes), as far as the manifest says.
         fallback_urls: mirrors of the URL, in order.
+        focus: the point of the image that stays visible; None when the manifest omits it.
     """
 
     line: int
@@ -39,6 +40,7 @@ class ManifestRow:
     carried: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     fallback_urls: tuple[str, ...] = ()
+    focus: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,13 @@ class EntryKeys:
             key = self._rule.apply(self._pattern.key(row, template), from_pattern=True)
         else:
             key = self._settings.default_key(row.url)
-        check_key(key)
+        for possible in self._settings.possible_keys(key):
+            check_key(possible)
         key = self._settings.key_prefix + key
-        problem = self._limits.find_problem(key)
-        if problem:
-            raise EntryFailure(Reason.INVALID_ENTRY, f"key {problem}")
+        for possible in self._settings.possible_keys(key):
+            problem = self._limits.find_problem(possible)
+            if problem:
+                raise EntryFailure(Reason.INVALID_ENTRY, f"key {problem}")
         return key
 
     def report(self, tell: Callable[[str], None]) -> None:

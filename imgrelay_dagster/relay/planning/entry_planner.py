@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, StoreFailure
+from imgrelay_dagster.relay.imaging.layout import parse_focus
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.outcomes import EarlierImage, Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.entry_keys import EntryKeys
+from imgrelay_dagster.relay.planning.found_windows import FoundWindows
 from imgrelay_dagster.relay.planning.recheck import with_earlier_image
 from imgrelay_dagster.relay.planning.remembered import remembered_detail
 from imgrelay_dagster.relay.records.ledger import Planned
@@ -30,6 +32,7 @@ class EntryPlanner:
         other_owner: the dataset that stored an image with another fingerprint under a key; None if none did.
         in_folder: the destination is a local folder, where one key cannot be both a file and a folder.
         day: the run's day, for patterns of keys; today if None.
+        windows: told the templates that the entries use.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class EntryPlanner:
         *,
         in_folder: bool,
         day: str | None = None,
+        windows: FoundWindows | None = None,
     ) -> None:
+        self._windows = windows
         self._settings = settings
         self._fingerprint = settings.fingerprint_function()
         self._templates = templates
@@ -69,6 +74,7 @@ class EntryPlanner:
             carried=dict(row.carried),
             expected=dict(row.expected),
             fallback_urls=row.fallback_urls,
+            focus=row.focus if self._settings.layout.uses_focus else None,
         )
         try:
             record = self._identify(record, row)
@@ -78,9 +84,9 @@ class EntryPlanner:
         conflict = self._conflict(record.key, record)
         if conflict is not None:
             return Planned(_failed(record, Reason.KEY_CONFLICT, conflict))
-        first = self._claims.claim(record.key, record)
-        if first is not None and (first.url, first.fingerprint) != (record.url, record.fingerprint):
-            detail = f"line {first.line} already claims the key {record.key!r}"
+        first = self._claim(record.key, record)
+        if first is not None and _identity(first) != _identity(record):
+            detail = f"line {first.line} already claims the key {first.key!r}"
             return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
         record = self._with_receipt(record)
         if first is None or record.outcome is not None:
@@ -98,31 +104,47 @@ class EntryPlanner:
             EntryFailure: URL, key or template is not valid.
         """
         check_source(row.url, self._settings.originals)
+        if record.focus is not None:
+            try:
+                parse_focus(record.focus)
+            except RelayError as error:
+                raise EntryFailure(Reason.INVALID_ENTRY, str(error)) from error
         key = self._keys.key_of(row, record.template or "")
         try:
-            digest = self._templates.load(record.template or "").digest
+            template = self._templates.load(record.template or "")
         except StoreFailure:
             raise
         except RelayError as error:
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
+        if self._windows is not None:
+            self._windows.note(template)
         return replace(
             record,
             key=key,
-            fingerprint=self._fingerprint(url=row.url, template_digest=digest),
+            fingerprint=self._fingerprint(url=row.url, template_digest=template.digest, focus=record.focus),
         )
 
     def _conflict(self, key: str, record: Record) -> str | None:
         """Why the key cannot be used beside those of earlier lines and of other datasets; None if it can."""
-        obstacle = self._path_conflict(key, record) if self._in_folder else None
-        if obstacle is not None:
-            return f"line {obstacle.line} claims the key {obstacle.key!r}: a key cannot be both a file and a folder"
-        owner = self._other_owner(key, record.fingerprint or "")
-        if owner is not None:
-            return (
-                f"dataset {owner!r} stores another image under the key {key!r}; use another key or prefix, or set "
-                "replace_others"
-            )
+        for possible in self._settings.possible_keys(key):
+            obstacle = self._path_conflict(possible, record) if self._in_folder else None
+            if obstacle is not None:
+                return f"line {obstacle.line} claims the key {obstacle.key!r}: a key cannot be both a file and a folder"
+            owner = self._other_owner(possible, record.fingerprint or "")
+            if owner is not None:
+                return (
+                    f"dataset {owner!r} stores another image under the key {possible!r}; use another key or prefix, or "
+                    "set replace_others"
+                )
         return None
+
+    def _claim(self, key: str, record: Record) -> Record | None:
+        """The earlier line that claims the key, or one that it may become; None if it is this record's now."""
+        possible = self._settings.possible_keys(key)
+        found = next(filter(None, map(self._claims.get, possible)), None) if len(possible) > 1 else None
+        if found is not None:
+            return found
+        return next(filter(None, [self._claims.claim(each, record) for each in possible]), None)
 
     def _path_conflict(self, key: str, record: Record) -> Record | None:
         """An earlier line whose file is a parent folder of `key`, or that needs a folder where `key` is a file.
@@ -167,9 +189,21 @@ class EntryPlanner:
 
     def _is_reusable(self, image: EarlierImage, receipt: Record, record: Record) -> bool:
         """Whether an image is in the destination, as far as the run is to find out, and made of the right source."""
-        if self._settings.verify and self._stored_size(record.key or "") != image.bytes_out:
+        if self._settings.verify and self._stored_size(image.key or record.key or "") != image.bytes_out:
             return False
-        return _is_wanted_source(image, receipt, record, self._settings)
+        return not self._is_pruned(image, receipt) and _is_wanted_source(image, receipt, record, self._settings)
+
+    def _is_pruned(self, image: EarlierImage, receipt: Record) -> bool:
+        """Whether the image of a key that was open when it was planned was deleted since: under its own key."""
+        if image.planned_key is None or image.key is None:
+            return False
+        newest = self._receipts.get(image.key)
+        return newest is not None and newest.fingerprint is None and (newest.at or 0.0) >= (receipt.at or 0.0)
+
+
+def _identity(record: Record) -> tuple[str, str | None, str | None]:
+    """What two lines have in common whose one image serves both."""
+    return record.url, record.fingerprint, record.key
 
 
 def _is_wanted_source(image: EarlierImage, receipt: Record, record: Record, settings: Settings) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.keys import IMAGE_EXTENSION, RESERVED_ROOT
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
+from imgrelay_dagster.relay.open_keys import OPEN
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.placeholders import Placeholders
 
@@ -17,6 +18,7 @@ OWN_NAMES = ("line", "part", "host", "path", "name", "hash", "template", "datase
 URL, and the first 16 hex digits of its SHA-256; the template's name; the dataset; the day of the run in UTC, or of its
 partition; the extension of the output format."""
 
+_ENDS_IN_EXTENSION = re.compile(r"(?:(?!\{ext\b).)*\.\{ext\}", re.DOTALL)
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -26,7 +28,7 @@ class KeyPattern:
     Args:
         text: the pattern.
         dataset: the dataset.
-        extension: of the output format, without a dot.
+        extension: of the output format, without a dot; `*` for that of the source.
         day: `{day}`; today in UTC if None.
 
     Raises:
@@ -44,6 +46,8 @@ class KeyPattern:
             raise RelayError(
                 f"key {text!r} gives all entries the same key; use {{name}}, {{line}}, {{hash}} or a column"
             )
+        if extension == OPEN and "ext" in self._pattern.names and not _ENDS_IN_EXTENSION.fullmatch(text):
+            raise RelayError(f"key {text!r}: with output format source, {{ext}} may stand only at the end, as .{{ext}}")
         self._dataset, self._extension = dataset, extension
         self._day = day or datetime.now(UTC).date().isoformat()
 
@@ -90,6 +94,8 @@ def _clean(name: str, value: str) -> str:
     Raises:
         EntryFailure: a column has no value from which a slug can be made.
     """
+    if name == "ext":
+        return value
     if name == "path":
         return "/".join(filter(None, (_slug(segment) for segment in value.split("/"))))
     slug = _slug(value)

@@ -12,6 +12,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.planning.entry_planner import EntryPlanner
+from imgrelay_dagster.relay.planning.found_windows import FoundWindows
 from imgrelay_dagster.relay.planning.plan import Plan
 from imgrelay_dagster.relay.records.key_index import OtherDatasets
 from imgrelay_dagster.relay.records.layout import ledger_key, receipts_prefix, shards_ledger_key
@@ -40,6 +41,7 @@ def plan_run(
     tick: Callable[[], None] = lambda: None,
     day: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
     observe: Callable[[Planned], None] = lambda _: None,
     publish: bool = True,
 ) -> Plan:
@@ -53,6 +55,7 @@ def plan_run(
         tick: called every `TICK_LINES` lines; an exception that it raises ends the planning.
         day: the run's day, for patterns of keys; today in UTC if None.
         tell: called with a sentence about each thing that is conspicuous in the manifest as a whole.
+        note: called with a sentence about each thing that was found out for the run, such as a template's window.
         observe: called with each ledger line.
         publish: write the ledger into the destination. A dry run does not.
 
@@ -81,7 +84,15 @@ def plan_run(
                     tick()
         stored_size = receipts.stored_size if folder is None else partial(file_size, folder)
         planner = EntryPlanner(
-            settings, templates, receipts, claims, stored_size, others.owner, in_folder=folder is not None, day=day
+            settings,
+            templates,
+            receipts,
+            claims,
+            stored_size,
+            others.owner,
+            in_folder=folder is not None,
+            day=day,
+            windows=FoundWindows(settings.layout, note, tell),
         )
         with gzip.open(ledger_file, "wb", compresslevel=1) as ledger:
             ledger.write(settings_json.dump_json(settings) + b"\n")
@@ -108,7 +119,7 @@ def _load_receipts(index: ReceiptIndex, store: ObjectStore, settings: Settings, 
     if settings.refresh:
         return
     for number, record in enumerate(read_receipts(store, receipts_prefix(settings.dataset))):
-        if record.key is not None:
-            index.add(record.key, record)
+        if record.key_identity is not None:
+            index.add(record.key_identity, record)
         if number % TICK_LINES == 0:
             tick()

@@ -81,7 +81,8 @@ def shard_rows(store: ObjectStore, dataset: str, shard: Shard) -> Iterator[Row]:
 
 def shard_number(record: Record, of: int) -> int:
     """The number (from 1) of a line's shard: by a hash of its key, or by its line number if it has no key."""
-    return 1 + (record.line if record.key is None else zlib.crc32(record.key.encode(errors="surrogatepass"))) % of
+    key = record.key_identity
+    return 1 + (record.line if key is None else zlib.crc32(key.encode(errors="surrogatepass"))) % of
 
 
 def _row(record: Record) -> Row:
@@ -91,11 +92,12 @@ def _row(record: Record) -> Row:
     return ManifestRow(
         record.line,
         record.url,
-        record.key,
+        record.key_identity,
         record.template,
         record.part,
         record.given_url,
         record.carried,
         record.expected,
         record.fallback_urls,
+        record.focus,
     )

@@ -18,16 +18,18 @@ class ReceiptIndex:
         self._db = sqlite3.connect(path)
         self._db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-            "CREATE TABLE receipt (id PRIMARY KEY, at REAL, record BLOB, stored INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE receipt (id PRIMARY KEY, at REAL, record BLOB, stored INTEGER, key TEXT) WITHOUT ROWID;"
+            "CREATE INDEX other_key ON receipt (key) WHERE key IS NOT NULL;"
         )
 
     def add(self, identity: str | int, record: Record) -> None:
         """Store a receipt under its key or line number, unless the one there is newer."""
         self._empty = False
+        other_key = record.key if record.planned_key is not None else None
         self._db.execute(
-            "INSERT INTO receipt (id, at, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE "
-            "SET at = excluded.at, record = excluded.record WHERE excluded.at >= receipt.at",
-            (identity, record.at or 0.0, record_json.dump_json(record)),
+            "INSERT INTO receipt (id, at, record, key) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "at = excluded.at, record = excluded.record, key = excluded.key WHERE excluded.at >= receipt.at",
+            (identity, record.at or 0.0, record_json.dump_json(record), other_key),
         )
 
     def claim(self, identity: str, record: Record) -> Record | None:
@@ -46,11 +48,13 @@ class ReceiptIndex:
 
     def mark_stored(self, key: str, size: int) -> None:
         """Record that the destination has an object of `size` bytes under this key."""
-        self._db.execute("UPDATE receipt SET stored = ? WHERE id = ?", (size, key))
+        self._db.execute("UPDATE receipt SET stored = ? WHERE id = ? AND key IS NULL", (size, key))
+        self._db.execute("UPDATE receipt SET stored = ? WHERE key = ?", (size, key))
 
     def stored_size(self, key: str) -> int | None:
         """Size in bytes of the object that `mark_stored` recorded under this key, or None."""
-        row = self._db.execute("SELECT stored FROM receipt WHERE id = ?", (key,)).fetchone()
+        select = "SELECT stored FROM receipt WHERE"
+        row = self._db.execute(f"{select} id = ?1 AND key IS NULL OR key = ?1", (key,)).fetchone()
         return None if row is None else row[0]
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.open_keys import opened
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.records.dataset_lock import acquire_lock, release_lock
 from imgrelay_dagster.relay.records.key_index import remove_keys
@@ -111,7 +112,7 @@ def find_mismatches(
 
 
 def keys_in_results(store: ObjectStore, dataset: str, run_id: str) -> set[str]:
-    """The keys of all lines of a run, whatever their outcome."""
+    """The keys of all lines of a run, whatever their outcome. Some may be open (`open_keys.py`)."""
     records = (record_json.validate_json(line) for line in result_lines(store, dataset, run_id))
     return {record.key for record in records if record.key is not None}
 
@@ -126,7 +127,8 @@ def find_leftovers(store: ObjectStore, dataset: str, run_id: str) -> tuple[list[
     Raises:
         RelayError: the destination cannot be read.
     """
-    left = set(stored_images(store, dataset)) - keys_in_results(store, dataset, run_id)
+    kept = keys_in_results(store, dataset, run_id)
+    left = {key for key in stored_images(store, dataset) if key not in kept and opened(key) not in kept}
     shared: set[str] = set()
     for other in dataset_names(store):
         if other != dataset and left > shared:

@@ -39,7 +39,9 @@ from imgrelay_dagster.relay.storage.objects import put_object
 MAX_CARRIED_COLUMNS = 1_000
 """Carried columns of `results.parquet`: objects of JSON lines may each have other names."""
 
-NOT_IN_RESULTS = {"template", "at", "decoder", "expected", "fallback_urls", "validators", "earlier"}
+NOT_IN_RESULTS = {
+    "template", "at", "decoder", "expected", "fallback_urls", "validators", "earlier", "focus", "planned_key",
+}  # fmt: skip
 """Fields of a record that `results.jsonl` leaves out."""
 
 
@@ -179,10 +181,13 @@ def upload_results(
 def _write_failed(failed: IO[bytes], record: Record, settings: Settings) -> None:
     """Write a line of `failed.jsonl`: a manifest row from which the entry gets the same key and template again."""
     row: dict[str, object] = {"url": record.url}
-    if record.key is not None and record.key != settings.default_key(record.url):
-        row["key"] = record.key
+    key = record.key_identity
+    if key is not None and key != settings.default_key(record.url):
+        row["key"] = key
     if record.template not in (None, settings.template):
         row["template"] = record.template
+    if record.focus is not None:
+        row["focus"] = record.focus
     row |= record.expected
     if record.fallback_urls:
         row["fallback_url"] = record.fallback_urls

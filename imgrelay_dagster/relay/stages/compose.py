@@ -41,7 +41,7 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             raise
         except RelayError as error:  # it existed when the run was planned
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
-        if record.fingerprint != fingerprint(url=record.url, template_digest=template.digest):
+        if record.fingerprint != fingerprint(url=record.url, template_digest=template.digest, focus=record.focus):
             # Otherwise the next run would believe that the stored image has the template that was planned.
             detail = f"template {template.name!r} was changed while the run worked; launch the manifest again"
             raise EntryFailure(Reason.TEMPLATE_MISSING, detail)
@@ -51,13 +51,18 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
             served_url, validators = record.served_url, record.validators
             return replace(record.earlier.keep(record), served_url=served_url, validators=validators)
         record = replace(record, source_sha256=digest, earlier=None)
-        composed = composer.compose(source, template)
+        composed = composer.compose(source, template, record.focus)
         writer.add(record.entry, composed.data)
+        assert record.key is not None
+        key = settings.stored_key(record.key, composed.extension)
         return replace(
             record,
+            key=key,
+            planned_key=None if key == record.key else record.key,
             width=composed.width,
             height=composed.height,
             frames=composed.frames,
+            quality=composed.quality,
             bytes_out=len(composed.data),
             sha256=hashlib.sha256(composed.data).hexdigest(),
         )

@@ -37,8 +37,11 @@ class Composer:
     stop: threading.Event
     isolated: bool = False
 
-    def compose(self, data: bytes, template: Template) -> Composed:
+    def compose(self, data: bytes, template: Template, focus: str | None = None) -> Composed:
         """Compose an image; if memory is short, once more when no other image is open.
+
+        Args:
+            focus: the image's own, in place of the layout's.
 
         Raises:
             EntryFailure: a reason of `compose`; `internal_error` if memory is short, also for the image alone.
@@ -47,7 +50,7 @@ class Composer:
         source = Source.inspect(data, self.settings.max_pixels)
         try:
             with self.budget.hold(source.cost.memory, self.stop):
-                return self._compose(source, template)
+                return self._compose(source, template, focus)
         except MemoryError:
             pass
         except EntryFailure as failure:
@@ -55,7 +58,7 @@ class Composer:
                 raise
         with self.budget.hold_all(self.stop):
             try:
-                return self._compose(source, template)
+                return self._compose(source, template, focus)
             except MemoryError as error:
                 detail = (
                     f"memory ran out for an image of {source.width}x{source.height} pixels, also while it was the only "
@@ -63,7 +66,7 @@ class Composer:
                 )
                 raise EntryFailure(Reason.INTERNAL_ERROR, detail) from error
 
-    def _compose(self, source: Source, template: Template) -> Composed:
+    def _compose(self, source: Source, template: Template, focus: str | None) -> Composed:
         settings = self.settings
         decoders = self.decoders if self.isolated or not source.cost.is_bounded else None
-        return compose_source(source, template, settings.layout, settings.output, decoders=decoders)
+        return compose_source(source, template, settings.layout_with(focus), settings.output, decoders=decoders)

@@ -98,7 +98,7 @@ def run_entries(
 def _failed(record: Record, reason: Reason, detail: str) -> Record:
     """The record of an entry that failed, without the fields of a stored object, which compose may have set."""
     decoder = decoder_version() if reason in DECODER_REASONS else None
-    bare = replace(record, bytes_out=None, width=None, height=None, sha256=None, decoder=decoder)
+    bare = replace(record, bytes_out=None, width=None, height=None, sha256=None, quality=None, decoder=decoder)
     return replace(bare, outcome=Outcome.FAILED, reason=reason, detail=detail)
 
 

@@ -36,7 +36,7 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
     keeps = context.staging.keeps_originals
     if not keeps:  # otherwise an interrupted step leaves them for the next run
         call_in_background(lambda _: context.staging.clear_stage(task.name, Stage.DOWNLOAD), context.tick)
-    content_type = context.settings.output.content_type
+    output = context.settings.output
     images = ImageHeaders(context.settings, context.run_id)
     reader = PackReader(context.staging, task)
     outage = OutageDetector(context.settings.destination)
@@ -47,7 +47,14 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
         if context.stop.is_set():
             raise Stopped
         try:
-            put_object(store, record.key, data, content_type, headers=images.headers(record), tags=images.tags(record))
+            put_object(
+                store,
+                record.key,
+                data,
+                output.content_type_of(data),
+                headers=images.headers(record),
+                tags=images.tags(record),
+            )
         except (BaseError, OSError, ValueError) as error:
             if is_disk_full(error):
                 destination = context.settings.destination

@@ -37,7 +37,7 @@ def test_other_statuses_are_not_permanent(status: int | None):
 def test_other_failures_are_permanent_by_their_reason_whatever_the_status(reason: Reason):
     permanent = {
         *("not_found", "too_large", "too_many_redirects", "unsupported_format", "too_many_pixels", "corrupt_image"),
-        *("too_small", "too_costly", "compose_error"),
+        *("too_small", "too_costly", "compose_error", "output_too_large"),
     }
     if reason is not Reason.HTTP_STATUS:
         assert is_permanent(failed(reason, 404)) is (reason.value in permanent)

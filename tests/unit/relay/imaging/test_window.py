@@ -1,12 +1,16 @@
 """The window of a template, and a picture fitted into it."""
 
+from typing import Any
+
 import pytest
 from PIL import Image
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.compose import Format, JpegOptions, Output
 from imgrelay_dagster.relay.imaging.layout import Canvas, Fit, Layout
+from imgrelay_dagster.relay.imaging.template import Template
 from imgrelay_dagster.relay.imaging.window import AUTO, Window, find_window, parse_window
+from imgrelay_dagster.relay.planning.found_windows import FoundWindows
 from imgrelay_dagster.relay.settings import Settings
 from tests.support import composing
 
@@ -52,12 +56,46 @@ def test_window_outside_the_template_is_refused() -> None:
 
 
 def test_fields_added_later_leave_fingerprints_as_they_were() -> None:
-    settings = Settings(dataset="d", destination="/d")
-    function = settings.fingerprint_function()
-    assert set(function.keywords["layout"]) == {"mode", "canvas", "fit", "anchor", "scale", "margin", "opacity"}
-    assert set(function.keywords["output"]) == {"format", "quality", "png_compress_level", "background"}
-    other = Settings(dataset="d", destination="/d", layout=Layout(window=AUTO, focus="north"))
-    assert {"window", "focus"} <= set(other.fingerprint_function().keywords["layout"])
+    entry = {"url": "http://h/a.jpg", "template_digest": "0" * 64}
+    plain = fingerprint_of(entry)
+    assert plain == "c4b68926b55f82c2d78988a40f311aa0fd384217c779a236b0b01abdaee16593"
+    for changed in (
+        {"layout": Layout(window=AUTO)},
+        {"layout": Layout(focus="north")},
+        {"output": Output(max_output_bytes=9)},
+        {"output": Output(min_quality=9)},
+    ):
+        assert fingerprint_of(entry, **changed) != plain
+
+
+def fingerprint_of(entry: dict[str, str], **settings: Any) -> str:
+    return Settings(dataset="d", destination="/d", **settings).fingerprint_function()(**entry)
+
+
+def test_own_focus_of_an_entry_is_part_of_its_fingerprint() -> None:
+    entry = {"url": "http://h/a.jpg", "template_digest": "0" * 64}
+    layout = Layout(canvas=Canvas.TEMPLATE, focus="north")
+    assert fingerprint_of({**entry, "focus": "north"}) == fingerprint_of(entry, layout=Layout(focus="north"))
+    assert fingerprint_of({**entry, "focus": "0.3,0.6"}, layout=layout) != fingerprint_of(entry, layout=layout)
+    assert fingerprint_of({**entry, "focus": "north"}, layout=layout) == fingerprint_of(entry, layout=layout)
+
+
+def test_window_that_was_found_is_told_once_for_each_template() -> None:
+    notes: list[str] = []
+    warnings: list[str] = []
+    windows = FoundWindows(Layout(canvas=Canvas.TEMPLATE, window=AUTO), notes.append, warnings.append)
+    template = composing.make_template(card())
+    windows.note(template)
+    windows.note(template)
+    assert notes == [
+        f"template {template.name!r}: window auto is {{x: 10, y: 5, width: 80, height: 60}} of 100x100 pixels"
+    ]
+    opaque = Template("opaque.png", "", Image.new("RGBA", (8, 6), "red"))
+    windows.note(opaque)
+    assert len(warnings) == 1
+    assert "'opaque.png': window auto found no hole" in warnings[0]
+    FoundWindows(Layout(window=AUTO), notes.append, warnings.append).note(opaque)
+    assert (len(notes), len(warnings)) == (1, 1)
 
 
 def test_avif_and_jpeg_options_are_encoded() -> None:

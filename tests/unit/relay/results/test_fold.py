@@ -108,6 +108,7 @@ def test_results_have_the_promised_fields_in_order(store: MemoryStore, tmp_path:
         "carried",
         "served_url",
         "frames",
+        "quality",
     ]
     assert row["seconds"] == {"download": 1, "compose": 2, "upload": 3}
     assert (row["bytes_out"], row["width"], row["height"], row["sha256"]) == (7, 4, 3, "ab")
