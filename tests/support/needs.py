@@ -29,6 +29,7 @@ ALLOWED_SKIPS = (
     "needs nginx, an optional test origin",
     "needs squid, an optional test origin",
     "needs haproxy, an optional test origin",
+    "the optional tool",
     "a small file system can only be mounted by root",
 )
 """Beginnings of the reasons for which a test may be skipped in CI. Any other skipped test is a failure there."""

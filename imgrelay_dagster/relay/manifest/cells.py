@@ -14,6 +14,7 @@ _PLAIN_URL = re.compile(r"https?://[!#-&(-+\-.-:=?-{}~]+")  # nothing that separ
 _START = r"[<\"']?(?:[a-z][a-z0-9+.-]{0,19}:)?//"
 _NEXT_URL = re.compile(rf"[\s,;|]\s*{_START}", re.IGNORECASE)
 _BEGINS_LIKE_URL = re.compile(rf"\s*{_START}", re.IGNORECASE)
+_LIST_AS_TEXT = re.compile(rf"\[\s*{_START}[^\[]*\]", re.IGNORECASE)
 _WRAPPERS = {"<": ">", '"': '"', "'": "'"}
 _URL_FIELDS = frozenset(map(normal_name, URL_NAMES))
 
@@ -21,7 +22,8 @@ _URL_FIELDS = frozenset(map(normal_name, URL_NAMES))
 def urls_in(value: object, split: str | None) -> list[tuple[str, str | None]]:
     """The URLs in a cell, each with the text that stood there if it was mended, otherwise None.
 
-    A list (of JSON or Parquet) holds a URL in each item, and an object holds it under one of the well-known names.
+    A list holds a URL in each item: of JSON or Parquet, or as text, as pandas and DuckDB write it into CSV files. An
+    object holds it under one of the well-known names.
 
     Args:
         split: what separates several URLs; None means that the cell holds one.
@@ -55,6 +57,8 @@ def _texts(value: object, split: str | None) -> list[str]:
         if len(found) != 1:
             raise InvalidValue("url must be text, not an object without one well-known field such as src")
         return _texts(found[0], split)
+    if isinstance(value, str) and _LIST_AS_TEXT.fullmatch(value.strip()):
+        return [text for item in _pieces(value.strip()[1:-1], ",") for text in _texts(item, None)]
     if split is not None and isinstance(value, str):
         pieces = [piece.strip() for piece in _pieces(value, split)]
         if any(_NEXT_URL.search(piece) for piece in pieces):

@@ -16,6 +16,7 @@ MAX_ITEM = 1024 * 1024
 """Characters of one item of an array."""
 
 _WRAPPED_ARRAY = re.compile(r'\{\s*"[^"\\]{1,100}"\s*:\s*(?=\[)')
+_TEXT_THAT_IS_NO_URL = re.compile(r'\[\s*"[^"/]+"')
 _ARRAY = re.compile(r'\[\s*(?:[{"\]]|$)')
 _SEPARATORS = re.compile(r"[\s,]*")
 _NEXT_ITEM = re.compile(r"\}\s*,\s*(?=\{)")
@@ -34,6 +35,11 @@ def json_rows(source: Readable, name: str, options: ReadOptions, *, is_lines: bo
     peeked = _Peeked(source)
     start = peeked.start.decode(errors="replace").removeprefix("\ufeff").lstrip()
     wrapped = None if is_lines else _WRAPPED_ARRAY.match(start)
+    if wrapped and _TEXT_THAT_IS_NO_URL.match(start, wrapped.end()):  # pandas: orient="split"
+        raise RelayError(
+            f"manifest {name!r} holds an object whose first field is a list of texts that are no URLs; it must hold an "
+            "array of objects or of strings, or an object in each line"
+        )
     if wrapped or (_ARRAY.match(start) and not _is_array_line(start)):
         yield from _array_items(_Text(peeked, name), table, name, skip=wrapped[0] if wrapped else "")
     else:

@@ -74,3 +74,16 @@ def test_objects_hold_the_url_under_a_well_known_name() -> None:
 def test_keys_of_one_line_are_numbered() -> None:
     names = ("a/b.jpg", "b", ".b", "a.b/c", "x.tar.gz")
     assert [numbered_key(name, 2) for name in names] == ["a/b-2.jpg", "b-2", ".b-2", "a.b/c-2", "x.tar-2.gz"]
+
+
+@pytest.mark.parametrize("text", [f"['{A}', '{B}']", f'["{A}","{B}"]', f"[{A}, {B}]", f" [ '{A}' , '{B}' ] "])
+def test_lists_that_were_written_as_text_are_lists(text: str) -> None:
+    for split in (",", "|"):
+        assert [url for url, _ in urls_in(text, split)] == [A, B]
+    with pytest.raises(InvalidValue, match=r"the cell holds 2 URLs; set columns\.split to make an entry of each"):
+        urls_in(text, None)
+
+
+def test_a_list_of_one_url_needs_no_split() -> None:
+    assert urls_in(f"['{A}']", None) == [(A, f"'{A}'")]
+    assert urls_in("[]", ",")[0][0] == "[]"
