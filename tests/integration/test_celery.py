@@ -5,6 +5,7 @@ Redis, Postgres and the S3 server are real. `tests/support/celery_cluster.py` de
 
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -119,6 +120,31 @@ def test_the_steps_of_a_killed_worker_are_executed_by_others(cluster: Cluster, w
     requests = Counter({url: slow.hits[url.partition(str(slow.port))[2]] for url in urls})
     restarted = sum("download" in step for step in twice)
     assert sum(requests.values()) - len(urls) <= TASK * restarted
+
+
+def test_workers_take_up_adjustments(cluster: Cluster, workers: None, slow: Origin) -> None:
+    urls = [slow.url(f"jpeg/small-dawn.jpg?adjusted={n}") for n in range(8 * TASK)]
+    form = {**FORM, "manifest": cluster.put("manifests/adjusted.txt", urls), "download": {"threads": 4}}
+
+    def adjust(run_id: str, *options: str) -> None:
+        command = [sys.executable, "-m", "imgrelay_dagster.cli", "adjust", run_id, *options]
+        subprocess.run(command, env=cluster.environment, check=True, timeout=60)
+
+    def asked() -> int:
+        return sum("adjusted=" in target for target in slow.hits)
+
+    with cluster.launch(form) as run:
+        until(asked, 120, "the first images were asked for")
+        adjust(run.id, "--pause")
+        time.sleep(4.0)
+        paused = asked()
+        assert paused < len(urls)
+        time.sleep(2.0)
+        assert asked() == paused
+        adjust(run.id, "--resume", "--threads", "16")
+        ran = run.wait(120)
+    assert ran.code == 0, ran.err
+    assert (ran.summary["uploaded"], ran.summary["adjusted"]) == (len(urls), "threads=16")
 
 
 def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
