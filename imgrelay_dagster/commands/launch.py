@@ -5,6 +5,7 @@ Import this module only after the environment has been set up: our modules read 
 """
 
 import os
+import sqlite3
 import threading
 import time
 import uuid
@@ -17,6 +18,7 @@ import dagster as dg
 import dagster._core.storage.sqlite_storage  # loaded once, for this process and for the steps forked from it
 from dagster._core.instance.ref import InstanceRef
 from obstore.exceptions import BaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from imgrelay_dagster.commands import exit_codes
 from imgrelay_dagster.commands.console import Console
@@ -66,7 +68,11 @@ def launch(config: RelayConfig, home: Path, signals: ShutdownSignals, console: C
         KeyboardInterrupt: a signal arrived before the run was created.
     """
     with _open_instance(home) as instance:
-        return _CommandRun(instance, config, signals, console).execute()
+        try:
+            return _CommandRun(instance, config, signals, console).execute()
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            wait_for_steps(STOP_LIMIT)
+            return RunResult(exit_codes.FAILED, (_instance_failed(home, error),))
 
 
 def _open_instance(home: Path) -> dg.DagsterInstance:
@@ -249,6 +255,15 @@ def _cancel_message(summary: Summary | None, has_receipts: bool) -> str:
     if summary is None:
         return "canceled while the run was being planned; nothing was relayed"
     return f"canceled; launch again to do the {summary.not_attempted:,} entries that were not attempted"
+
+
+def _instance_failed(home: Path, error: Exception) -> str:
+    """The message about a Dagster instance that cannot be written or read any more."""
+    cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return (
+        f"the Dagster instance in {str(home)!r} failed: {cause}; free some space there, or set DAGSTER_HOME to another "
+        "folder, and launch again to do what is left"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -192,6 +192,23 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def test_a_full_dagster_home_is_named_and_the_next_launch_goes_on(
+    imgrelay: Command, origin: Origin, tmp_path: Path, tiny_disk: Path
+):
+    small = origin.url("jpeg/small-dawn.jpg")
+    manifest = write_manifest(tmp_path, [f"{small}?{n}" for n in range(300)])
+    options = ("--manifest", manifest, "--destination", tmp_path / "out")
+    places = {"DAGSTER_HOME": str(tiny_disk), "IMGRELAY_STAGING": str(tmp_path / "staging")}
+    ran = imgrelay("run", *options, **places)
+    assert ran.code == 1
+    assert f"imgrelay: the Dagster instance in '{tiny_disk}' failed: " in ran.err
+    assert "Traceback" not in ran.err
+    subprocess.run(["mount", "-o", "remount,size=50m", str(tiny_disk)], check=True)
+    again = imgrelay("run", *options, "--json", **places)
+    assert again.code == 0, again.err
+    assert again.summary["uploaded"] + again.summary["unchanged"] == 300
+
+
 def test_a_full_staging_disk_fails_the_run_and_keeps_the_stored_images(
     imgrelay: Command, origin: Origin, tmp_path: Path, tiny_disk: Path
 ):
