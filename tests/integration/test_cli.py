@@ -164,7 +164,7 @@ def test_a_manifest_with_an_unknown_suffix_is_wrong_usage(call: Called, tmp_path
     (tmp_path / "birds.docx").write_text("")
     code, _, err = call("--manifest", tmp_path / "birds.docx")
     assert code == 2
-    assert "has no known suffix; let its name end in .txt, .csv, .jsonl" in err
+    assert "has no known suffix; let its name end in .txt, .csv, .tsv, .jsonl" in err
 
 
 def test_an_unusable_dagster_home_is_named_in_the_message(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from imgrelay_dagster.cli import build_parser
+from imgrelay_dagster.commands.arguments import build_parser
 from imgrelay_dagster.demo.manifests import SAMPLE_PORT
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.relay.outcomes import PERMANENT_REASONS, Reason
