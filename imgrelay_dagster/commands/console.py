@@ -67,7 +67,7 @@ class Console:
         self._read_progress = read_progress
 
     def stopping(self) -> None:
-        """Show that the run is being cancelled."""
+        """Show that the run is being canceled."""
         self._stopping = True
         if not self._err.is_terminal:
             self.note("stopping")

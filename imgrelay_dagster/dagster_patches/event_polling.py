@@ -30,7 +30,7 @@ ROUNDS = 4
 has no queue to wait for."""
 
 TICK = 0.1
-"""Seconds that one wait takes at most: between two waits Dagster checks whether the run is being cancelled. With 20 ms
+"""Seconds that one wait takes at most: between two waits Dagster checks whether the run is being canceled. With 20 ms
 the run's process used 3 % of a core, although nearly all of these waits ended without an event."""
 
 T = TypeVar("T")

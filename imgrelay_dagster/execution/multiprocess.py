@@ -45,7 +45,7 @@ def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 class StepProcess(contexts.ForkServerProcess):
-    """A process of one step. It uses the patches that make steps cheaper, and prints no traceback when cancelled."""
+    """A process of one step. It uses the patches that make steps cheaper, and prints no traceback when canceled."""
 
     def run(self) -> None:
         """Change this process, then execute the step."""

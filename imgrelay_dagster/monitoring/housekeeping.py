@@ -1,4 +1,4 @@
-"""Housekeeping for runs that ended without their report step: cancelled, crashed, or lost with their machine.
+"""Housekeeping for runs that ended without their report step: canceled, crashed, or lost with their machine.
 
 To settle such a run means to write its results from ledger and receipts, clear its scratch space and release the lock
 of its dataset. The command line settles its own run before it exits; the sensor `housekeeping` settles all others.
@@ -104,7 +104,7 @@ def settle_ended_runs(instance: dg.DagsterInstance, stores: StoresResource) -> I
     for record in run_records(instance, ended_runs):
         run = record.dagster_run
         ended = record.end_time or record.update_timestamp.timestamp()
-        # A run that was cancelled in the queue has a dataset tag from its sensor, but no destination tag.
+        # A run that was canceled in the queue has a dataset tag from its sensor, but no destination tag.
         if is_settled(run) or DESTINATION_TAG not in run.tags or time.time() - ended < GRACE:
             continue
         status = "canceled" if run.status is dg.DagsterRunStatus.CANCELED else "failure"

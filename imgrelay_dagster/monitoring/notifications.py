@@ -1,4 +1,4 @@
-"""Notifications of runs that failed or were cancelled: a line in a log file, and a POST to a webhook.
+"""Notifications of runs that failed or were canceled: a line in a log file, and a POST to a webhook.
 
 The URL of a webhook is a secret, its path above all, so messages show only its host.
 """

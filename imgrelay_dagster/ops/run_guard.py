@@ -63,7 +63,7 @@ class RunGuard:
         """Check the run's process in every call, and the run itself every `STATUS_INTERVAL` seconds.
 
         Raises:
-            dagster.DagsterExecutionInterruptedError: the run is being cancelled, has ended, or its process is gone.
+            dagster.DagsterExecutionInterruptedError: the run is being canceled, has ended, or its process is gone.
             RelayError: another step wrote `HALT_NOTE` because of an error that concerns the whole run.
         """
         parent = parent_process()

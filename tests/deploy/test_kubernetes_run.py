@@ -81,7 +81,7 @@ def test_a_run_whose_pod_is_lost_is_started_again(served: KubernetesDeployment, 
     assert served.tags(again)["imgrelay/results"] == "60 of 60"
 
 
-def test_a_cancelled_run_leaves_no_pod(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin):
+def test_a_canceled_run_leaves_no_pod(served: KubernetesDeployment, seaweed: SeaweedFS, origin: Origin):
     run_id = launch(served, seaweed, origin, "wrens", 40)
     until(lambda: any(step.startswith("download") for step in served.jobs(run_id)), 120, "a download has a job")
     assert served.terminate_to_the_end(run_id) is not None, "\n".join([served.status(run_id), *served.messages(run_id)])

@@ -1,4 +1,4 @@
-"""Cancelling a run of the command line with each signal: all processes stop, and finished work is kept."""
+"""Canceling a run of the command line with each signal: all processes stop, and finished work is kept."""
 
 import os
 import pty
@@ -76,7 +76,7 @@ def semaphores(pid: int) -> set[Path]:
     [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGHUP, True)],
     ids=["ctrl-c", "sigint", "sigterm", "sighup"],
 )
-def test_a_cancelled_run_stops_keeps_finished_work_and_accounts_for_every_line(
+def test_a_canceled_run_stops_keeps_finished_work_and_accounts_for_every_line(
     imgrelay: Command, home: Path, origin: HostileOrigin, manifest: Path, tmp_path: Path, number: int, group: bool
 ):
     out = tmp_path / "out"

@@ -147,26 +147,26 @@ def test_workers_take_up_adjustments(cluster: Cluster, workers: None, slow: Orig
     assert (ran.summary["uploaded"], ran.summary["adjusted"]) == (len(urls), "threads=16")
 
 
-def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(
+def test_a_canceled_run_stops_its_workers_and_the_next_one_does_the_rest(
     cluster: Cluster, workers: None, slow: Origin
 ) -> None:
-    urls = [slow.url(f"jpeg/small-dawn.jpg?cancelled={n}") for n in range(6 * TASK)]
-    form = {**FORM, "manifest": cluster.put("manifests/cancelled.txt", urls)}
+    urls = [slow.url(f"jpeg/small-dawn.jpg?canceled={n}") for n in range(6 * TASK)]
+    form = {**FORM, "manifest": cluster.put("manifests/canceled.txt", urls)}
     with cluster.launch(form) as run:
         until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 120, "a task is done")
-        cancelled = time.monotonic()
+        canceled = time.monotonic()
         run.process.send_signal(signal.SIGINT)
         ran = run.wait(60)
         until(lambda: not cluster.busy(), STOP_LIMIT, "no worker is busy")
-    print(f"all workers idle {time.monotonic() - cancelled:.1f} s after the cancel")
-    assert time.monotonic() - cancelled < STOP_LIMIT
+    print(f"all workers idle {time.monotonic() - canceled:.1f} s after the cancel")
+    assert time.monotonic() - canceled < STOP_LIMIT
     assert ran.code == 130, ran.err
     summary = ran.summary
     assert summary["status"] == "canceled"
     assert summary["uploaded"] >= TASK
     assert summary["not_attempted"] > 0
     assert cluster.run_status(run.id) is dg.DagsterRunStatus.CANCELED
-    assert len(cluster.results("framed", "cancelled", run.id)) == len(urls)
+    assert len(cluster.results("framed", "canceled", run.id)) == len(urls)
     assert cluster.objects("staging/") == {}
 
     before = Counter(slow.hits)

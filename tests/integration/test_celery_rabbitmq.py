@@ -41,8 +41,8 @@ def manifest(cluster: Cluster, origin: Origin, name: str) -> str:
     return cluster.put(f"manifests/{name}.txt", urls)
 
 
-def test_a_cancelled_run_stops_its_workers_and_the_next_one_does_the_rest(cluster: Cluster, slow: Origin) -> None:
-    form = {**FORM, "manifest": manifest(cluster, slow, "cancelled")}
+def test_a_canceled_run_stops_its_workers_and_the_next_one_does_the_rest(cluster: Cluster, slow: Origin) -> None:
+    form = {**FORM, "manifest": manifest(cluster, slow, "canceled")}
     with cluster.launch(form) as run:
         until(lambda: run.steps(dg.DagsterEventType.STEP_SUCCESS)["upload"] >= 1, 120, "a task is done")
         run.process.send_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ def large_picture() -> tuple[bytes, str]:
     return found.data + bytes(LARGE - len(found.data)), found.media_type
 
 
-def test_what_a_cancelled_run_downloaded_is_not_fetched_again(imgrelay: Command, home: Path, tmp_path: Path):
+def test_what_a_canceled_run_downloaded_is_not_fetched_again(imgrelay: Command, home: Path, tmp_path: Path):
     with HostileOrigin({"/x.jpg": large_picture()}) as origin:
         manifest = write_manifest(tmp_path, [origin.url(f"/latency/300/{n}/x.jpg") for n in range(ENTRIES)])
         options = ("--manifest", manifest, "--destination", tmp_path / "out", "--json")

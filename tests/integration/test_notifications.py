@@ -1,4 +1,4 @@
-"""Notifications of failed and cancelled runs, with a real webhook, in a Dagster instance without its daemon."""
+"""Notifications of failed and canceled runs, with a real webhook, in a Dagster instance without its daemon."""
 
 import socket
 from collections.abc import Iterator

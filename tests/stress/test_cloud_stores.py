@@ -1,4 +1,4 @@
-"""10,000 images into Google's and Azure's test servers: killed, cancelled, finished, and launched again."""
+"""10,000 images into Google's and Azure's test servers: killed, canceled, finished, and launched again."""
 
 import hashlib
 import json
@@ -72,19 +72,19 @@ def test_no_object_is_lost_or_doubled(cloud: Cloud, home: Path, tmp_path: Path):
             before = uploads(out)
             until(lambda: uploads(out) >= before + 4, 300, "more tasks are stored")
             command.send(signal.SIGINT, group=True)
-            cancelled = command.wait(GONE_LIMIT)
+            canceled = command.wait(GONE_LIMIT)
             command.wait_until_gone(5)
-        assert cancelled.code == 130, cancelled.err
-        assert cancelled.summary["unchanged"] >= TASK
-        assert cancelled.summary["not_attempted"] > 0
-        print(f"{cloud.scheme}: {stored} objects at the kill, {cancelled.summary} at the cancel")
+        assert canceled.code == 130, canceled.err
+        assert canceled.summary["unchanged"] >= TASK
+        assert canceled.summary["not_attempted"] > 0
+        print(f"{cloud.scheme}: {stored} objects at the kill, {canceled.summary} at the cancel")
 
         began = time.monotonic()
         with RunningCommand(home, tmp_path, *arguments, **environment) as command:
             done = command.wait(900)
         assert done.code == 0, done.err
         assert done.summary["uploaded"] + done.summary["unchanged"] == ENTRIES
-        assert done.summary["unchanged"] >= cancelled.summary["unchanged"] + cancelled.summary["uploaded"]
+        assert done.summary["unchanged"] >= canceled.summary["unchanged"] + canceled.summary["uploaded"]
         print(f"{cloud.scheme}: {done.summary['uploaded']} uploaded in {time.monotonic() - began:.0f} s")
         check_whole(out, done)
         requests = origin.hits.total()

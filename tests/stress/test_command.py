@@ -1,4 +1,4 @@
-"""The command at 10,000 entries: cancelled in every stage by every signal, finished, and launched again."""
+"""The command at 10,000 entries: canceled in every stage by every signal, finished, and launched again."""
 
 import json
 import random
@@ -37,7 +37,7 @@ MOMENTS = [
     ("report", signal.SIGINT),
 ]
 DISTINCT = 300
-"""Different URLs of the manifest whose run is cancelled in its report: it has as many lines, quickly done."""
+"""Different URLs of the manifest whose run is canceled in its report: it has as many lines, quickly done."""
 
 
 class Watched:
@@ -72,7 +72,7 @@ def counted(rows: list[dict[str, Any]]) -> Counter[str]:
     return Counter(row["outcome"] for row in rows)
 
 
-def test_the_command_is_cancelled_finished_and_launched_again(home: Path, tmp_path: Path, figures: Path):
+def test_the_command_is_canceled_finished_and_launched_again(home: Path, tmp_path: Path, figures: Path):
     delay = random.Random(11)
     out, watched = tmp_path / "out", Watched(home, tmp_path / "out")
     measured: list[dict[str, object]] = []
@@ -97,7 +97,7 @@ def test_the_command_is_cancelled_finished_and_launched_again(home: Path, tmp_pa
                 gone = time.monotonic() - began
             measured.append({"moment": moment, "signal": signal.Signals(number).name, "gone": round(gone, 1)})
             print(measured[-1], ran.out.strip()[-200:], flush=True)
-            _check_cancelled(ran, home, tmp_path / "late" if report else out, moment)
+            _check_canceled(ran, home, tmp_path / "late" if report else out, moment)
             until(lambda: connections(origin.port) == 0, 3, "every connection is closed")
 
         before = Counter(origin.hits)
@@ -129,7 +129,7 @@ def test_the_command_is_cancelled_finished_and_launched_again(home: Path, tmp_pa
     (figures / "command.json").write_text(json.dumps(measured, indent=2))
 
 
-def _check_cancelled(ran: Ran, home: Path, out: Path, moment: str) -> None:
+def _check_canceled(ran: Ran, home: Path, out: Path, moment: str) -> None:
     assert ran.code == 130, ran.err
     assert_quiet(ran.err)
     assert not list((home / "staging").iterdir())

@@ -252,7 +252,7 @@ class DagsterServers:
     def terminate_to_the_end(self, run_id: str) -> tuple[float, float] | None:
         """Terminate a run and wait until nothing is left of it.
 
-        Returns the seconds from the click until it counts as cancelled and until its last process is gone, or None
+        Returns the seconds from the click until it counts as canceled and until its last process is gone, or None
         if it came to its own end first.
         """
         clicked = time.monotonic()

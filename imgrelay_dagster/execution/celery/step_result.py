@@ -22,7 +22,7 @@ UNREACHABLE_LIMIT = 300.0
 """Seconds for which the broker may be unreachable before the run fails."""
 
 REVOKE_LIMIT = 12.0
-"""Seconds for which a cancelled run waits for a step to end."""
+"""Seconds for which a canceled run waits for a step to end."""
 
 
 class CeleryStepResult:

@@ -1,4 +1,4 @@
-"""Calls in background threads, so that a cancelled run does not wait for a slow store.
+"""Calls in background threads, so that a canceled run does not wait for a slow store.
 
 A call of a store's client may take a minute, and no signal interrupts it: Python runs signal handlers only after the
 call returns. So the call runs in a daemon thread, and the caller waits for it in short intervals.

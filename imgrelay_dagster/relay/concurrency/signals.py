@@ -1,4 +1,4 @@
-"""Protects work of the main thread from interrupts while a run is being cancelled.
+"""Protects work of the main thread from interrupts while a run is being canceled.
 
 A cancel is an exception that a signal's handler raises between two instructions of the main thread. Python cannot keep
 a piece of code whole against that. From 3.12 on the compiler leaves some jumps back to the start of a loop out of the

@@ -2,7 +2,7 @@
 
 The threads are daemons that read from a queue, and the main thread waits for them in short intervals.
 `ThreadPoolExecutor` is not suitable, even with `shutdown(cancel_futures=True)`: the interpreter joins its threads at
-exit, so one hanging download would delay a cancelled run until the download's own time limit.
+exit, so one hanging download would delay a canceled run until the download's own time limit.
 """
 
 import queue

@@ -51,7 +51,7 @@ class SocketHandle:
 
 
 class CancelReason(Enum):
-    """Why an exchange was cancelled."""
+    """Why an exchange was canceled."""
 
     DEADLINE = auto()
     DEFERRED = auto()
@@ -83,7 +83,7 @@ class Exchange:
         return self._clock() - self._started
 
     def attach(self, handle: SocketHandle) -> None:
-        """Watch a connection; it is shut down at once if the exchange is already cancelled."""
+        """Watch a connection; it is shut down at once if the exchange is already canceled."""
         handle.retain()
         with self._lock:
             self._handles.append(handle)
@@ -106,7 +106,7 @@ class Exchange:
                 handle.shut_down()
 
     def check(self) -> None:
-        """Raise if this exchange is cancelled or is to end.
+        """Raise if this exchange is canceled or is to end.
 
         Raises:
             Stopped: the run is being stopped.
@@ -140,7 +140,7 @@ class Watchdog:
     """Watches the exchanges of one process. Its thread starts with the first exchange.
 
     Args:
-        stop: once set, all exchanges are cancelled and new ones are refused.
+        stop: once set, all exchanges are canceled and new ones are refused.
     """
 
     def __init__(self, stop: threading.Event) -> None:

@@ -1,6 +1,6 @@
 """Folding a run's ledger and receipts into its results: every manifest line exactly once, in order.
 
-This works the same for a run that reached its report and for one that was cancelled or lost: an entry without a receipt
+This works the same for a run that reached its report and for one that was canceled or lost: an entry without a receipt
 is `not_attempted`. Memory does not grow with the number of entries.
 """
 

@@ -18,7 +18,7 @@ from imgrelay_dagster.relay.storage.error_text import explain, is_disk_full
 from imgrelay_dagster.relay.storage.objects import put_object
 
 LEAVE_LIMIT = 3.0
-"""Seconds that running uploads have to end when a run is cancelled, so that each stored image has its receipt."""
+"""Seconds that running uploads have to end when a run is canceled, so that each stored image has its receipt."""
 
 OUTAGE_FAILURES = 32
 """Uploads of one step that must fail in a row before the store is checked for an outage: two for each thread."""

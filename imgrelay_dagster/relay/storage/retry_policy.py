@@ -28,7 +28,7 @@ BULK = RetryPolicy()
 """For images and results: bridges a store outage of a minute."""
 
 INTERACTIVE = RetryPolicy(timeout=4.0, connect_timeout=2.0, retries=2, retry_timeout=3.0)
-"""For side tasks, and while a run is being cancelled: fails within seconds."""
+"""For side tasks, and while a run is being canceled: fails within seconds."""
 
 PROBE = RetryPolicy(timeout=10.0, connect_timeout=3.0, retry_timeout=8.0)
 """For the first request of a run: bridges a short interruption and soon reports a store that does not answer."""

@@ -93,7 +93,7 @@ def test_a_run_that_ended_before_it_was_planned_is_settled_once(runs: Runs, cloc
     assert runs.settle() == []
 
 
-def test_a_run_that_was_cancelled_in_the_queue_does_not_stop_the_others(runs: Runs, tmp_path: Path, clock: Clock):
+def test_a_run_that_was_canceled_in_the_queue_does_not_stop_the_others(runs: Runs, tmp_path: Path, clock: Clock):
     """A sensor requested the run, so it has a dataset tag; `plan` would have set the other tags."""
     lost = runs.create(Status.FAILURE)
     runs.plan(lost, tmp_path, uploaded=1)

@@ -113,7 +113,7 @@ def test_an_interrupt_of_the_main_thread_is_raised_and_the_threads_end():
 
 
 def test_results_finished_before_an_interrupt_are_passed_to_done():
-    """Their images are already stored; without their records, the results of a cancelled run would be wrong."""
+    """Their images are already stored; without their records, the results of a canceled run would be wrong."""
     finished: list[int] = []
     done: list[int] = []
 
