@@ -7,9 +7,11 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.planning.destination_check import DestinationFeatures, check_destination
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, lock_holder
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, ObjectStream, read_chunks
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
@@ -47,6 +49,13 @@ def test_checksums_are_left_out_where_they_are_refused(seaweed: SeaweedFS, addre
         assert features.options == StoreOptions(checksums=False)
         assert "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" in features.notices[0]
         put_object(open_dialect(dialect, address, features.options), "a.jpg", b"123", "image/jpeg")
+
+
+def test_scratch_space_names_the_setting_that_leaves_checksums_out(seaweed: SeaweedFS, address: str):
+    with S3Dialect(seaweed, no_checksums=400) as dialect:
+        staging = Staging(open_dialect(dialect, address), "run")
+        with pytest.raises(RelayError, match="set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"):
+            staging.put(staging.key("task", Stage.DOWNLOAD, "a"), b"1")
 
 
 def test_the_lock_holds_without_conditional_writes(seaweed: SeaweedFS, address: str):

@@ -21,6 +21,7 @@ from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.staging.originals import KeptOriginals, OriginalsOfTask
+from imgrelay_dagster.relay.storage.error_hints import setting_advice
 from imgrelay_dagster.relay.storage.error_text import explain, is_disk_full
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.stores import folder_of
@@ -206,7 +207,8 @@ class Staging:
         place = folder_of(self._store) or self._store
         if is_disk_full(error):
             return RelayError(f"disk full: no space left in staging ({place}); free some space or set IMGRELAY_STAGING")
-        return RelayError(f"staging ({place}) failed at {key!r}: {explain(error)}")
+        hint = setting_advice(error)
+        return RelayError(f"staging ({place}) failed at {key!r}: {explain(error)}{f'; {hint}' if hint else ''}")
 
 
 class _Writer:

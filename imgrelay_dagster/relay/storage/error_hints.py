@@ -33,8 +33,8 @@ def is_in_other_region(error: BaseException) -> bool:
     return bool(_OTHER_REGION.search(str(error)))
 
 
-def advice(error: BaseException, bucket_region: Callable[[], str | None] = lambda: None) -> str:
-    """What to do about a destination on S3 that refuses objects with this error, as the end of a sentence.
+def setting_advice(error: BaseException, bucket_region: Callable[[], str | None] = lambda: None) -> str | None:
+    """Which setting corrects this error of S3, as the end of a sentence; None if no setting is known to.
 
     Args:
         bucket_region: asks the store for the bucket's region; called if the error says that it is another one.
@@ -49,9 +49,15 @@ def advice(error: BaseException, bucket_region: Callable[[], str | None] = lambd
         return "set AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true, which moves the bucket from the path to the host name"
     if "x-amz-checksum" in text or "x-amz-sdk-checksum" in text:
         return "set AWS_REQUEST_CHECKSUM_CALCULATION=when_required, which leaves the checksum out"
-    if _DENIED.search(text):
+    return None
+
+
+def advice(error: BaseException, bucket_region: Callable[[], str | None] = lambda: None) -> str:
+    """What to do about a destination on S3 that refuses objects with this error, as the end of a sentence."""
+    found = setting_advice(error, bucket_region)
+    if found is None and _DENIED.search(str(error)):
         return (
             "check that its credentials allow writing; if the bucket's policy demands an ACL or encryption, set "
             "object.acl in the run config, or AWS_SERVER_SIDE_ENCRYPTION and AWS_SSE_KMS_KEY_ID"
         )
-    return CHECK_S3
+    return found or CHECK_S3
