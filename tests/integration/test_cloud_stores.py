@@ -32,6 +32,7 @@ from imgrelay_dagster.relay.storage.stored_files import StoredFiles
 from imgrelay_dagster.resources import StoresResource, build_resources
 from imgrelay_dagster.runs.tags import MANIFEST_TAG, VERSION_TAG
 from tests.conftest import Ran
+from tests.support.azurite import Azurite
 from tests.support.clouds import SCHEMES, Cloud, start_cloud
 from tests.support.day_manifests import DAY, create_run, scan
 from tests.support.inbox import Sensor, no_list
@@ -190,7 +191,9 @@ def test_the_inbox(cloud: Cloud, served: StoresResource, monkeypatch: pytest.Mon
         assert [request.run_config["manifest"] for request in again.run_requests or []] == addresses[:1]
 
 
-def test_names_that_cannot_be_opened_do_not_stop_a_listing(cloud: Cloud, served: StoresResource):
+def test_names_that_cannot_be_opened_do_not_stop_a_listing(
+    cloud: Cloud, served: StoresResource, monkeypatch: pytest.MonkeyPatch
+):
     store = cloud.open("odd")
     for number in range(3):
         put_object(store, f"in/ü + {number}.csv", b"url\n", "text/plain")
@@ -202,6 +205,13 @@ def test_names_that_cannot_be_opened_do_not_stop_a_listing(cloud: Cloud, served:
     assert len({file.address for file in after if file.error}) == 3
     sizes = dict(object_sizes(store, partial(served.list_any, cloud.address("odd"))))
     assert {name: size for name, size in sizes.items() if size} == {f"in/ü + {number}.csv": 4 for number in range(3)}
+    if isinstance(cloud.server, Azurite):
+        for variables in (cloud.server.sas_environment(), cloud.server.emulator_environment()):
+            monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            assert {item.path: item.size for item in served.list_any(cloud.address("odd"))} == sizes
+            assert bytes(served.open(cloud.address("odd")).get("in/ü + 1.csv").bytes()) == b"url\n"
 
 
 def test_daily_and_late_manifests(cloud: Cloud, served: StoresResource, monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
@@ -75,6 +75,16 @@ class Azurite:
     def emulator_environment(self) -> dict[str, str]:
         """The same as obstore takes them for the emulator."""
         return {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": self.endpoint}
+
+    def sas_environment(self) -> dict[str, str]:
+        """The same with a shared access signature in place of the key ("Create an account SAS")."""
+        fields = {"sp": "rwdlac", "ss": "b", "srt": "sco", "st": "", "se": "2099-01-01T00:00:00Z", "sip": "", "spr": ""}
+        text = "\n".join([ACCOUNT, *fields.values(), "2023-11-03", "", ""])
+        digest = hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()
+        given = {name: value for name, value in fields.items() if value} | {"sv": "2023-11-03"}
+        signature = urlencode({**given, "sig": base64.b64encode(digest).decode()})
+        address = f"BlobEndpoint={self.endpoint}/{ACCOUNT}"
+        return {"AZURE_STORAGE_CONNECTION_STRING": f"AccountName={ACCOUNT};{address};SharedAccessSignature={signature}"}
 
     def create_container(self, name: str) -> None:
         status = self._request("PUT", f"/{ACCOUNT}/{name}?restype=container")
