@@ -4,11 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster.config.allowed_paths import allow_arguments, check_local_path, resolve_manifest
+from imgrelay_dagster.config.allowed_paths import (
+    allow_arguments,
+    allow_template,
+    check_local_path,
+    resolve_manifest,
+)
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.resources import StoresResource, TemplatesResource
 
 VARIABLES = ("IMGRELAY_DESTINATION", "IMGRELAY_MANIFESTS", "IMGRELAY_INBOX", "IMGRELAY_ARGUMENT_PATHS")
 
@@ -153,6 +160,22 @@ def test_a_template_name_is_no_path(name: str, tmp_path: Path, here: Path):
     (here / "sub").mkdir()
     with pytest.raises(RelayError, match="not found in"):
         TemplateFolder(here).load(name)
+
+
+def test_a_bare_name_is_a_template_of_the_store(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("IMGRELAY_TEMPLATES", "s3://images/templates")
+    (here / "frame.png").write_bytes(b"1")
+    assert allow_template("frame.png") == "frame.png"
+    assert "IMGRELAY_ARGUMENT_TEMPLATE" not in os.environ
+    assert allow_template("./frame.png") == "frame.png"
+    assert os.environ.pop("IMGRELAY_ARGUMENT_TEMPLATE") == str(here / "frame.png")
+
+
+@pytest.mark.parametrize("folder", ["ftp://h/x", "s3://..", "gs://bucket/a//b", "az://Container/x"])
+def test_a_template_folder_is_in_a_store_that_can_exist(folder: str):
+    templates = TemplatesResource(stores=StoresResource(s3=S3Resource(), staging_address="staging"), folder=folder)
+    with pytest.raises(RelayError, match=f"template folder {folder!r} "):
+        templates.open()
 
 
 def test_a_broken_template_is_not_quoted(here: Path, tmp_path: Path):
