@@ -1,5 +1,7 @@
 """The metadata that Dagster shows for a run: counts that it plots, a table of failures, a contact sheet of images."""
 
+from collections.abc import Mapping, Sequence
+
 import dagster as dg
 
 from imgrelay_dagster.config import environment
@@ -17,7 +19,12 @@ INLINE_LIMIT = 1000
 Metadata = dict[str, dg.MetadataValue]
 
 
-def summary_metadata(summary: Summary, destination: str, inspection: Inspection | None = None) -> Metadata:
+def summary_metadata(
+    summary: Summary,
+    destination: str,
+    inspection: Inspection | None = None,
+    failed_rows: Sequence[Mapping[str, str]] = (),
+) -> Metadata:
     """The metadata of a run: its counts as numbers, which Dagster plots, its failures, and some of its stored images.
 
     The most important entries come first, because a row of the run's log shows only seven.
@@ -26,6 +33,7 @@ def summary_metadata(summary: Summary, destination: str, inspection: Inspection 
         summary: the counts of the run.
         destination: the destination's address.
         inspection: the stored images for the contact sheet; None leaves it out.
+        failed_rows: failed entries with the columns that the run carries along.
     """
 
     def numbers(*names: str) -> Metadata:
@@ -37,6 +45,7 @@ def summary_metadata(summary: Summary, destination: str, inspection: Inspection 
         "reasons": dg.MetadataValue.text(most_frequent(summary.reasons, len(summary.reasons)) or "none failed"),
         "report": _report_address(destination, f"{results}/{REPORT_FILE}"),
         **_failures_and_images(summary, inspection),
+        **({"failed_entries": _table(failed_rows)} if failed_rows else {}),
         "results": dg.MetadataValue.path(f"{destination}/{results}"),
         **numbers("bytes_in", "bytes_out"),
         "seconds": dg.MetadataValue.float(summary.seconds),
@@ -62,6 +71,11 @@ def _failures_and_images(summary: Summary, inspection: Inspection | None) -> Met
     if sheet is not None:
         metadata["contact_sheet"] = dg.MetadataValue.md(f"![stored images]({sheet})")
     return metadata
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> dg.MetadataValue:
+    columns = [dg.TableColumn(name) for name in rows[0]]
+    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows], dg.TableSchema(columns))
 
 
 def not_asked_note(summary: Summary) -> str:

@@ -19,6 +19,7 @@ from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.formatting import most_frequent
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary
+from imgrelay_dagster.relay.results.failed_rows import first_failed
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
@@ -87,7 +88,8 @@ def _report(
     # The merged results list stored images only when every shard is done; until then inspect those of this run.
     inspected = summary if reported.status == PARTIAL else reported
     inspection = try_inspect(stores.open(settings.destination, INTERACTIVE), inspected)
-    metadata = summary_metadata(reported, settings.destination, inspection)
+    failed_rows = first_failed(store, reported.dataset, reported.run_id) if reported.failed else []
+    metadata = summary_metadata(reported, settings.destination, inspection, failed_rows)
     if planned.shards:
         metadata = {"shards": dg.MetadataValue.int(planned.shards), **metadata}
     failed = next((each for each in (summary, reported) if each.status not in ("success", PARTIAL)), None)

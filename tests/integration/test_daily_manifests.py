@@ -56,10 +56,15 @@ def test_a_day_with_too_many_failures_is_not_materialized_but_shows_its_counts(
         monkeypatch.setenv(f"IMGRELAY_{name}", str(tmp_path / folder))
     monkeypatch.setenv("IMGRELAY_ALLOWED_HOSTS", "127.0.0.1")
     urls = [origin.url("jpeg/small-dawn.jpg"), origin.url("missing.jpg")]
-    write_manifest(tmp_path / "manifests", f"{DAY}.txt", "\n".join(urls))
+    rows = "".join(f"S{number}\t{url}\n" for number, url in enumerate(urls))
+    write_manifest(tmp_path / "manifests", f"{DAY}.tsv", f"Sku\tPicture\n{rows}")
+    config = {"columns": {"url": "Picture"}, "carry": "sku"}
     job = dg.Definitions(assets=[relayed_images], jobs=[relay_day], resources=build_resources())
     done = job.resolve_job_def("relay_day").execute_in_process(
-        instance=instance, partition_key=DAY, raise_on_error=False
+        instance=instance,
+        partition_key=DAY,
+        raise_on_error=False,
+        run_config={"ops": {"relayed_images": {"config": config}}},
     )
     assert not done.success
     key = dg.AssetKey("relayed_images")
@@ -69,3 +74,9 @@ def test_a_day_with_too_many_failures_is_not_materialized_but_shows_its_counts(
     assert observation.asset_observation is not None
     counts = {name: observation.asset_observation.metadata[name].value for name in ("entries", "uploaded", "failed")}
     assert counts == {"entries": 2, "uploaded": 1, "failed": 1}
+    table = observation.asset_observation.metadata["failed_entries"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [column.name for column in table.schema.columns] == ["line", "key", "sku", "reason"]
+    assert [(row.data["line"], row.data["sku"], row.data["reason"]) for row in table.records] == [
+        ("3", "S1", "http_status")
+    ]

@@ -114,14 +114,31 @@ def test_every_field_of_the_form_is_described():
 
     def undescribed(kind: object, path: str) -> list[str]:
         found = []
-        for name, field in getattr(kind, "fields", {}).items():
+        for name, field in getattr(getattr(kind, "inner_type", kind), "fields", {}).items():
             if not field.description:
                 found.append(f"{path}{name}")
             found += undescribed(field.config_type, f"{path}{name}.")
         return found
 
     assert undescribed(schema, "") == []
-    assert {"urls", "url_lines", "manifest", "layout", "output", "download"} <= set(schema.fields)
+    assert {"urls", "url_lines", "manifest", "layout", "output", "download", "recheck"} <= set(schema.fields)
+
+
+def test_columns_and_carry_are_described_and_usable_in_the_launchpad():
+    for job in (defs.resolve_job_def("relay"), defs.resolve_job_def("relay_day")):
+        form = job.run_config_schema.config_type
+        if job.name == "relay_day":
+            form = form.fields["ops"].config_type.fields["relayed_images"].config_type.fields["config"].config_type
+        columns = form.fields["columns"].config_type.inner_type.fields
+        assert "Column of the image URLs" in columns["url"].description
+        assert "What separates several URLs in one cell" in columns["split"].description
+        assert "carried into the results" in form.fields["carry"].description
+    columns = {"url": "Picture", "split": "|", "skip_empty": True}
+    for carry in (["sku", "title"], "sku, title"):
+        (config,) = relay_run_config({**URLS, "columns": columns, "carry": carry})["ops"].values()
+        options = RelayConfig(**config["config"]).read_options()
+        assert (options.columns.url, options.columns.split, options.columns.skip_empty) == ("Picture", "|", True)
+        assert options.carry == ("sku", "title")
 
 
 def test_the_ui_is_told_what_is_wrong_and_nothing_else():
