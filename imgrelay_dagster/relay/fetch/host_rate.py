@@ -2,7 +2,7 @@
 
 A host that refuses (429, 503, `Retry-After`, resets) bears less than it is asked for. The rate is searched between the
 highest one that it has borne for a second and the lowest one that it has refused. Near that bound the rate rises
-slowly, because each try beyond it costs refusals.
+slowly, because each try beyond it costs refusals, and more slowly still where each refusal asks for a pause.
 """
 
 from dataclasses import dataclass, replace
@@ -38,6 +38,7 @@ class RateState:
         lowered: when the rate was lowered last.
         refusing_since: since when it has only refused; 0 if it answers.
         answered: when the host last answered without refusing.
+        costly: it refused a rate that it was asked at, and asked for a pause.
         down: why nothing answers there, with the reason in `down_reason`; None while somebody does.
     """
 
@@ -52,6 +53,7 @@ class RateState:
     answered: float = 0.0
     down: str | None = None
     down_reason: str | None = None
+    costly: bool = False
 
     def merge(self, other: "RateState") -> "RateState":
         """This state and that of another process: the newer one, with the later of all pauses."""
@@ -64,12 +66,13 @@ class RateState:
             answered=max(self.answered, other.answered),
         )
 
-    def lower(self, now: float, answered: float, pause: float) -> None:
+    def lower(self, now: float, answered: float, pause: float, sustained: float = 0.0) -> None:
         """Lower the rate after a refusal.
 
         Args:
             answered: requests that the host answered in the last second; the first guess of its rate.
             pause: seconds for which the host asked to be left alone.
+            sustained: requests per second that it answered this process in the last seconds.
         """
         self.paused_until = max(self.paused_until, now + pause)
         self.refused = now
@@ -83,6 +86,9 @@ class RateState:
                 self.bad = 1.3 * answered
         else:
             self.bad = self.rate
+            if pause:  # the next refusal costs as much: a host that saves up requests bears `rate` only for a while
+                self.bad = min(self.rate, max(0.75 * self.rate, 1.1 * sustained))
+                self.costly = True
             if self.good is None or self.good > 0.95 * self.bad:
                 self.good = 0.75 * self.bad
             self.rate = max(LOWEST_RATE, sqrt(self.good * self.bad))
@@ -100,7 +106,7 @@ class RateState:
         elif self.rate < 0.9 * self.bad:
             self.rate = min(sqrt(self.rate * self.bad), 2.0 * self.rate)
         else:
-            self.rate *= 1 + 0.005 * (now - self.refused)
+            self.rate *= 1 + (0.001 if self.costly else 0.005) * (now - self.refused)
         if self.rate >= UNLIMITED_FROM:
             self.rate = None
         self.changed = now

@@ -21,6 +21,9 @@ CROWDED, CROWDED_RESETS = 5, 8
 """Different entries among those answers that must have been refused before refusals count as the host's, not theirs:
 by a status that says so, or by a closed connection."""
 
+SUSTAINED = 10.0
+"""Seconds over which the rate of a host's answers is measured."""
+
 EXCUSED_FOR = 60.0
 """Seconds without an answer after which a host refuses everything: it counts as down, and refusals as attempts."""
 
@@ -46,6 +49,11 @@ class _Host:
         self.other_window = -1  # of another process
         self.tokens = 0.0
         self.next_at = 0.0
+
+    def sustained(self, now: float) -> float:
+        """Answers per second in the last `SUSTAINED` seconds, or since the first one."""
+        recent = [at for at in self.answers if at > now - SUSTAINED]
+        return len(recent) / max(1.0, now - recent[0]) if recent else 0.0
 
     def take(self, name: str, now: float, rate: float, board: HostBoard) -> float:
         """Take a token; return 0, or the seconds after which to try again."""
@@ -166,7 +174,8 @@ class HostTurns:
             refused = len({other for other, was_refused in host.recent if was_refused})
             if refused < (CROWDED if told else CROWDED_RESETS):
                 return False
-            host.state.lower(now, answers, min(failure.retry_after or 0.0, self._longest_pause))
+            pause = min(failure.retry_after or 0.0, self._longest_pause)
+            host.state.lower(now, answers, pause, host.sustained(now))
             if now - host.state.refusing_since > EXCUSED_FOR:
                 host.state = replace(host.state, down=failure.detail, down_reason=failure.reason.value, changed=now)
             self._board.publish(name, host.state)
