@@ -48,7 +48,7 @@ def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) ->
     name=SENSOR_NAME,
     job=relay,
     minimum_interval_seconds=environment.INBOX_INTERVAL.get_or_default(),
-    description="Runs job relay for every manifest that is put into IMGRELAY_INBOX, again when it is written again. Turn it on.",
+    description="Runs job relay for every manifest in IMGRELAY_INBOX, and again when it is written again. Turn it on.",
 )
 def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
     """Scan the inbox and request a run for each new manifest."""

@@ -111,7 +111,7 @@ def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(
 def test_the_inbox_is_turned_on_by_its_switch_and_says_what_it_sees(served: DagsterServers, page: "Page"):
     page.set_default_timeout(PATIENCE)
     page.goto(f"{served.url}/locations/imgrelay/sensors/inbox")
-    page.get_by_text("once for each content").wait_for()
+    page.get_by_text("again when it is written again").wait_for()
     page.locator("label:has(input[type=checkbox])").first.click()
     try:
         until(lambda: sensor_ticks(served, "inbox"), 60, "the first tick")
