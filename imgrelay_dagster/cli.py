@@ -18,6 +18,8 @@ from imgrelay_dagster.commands.signals import ShutdownSignals
 from imgrelay_dagster.commands.stdio import prepare_streams
 from imgrelay_dagster.relay.redact import redact_text
 
+INSTANCE_COMMANDS = ("adjust", "runs")
+
 
 def program() -> NoReturn:
     """Run the command and exit with its code.
@@ -40,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
         arguments = build_parser().parse_args(argv)
-        return _run_command(arguments) if arguments.command == "run" else _reading_command(arguments)
+        if arguments.command == "run":
+            return _run_command(arguments)
+        return (_instance_command if arguments.command in INSTANCE_COMMANDS else _reading_command)(arguments)
     except KeyboardInterrupt:  # also before ShutdownSignals has installed its handlers
         _print_error("imgrelay: canceled")
         return CANCELED
@@ -58,11 +62,15 @@ def _run_command(arguments: argparse.Namespace) -> int:
             return CANCELED
 
 
-def _reading_command(arguments: argparse.Namespace) -> int:
-    if arguments.command == "adjust":  # the only one of these commands that needs Dagster
-        from imgrelay_dagster.commands.adjust import adjust  # noqa: PLC0415 - as below
+def _instance_command(arguments: argparse.Namespace) -> int:
+    """Run a command that reads or changes the Dagster instance."""
+    from imgrelay_dagster.commands.adjust import adjust  # noqa: PLC0415 - as below
+    from imgrelay_dagster.commands.runs import runs  # noqa: PLC0415
 
-        return adjust(arguments)
+    return {"adjust": adjust, "runs": runs}[arguments.command](arguments)
+
+
+def _reading_command(arguments: argparse.Namespace) -> int:
     from imgrelay_dagster.commands.datasets import datasets  # noqa: PLC0415 - as below
     from imgrelay_dagster.commands.mirror import prune_command, verify  # noqa: PLC0415
     from imgrelay_dagster.commands.report import report  # noqa: PLC0415

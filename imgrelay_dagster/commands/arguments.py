@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run_command(commands)
     _add_reading_commands(commands)
+    _add_runs_command(commands)
     _add_adjust_command(commands)
     _add_template_command(commands)
     return parser
@@ -163,6 +164,19 @@ def _add_mirror_commands(
     for command in (verify, prune):
         command.add_argument("--dataset", metavar="N", help="dataset name; not needed if there is only one")
     return [verify, prune]
+
+
+def _add_runs_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    runs = commands.add_parser(
+        "runs",
+        help="list the runs of the Dagster instance",
+        description="List the runs of this Dagster instance (DAGSTER_HOME), newest first: as a table on a terminal, as "
+        "tab-separated columns in a pipe.",
+        epilog="Exit codes: 0 success, 2 wrong usage, or the instance cannot be used.",
+    )
+    runs.add_argument("--dataset", metavar="N", help="only runs of this dataset")
+    runs.add_argument("--limit", metavar="N", type=int, default=20, help="at most so many runs; default: 20")
+    runs.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
 def _add_adjust_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

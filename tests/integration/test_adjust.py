@@ -1,5 +1,6 @@
 """`imgrelay adjust`: a run is slowed down, paused, resumed and judged otherwise while it is under way."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -33,6 +34,9 @@ def test_a_run_is_paused_resumed_and_judged_otherwise(imgrelay: Callable[..., Ra
             assert asked < ENTRIES
             time.sleep(2.0)
             assert sum(origin.hits.values()) == asked
+            listed = json.loads(imgrelay("runs", "--json", "--dataset", "birds").out)
+            shown = {name: listed[name] for name in ("run_id", "status", "manifest")}
+            assert shown == {"run_id": run_id, "status": "started", "manifest": str(tmp_path / "birds.txt")}
             again = imgrelay("adjust", run_id, "--resume", "--threads", "16", "--max-requests-per-second", "30")
             assert again.out == f"{run_id}: max_requests_per_second=30 threads=16 tolerated_failure_percentage=20\n"
             time.sleep(TAKEN_UP)
