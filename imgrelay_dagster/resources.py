@@ -16,7 +16,7 @@ from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.allowed_paths import check_local_path
 from imgrelay_dagster.config.azure_access import azure_access, list_azure_container
 from imgrelay_dagster.config.google_access import google_access, list_google_bucket
-from imgrelay_dagster.config.s3_access import s3_access, s3_resource
+from imgrelay_dagster.config.s3_access import requester_pays, s3_access, s3_resource
 from imgrelay_dagster.record_io_manager import RecordIOManager
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
@@ -114,8 +114,9 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         bucket, _, prefix = address.removeprefix("s3://").partition("/")
         below = f"{prefix}/" if prefix else ""
         pages = self.s3.get_client().get_paginator("list_objects_v2")
+        payer = {"RequestPayer": "requester"} if requester_pays() else {}
         try:
-            for page in pages.paginate(Bucket=bucket, Prefix=below):
+            for page in pages.paginate(Bucket=bucket, Prefix=below, **payer):
                 for item in page.get("Contents", []):
                     yield ListedObject(
                         item["Key"].removeprefix(below), item["Size"], item["ETag"], item["LastModified"]

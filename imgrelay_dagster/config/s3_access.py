@@ -58,6 +58,11 @@ def _virtual_hosted() -> bool:
     return os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "").lower() in _TRUE
 
 
+def requester_pays() -> bool:
+    """Whether requests say that the requester pays for them. obstore reads the variable itself."""
+    return os.environ.get("AWS_REQUEST_PAYER", "").lower() in _TRUE
+
+
 def _checksums() -> bool:
     return os.environ.get("AWS_REQUEST_CHECKSUM_CALCULATION", "").lower() != "when_required"
 

@@ -20,6 +20,7 @@ from imgrelay_dagster.relay.storage.objects import put_object
 from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, read_chunks
 from imgrelay_dagster.relay.storage.retry_policy import RetryPolicy
 from imgrelay_dagster.relay.storage.stores import open_store
+from imgrelay_dagster.resources import StoresResource
 from tests.conftest import Ran
 from tests.support.recording_server import Recorded, RecordingServer
 from tests.support.s3_proxy import FaultyS3, Request
@@ -160,6 +161,15 @@ def test_requests_carry_what_the_variables_ask_for(
 def test_requests_go_where_the_variables_say(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], target: str):
     with RecordingServer() as server:
         assert put_with(monkeypatch, server, variables, through=True).target == target
+
+
+def test_the_requester_also_pays_for_listings_by_boto3(monkeypatch: pytest.MonkeyPatch):
+    with RecordingServer() as server:
+        put_with(monkeypatch, server, {"AWS_REQUEST_PAYER": "true"})
+        stores = StoresResource(s3=s3_resource(), staging_address="staging")
+        assert list(stores.list_any("s3://images/p")) == []
+        assert server.requests[-1].target.startswith("/images?list-type=2")
+        assert server.requests[-1].headers["x-amz-request-payer"] == "requester"
 
 
 ROLE = """\
