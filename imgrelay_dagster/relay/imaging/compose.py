@@ -130,15 +130,26 @@ def _limit(decoded: Decoded, size: Size, output: Output) -> Image.Image:
     image = _flatten(decoded.image, output)
     if image.size == size and decoded.full_size == size:
         return image
-    return resize(image, _in_decoded_pixels(stretch(size, decoded.full_size), decoded))
+    return _resized(image, stretch(size, decoded.full_size), decoded)
 
 
 def _fit_into(decoded: Decoded, template: Template, layout: Layout, output: Output) -> Image.Image:
     """Return the image on a canvas of the template's size."""
     image = _flatten(decoded.image, output)
     placement = _place(template, decoded.full_size, layout)
-    fitted = resize(image, _in_decoded_pixels(placement, decoded))
+    fitted = _resized(image, placement, decoded)
     return fitted if fitted.size == template.size else _pad(fitted, template.size, placement.offset, output)
+
+
+def _resized(image: Image.Image, placement: Placement, decoded: Decoded) -> Image.Image:
+    """Return the visible part of an image that was decoded, scaled to the placement's size.
+
+    A filter that is sharper makes up for a decoder that left less than twice the pixels.
+    """
+    placement = _in_decoded_pixels(placement, decoded)
+    left, top, right, bottom = placement.part
+    left_over = min((right - left) / placement.size[0], (bottom - top) / placement.size[1])
+    return resize(image, placement, sharper=decoded.image.size != decoded.full_size and left_over < 2)
 
 
 def _flatten(image: Image.Image, output: Output) -> Image.Image:

