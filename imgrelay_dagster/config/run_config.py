@@ -204,6 +204,7 @@ class RelayOptions(dg.Config):
                 background=self.output.background,
                 max_output_bytes=self.output.max_output_bytes,
                 min_quality=self.output.min_quality,
+                keep=tuple(sorted(set(self.output.keep))),
             ),
             limits=download_limits(self.download, max_concurrent),
             key=self.key or None,

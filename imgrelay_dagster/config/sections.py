@@ -86,6 +86,11 @@ class OutputConfig(dg.Config):
         le=100,
         description="With max_output_bytes: an image too large even with this quality fails as output_too_large.",
     )
+    keep: list[str] = Field(
+        [],
+        description="Metadata of the source to keep: copyright (EXIF copyright and artist), icc (its profile, in place "
+        "of conversion to sRGB). Default: nothing.",
+    )
     jpeg_options: JpegOptionsConfig = Field(JpegOptionsConfig(**{}), description="jpeg only: how it is encoded.")
     png_compress_level: int = Field(
         Output().png_compress_level, ge=0, le=9, description="png only: 0 (fast) to 9 (small)."

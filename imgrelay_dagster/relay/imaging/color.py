@@ -17,6 +17,7 @@ MAX_TRANSFORMS = 16
 
 _SRGB = ImageCms.createProfile("sRGB")
 _PROFILE_COLOR_SPACES = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
+_FROM_SRGB = "from sRGB"
 _transform_cache: BoundedCache[tuple[bytes, str], ImageCms.ImageCmsTransform | None] = BoundedCache(MAX_TRANSFORMS)
 
 
@@ -65,6 +66,31 @@ def to_srgb(image: Image.Image, colors: Colors) -> Image.Image:
     if transform is None:
         return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
     return transform.apply(image, image if image.mode == transform.output_mode else None)
+
+
+def rgb_profile(colors: Colors, mode: str) -> bytes | None:
+    """The ICC profile in which an image of this mode may stay: one of RGB, to which sRGB can be converted as well."""
+    if isinstance(colors, CodePoints):
+        colors = None if is_hdr(colors) else code_point_profile(colors)
+    if not colors or mode not in ("L", "LA", "RGB", "RGBA") or transform_from_srgb(colors) is None:
+        return None
+    return colors
+
+
+def transform_from_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform of RGBA from sRGB to `profile`; None when the profile cannot be used for that."""
+    key = (hashlib.sha256(profile).digest(), _FROM_SRGB)
+    return _transform_cache.get_or_create(key, lambda: _build_transform_from_srgb(profile))
+
+
+def _build_transform_from_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    try:
+        target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if target.profile.xcolor_space.strip() != "RGB":
+            return None
+        return ImageCms.ImageCmsTransform(ImageCms.ImageCmsProfile(_SRGB), target, "RGBA", "RGBA")
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

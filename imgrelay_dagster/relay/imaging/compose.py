@@ -1,12 +1,14 @@
 """Compose one image with one template: decode, fit to the canvas, draw the template over it, encode."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from PIL import Image
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.decode import Decoded, Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
+from imgrelay_dagster.relay.imaging.kept import color_in_profile
 from imgrelay_dagster.relay.imaging.layout import (
     Canvas,
     Fit,
@@ -21,7 +23,7 @@ from imgrelay_dagster.relay.imaging.layout import (
     stretch,
 )
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
-from imgrelay_dagster.relay.imaging.output import Format, JpegOptions, Output, check_encodable
+from imgrelay_dagster.relay.imaging.output import Format, JpegOptions, Output, check_encodable, encode
 from imgrelay_dagster.relay.imaging.output_limit import encode_within_limit
 from imgrelay_dagster.relay.imaging.template import Template, resize
 from imgrelay_dagster.relay.outcomes import Reason
@@ -88,9 +90,13 @@ def compose_source(
         target = ScaledToFit(layout.limits.box, Fit.CONTAIN)
     else:
         check_encodable((source.width, source.height), output)
-    decoded = source.decode(target) if decoders is None else decoders.decode(source, target)
+    decode = source.decode if decoders is None else partial(decoders.decode, source)
+    decoded = decode(target, output.keep)
     layout.limits.check(decoded.full_size)
     try:
+        if profile := decoded.kept.profile:
+            template = template.in_profile(profile)
+            output = replace(output, background=color_in_profile(output.background, profile))
         if uses_template_canvas:
             canvas = _fit_into(decoded, template, layout, output)
         else:
@@ -104,7 +110,7 @@ def compose_source(
         cause = str(error) or type(error).__name__
         detail = f"laying template {template.name!r} over the image failed: {cause}"
         raise EntryFailure(Reason.COMPOSE_ERROR, detail) from error
-    data, quality = encode_within_limit(canvas, output)
+    data, quality = encode_within_limit(canvas, output, partial(encode, metadata=decoded.kept.encoder_options()))
     return Composed(data, *canvas.size, decoded.frames, output.extension.removeprefix("."), quality)
 
 

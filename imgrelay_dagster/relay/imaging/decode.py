@@ -7,7 +7,7 @@ raise at Pillow's own global pixel limit instead of at ours.
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from PIL import AvifImagePlugin, Image
@@ -20,6 +20,7 @@ from imgrelay_dagster.relay.imaging.formats import avif, bmp, gif, heif, ico, jp
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
 from imgrelay_dagster.relay.imaging.header import read_format, read_size
+from imgrelay_dagster.relay.imaging.kept import NOTHING_KEPT, Kept
 from imgrelay_dagster.relay.imaging.layout import Box, Size
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.imaging.orientation import upright, upright_extent, upright_size
@@ -62,12 +63,14 @@ class Decoded:
         extent: the box of `image` that the whole picture covers. At a quarter of its size a JPEG 1601 pixels wide
             covers 400.25 of the 401 decoded pixels.
         frames: the number of frames in the file; 1 for a still image, None if there are too many to count.
+        kept: what is kept of its metadata. With a profile, the image is not in sRGB but in its own colours.
     """
 
     image: Image.Image
     full_size: Size
     extent: Box
     frames: int | None = 1
+    kept: Kept = NOTHING_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +109,17 @@ class Source:
         """The number of pixels that decoding allocates."""
         return self.cost.pixels
 
-    def decode(self, target_size: Callable[[Size], Size] | None = None) -> Decoded:
+    def decode(self, target_size: Callable[[Size], Size] | None = None, keep: Collection[str] = ()) -> Decoded:
         """Decode the image; of an animation, the first frame.
 
         `target_size` maps the upright full size to the size that the image will be scaled to. A JPEG that is much
-        larger is then decoded at a half, quarter or eighth of its size.
+        larger is then decoded at a half, quarter or eighth of its size. `keep` are values of `Keep`.
 
         Raises EntryFailure: corrupt_image. Raises MemoryError if memory is short, and ImportError if a library
         is missing; both say nothing about the image.
         """
         try:
-            return self._decode(target_size)
+            return self._decode(target_size, keep)
         except (MemoryError, ImportError):
             raise
         except Exception as error:
@@ -126,15 +129,18 @@ class Source:
             detail = f"the {self.format} cannot be decoded: {str(error)[:150] or type(error).__name__}"
             raise EntryFailure(Reason.CORRUPT_IMAGE, detail) from error
 
-    def _decode(self, target_size: Callable[[Size], Size] | None) -> Decoded:
+    def _decode(self, target_size: Callable[[Size], Size] | None, keep: Collection[str]) -> Decoded:
         picture = self._picture(target_size)
         stored = picture.image.size
-        image = upright(to_srgb(to_eight_bits(picture.image, picture.depth), picture.colors), picture.orientation)
+        image = to_eight_bits(picture.image, picture.depth)
+        kept = Kept.of(picture, image.mode, keep) if keep else NOTHING_KEPT
+        image = upright(to_srgb(image, None if kept.profile else picture.colors), picture.orientation)
         return Decoded(
             _without_metadata(image),
             upright_size(picture.size, picture.orientation),
             upright_extent(picture.covered or stored, stored, picture.orientation),
             picture.frames,
+            kept,
         )
 
     def _picture(self, target_size: Callable[[Size], Size] | None) -> Picture:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -62,8 +62,8 @@ class DecoderPool:
         self._lock = threading.Lock()
         self._closed = False
 
-    def decode(self, source: Source, target: ScaledToFit | None = None) -> Decoded:
-        """Decode a picture, with the result that `source.decode(target)` has.
+    def decode(self, source: Source, target: ScaledToFit | None = None, keep: Collection[str] = ()) -> Decoded:
+        """Decode a picture, with the result that `source.decode(target, keep)` has.
 
         Raises:
             EntryFailure: `too_costly`, or a reason of `Source.decode`.
@@ -72,7 +72,7 @@ class DecoderPool:
         """
         decoder = self._take() or self._new_decoder()
         try:
-            decoded = decoder.decode(source, target)
+            decoded = decoder.decode(source, target, keep)
         except EntryFailure:
             self._put_back(decoder)
             raise
@@ -139,21 +139,21 @@ class _Decoder:
         """Whether the process may take another picture."""
         return self._process.poll() is None and self._connection.fileno() >= 0
 
-    def decode(self, source: Source, target: ScaledToFit | None) -> Decoded:
+    def decode(self, source: Source, target: ScaledToFit | None, keep: Collection[str]) -> Decoded:
         """See `DecoderPool.decode`."""
         self._waited = 0.0
         try:
             canvas, fit = (target.canvas, target.fit) if target else (None, None)
-            request = Request(
-                len(source.data), source.max_pixels, source.cost.memory, self._cpu_limit, canvas=canvas, fit=fit
-            )
+            limits = source.max_pixels, source.cost.memory, self._cpu_limit
+            request = Request(len(source.data), *limits, canvas=canvas, fit=fit, keep=tuple(keep))
             self._send(encode_header(request) + source.data)
             self._waited = 0.0  # the process has started
             (length,) = struct.unpack(">I", self._receive(4))
             response = _parse_response(self._receive(length))
             if response.reason is not None:
                 raise EntryFailure(response.reason, response.detail)
-            return Decoded(self._receive_image(response), response.full_size, response.extent, response.frames)
+            image = self._receive_image(response)
+            return Decoded(image, response.full_size, response.extent, response.frames, response.kept)
         except (EOFError, OSError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_CLOSE_LIMIT)

@@ -11,15 +11,18 @@ import json
 import socket
 import struct
 import sys
+from base64 import b64decode, b64encode
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from PIL import Image
 
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.imaging.decode import Source
+from imgrelay_dagster.relay.imaging.decode import Decoded, Source
 from imgrelay_dagster.relay.imaging.decoder_limits import limited, prepare_process
+from imgrelay_dagster.relay.imaging.formats.exif import Rights
+from imgrelay_dagster.relay.imaging.kept import Kept
 from imgrelay_dagster.relay.imaging.layout import Box, Fit, ScaledToFit, Size
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -31,7 +34,7 @@ STRIP_BYTES = 4 << 20
 class Request:
     """A file of `size` bytes to decode, in at most `cpu_limit` seconds of CPU time and `memory` bytes.
 
-    `canvas` and `fit` are those of the argument of `Source.decode`, if it has one.
+    `keep` and, in `ScaledToFit`, `canvas` and `fit` are those of the argument of `Source.decode`, if it has one.
     """
 
     size: int
@@ -40,6 +43,7 @@ class Request:
     cpu_limit: float
     canvas: Size | None = None
     fit: Fit | None = None
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,25 @@ class Response:
     full_size: Size = (0, 0)
     extent: Box = (0, 0, 0, 0)
     frames: int | None = 1
+    artist: str = ""
+    copyright: str = ""
+    profile: str = ""
     reason: Reason | None = None
     detail: str = ""
+
+    @classmethod
+    def of(cls, decoded: Decoded) -> Self:
+        """The response with a picture. Bytes of metadata are in base64."""
+        rights, profile = decoded.kept.rights, decoded.kept.profile
+        artist, copyright_, text = (b64encode(each).decode() for each in (rights.artist, rights.copyright, profile))
+        size, extent = decoded.full_size, decoded.extent
+        return cls(decoded.image.mode, decoded.image.size, size, extent, decoded.frames, artist, copyright_, text)
+
+    @property
+    def kept(self) -> Kept:
+        """What is kept of the metadata."""
+        artist, copyright_, profile = map(b64decode, (self.artist, self.copyright, self.profile))
+        return Kept(Rights(artist, copyright_), profile)
 
 
 def encode_header(header: Request | Response) -> bytes:
@@ -83,17 +104,15 @@ def _serve(connection: socket.socket, request: Request, data: bytes) -> None:
         target = ScaledToFit((request.canvas[0], request.canvas[1]), Fit(request.fit))
     try:
         with limited(connection, request.memory, request.cpu_limit):
-            decoded = Source.inspect(data, request.max_pixels).decode(target)
+            decoded = Source.inspect(data, request.max_pixels).decode(target, request.keep)
     except EntryFailure as failure:
         connection.sendall(encode_header(Response(reason=failure.reason, detail=failure.detail)))
     except MemoryError:
         detail = f"decoding it takes more than {request.memory:,} bytes of memory"
         connection.sendall(encode_header(Response(reason=Reason.TOO_COSTLY, detail=detail)))
     else:
-        image = decoded.image
-        response = Response(image.mode, image.size, decoded.full_size, decoded.extent, decoded.frames)
-        connection.sendall(encode_header(response))
-        _send_pixels(connection, image)
+        connection.sendall(encode_header(Response.of(decoded)))
+        _send_pixels(connection, decoded.image)
 
 
 def _send_pixels(connection: socket.socket, image: Image.Image) -> None:

@@ -1,14 +1,17 @@
 """The output format, its options, and encoding."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image, ImageColor
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat, recognise
+from imgrelay_dagster.relay.imaging.kept import Keep
 from imgrelay_dagster.relay.imaging.layout import LATER, Size
 from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
 from imgrelay_dagster.relay.outcomes import Reason
@@ -89,6 +92,7 @@ class Output:
         jpeg_options: used for JPEG.
         max_output_bytes: an image that is larger is encoded with less quality; None is no limit.
         min_quality: the least quality for it.
+        keep: what of the source's metadata is kept: values of `Keep`.
     """
 
     format: Format = Format.JPEG
@@ -99,6 +103,7 @@ class Output:
     jpeg_options: JpegOptions = field(default=JpegOptions(), metadata=LATER)
     max_output_bytes: int | None = field(default=None, metadata=LATER)
     min_quality: int = field(default=MIN_QUALITY, metadata=LATER)
+    keep: tuple[str, ...] = field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
@@ -109,6 +114,9 @@ class Output:
             raise RelayError(f"output speed {self.speed} is not between 0 and 10")
         if self.max_output_bytes is not None:
             self._check_max_output_bytes()
+        for part in self.keep:
+            if part not in tuple(Keep):
+                raise RelayError(f"output keep {part!r} is not one of {', '.join(Keep)}")
         try:
             ImageColor.getrgb(self.background)
         except ValueError as error:
@@ -178,17 +186,17 @@ def check_encodable(size: Size, output: Output) -> None:
         raise EntryFailure(Reason.COMPOSE_ERROR, f"{detail}; choose {advice}")
 
 
-def encode(image: Image.Image, output: Output) -> bytes:
+def encode(image: Image.Image, output: Output, metadata: Mapping[str, Any] = MappingProxyType({})) -> bytes:
     """Encode an image in the output format; the same pixels give the same bytes.
 
-    `image.info` must be empty, because Pillow would write metadata from it.
+    `image.info` must be empty, because Pillow would write metadata from it; `metadata` are Pillow's options for that.
 
     Raises EntryFailure: compose_error. Raises MemoryError if memory is short.
     """
     check_encodable(image.size, output)
     buffer = io.BytesIO()
     try:
-        image.save(buffer, output.format, **_encoder_options(output))
+        image.save(buffer, output.format, **_encoder_options(output), **metadata)
     except MemoryError:
         raise
     except Exception as error:

@@ -8,6 +8,7 @@ from PIL import Image
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.bounded_cache import BoundedCache
 from imgrelay_dagster.relay.imaging.decode import open_source
+from imgrelay_dagster.relay.imaging.kept import in_profile
 from imgrelay_dagster.relay.imaging.layout import Placement, Size
 from imgrelay_dagster.relay.imaging.opaque_regions import Region, split_into_regions
 from imgrelay_dagster.relay.imaging.window import AUTO, PixelBox, Window, find_window
@@ -17,6 +18,9 @@ MAX_TEMPLATE_PIXELS = 50_000_000
 
 MAX_CACHED_PIXELS = 8_000_000
 """Pixels of scaled layers cached per template: 32 MB, enough for a dozen sizes of web images."""
+
+MAX_PROFILES = 4
+"""Profiles other than sRGB for which each template is kept."""
 
 _LayerKey = tuple[Placement, float]
 
@@ -34,6 +38,7 @@ class Template:
         self.name = name
         self.digest = digest
         self.image = image
+        self._in_profiles: BoundedCache[bytes, Template] = BoundedCache(MAX_PROFILES)
         self._layers: BoundedCache[_LayerKey, tuple[Region, ...]] = BoundedCache(MAX_CACHED_PIXELS)
 
     @classmethod
@@ -66,6 +71,13 @@ class Template:
     def hole(self) -> PixelBox:
         """The box around the largest hole."""
         return find_window(self.image)
+
+    def in_profile(self, profile: bytes) -> "Template":
+        """The template in the colours of another profile than sRGB."""
+        key = hashlib.sha256(profile).digest()
+        return self._in_profiles.get_or_create(
+            key, lambda: Template(self.name, self.digest, in_profile(self.image, profile))
+        )
 
     def draw(self, canvas: Image.Image, placement: Placement, opacity: float) -> None:
         """Draw the template over a canvas in RGB or RGBA, in place (Porter-Duff source-over)."""

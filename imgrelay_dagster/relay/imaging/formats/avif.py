@@ -24,8 +24,8 @@ def decode(data: bytes, size: Size) -> Picture:
     image.load()
     colors = image.info.get("icc_profile") or shown(heif_boxes.code_points(data))
     # Pillow has translated the container's rotation and mirroring into the EXIF orientation.
-    orientation = exif.orientation(exif.without_prefix(image.info.get("exif")))
-    return Picture(image, size, colors, orientation, frames=image.n_frames)
+    metadata = exif.without_prefix(image.info.get("exif"))
+    return Picture(image, size, colors, exif.orientation(metadata), frames=image.n_frames, exif=metadata)
 
 
 def shown(code: CodePoints | None) -> CodePoints | None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 
+from imgrelay_dagster.relay.imaging.formats import exif
 from imgrelay_dagster.relay.imaging.formats.avif import shown
 from imgrelay_dagster.relay.imaging.formats.heif_boxes import code_points
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
@@ -36,4 +37,5 @@ def decode(data: bytes, size: Size) -> Picture:
     # A crop in the container makes it smaller: encoders fill their blocks of 64 pixels.
     if image.width * image.height > size[0] * size[1]:
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")
-    return Picture(image, image.size, image.info.get("icc_profile") or shown(code_points(data)))
+    colors = image.info.get("icc_profile") or shown(code_points(data))
+    return Picture(image, image.size, colors, exif=exif.without_prefix(image.info.get("exif")))

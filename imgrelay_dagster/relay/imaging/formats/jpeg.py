@@ -70,7 +70,9 @@ def decode(data: bytes, size: Size, reduce: Reduce | None = None) -> Picture:
     orientation = exif.orientation(header.exif)
     factor = _reduction(size, orientation, reduce) if reduce and header.marker not in LOSSLESS else 1
     image = _decode_plain(data, header, size, factor) or _decode_any(data, header, size, factor)
-    return Picture(image, size, header.profile, orientation, covered=(size[0] / factor, size[1] / factor))
+    return Picture(
+        image, size, header.profile, orientation, covered=(size[0] / factor, size[1] / factor), exif=header.exif
+    )
 
 
 def read_header(data: bytes) -> Header:

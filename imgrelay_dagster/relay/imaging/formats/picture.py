@@ -34,6 +34,7 @@ class Picture:
         covered: width and height of `image` that the whole picture covers, if not all of it.
         depth: bits of each sample of a PNG; a transparent colour is stated at this depth.
         frames: frames of an animation; 1 for a still image, None if there are too many to count.
+        exif: its EXIF data as a TIFF structure, if it has any.
     """
 
     image: Image.Image
@@ -43,6 +44,7 @@ class Picture:
     covered: tuple[float, float] | None = None
     depth: int | None = None
     frames: int | None = 1
+    exif: bytes | None = None
 
 
 def on_transparent_canvas(frame: Image.Image, canvas: Size, position: tuple[int, int]) -> Image.Image:

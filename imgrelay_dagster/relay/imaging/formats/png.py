@@ -64,8 +64,9 @@ def decode(data: bytes, size: Size) -> Picture:
     image = (
         _first_animated_frame(parts, size) if parts.hides_default_image else _load(parts.header, parts, parts.pixels)
     )
-    orientation = exif.orientation(parts.side.get(b"eXIf"))
-    return Picture(image, size, _colors(parts.side), orientation, depth=depth, frames=parts.frames)
+    metadata = parts.side.get(b"eXIf")
+    orientation = exif.orientation(metadata)
+    return Picture(image, size, _colors(parts.side), orientation, depth=depth, frames=parts.frames, exif=metadata)
 
 
 def read_parts(data: bytes) -> Parts:

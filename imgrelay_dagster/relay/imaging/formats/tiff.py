@@ -28,7 +28,7 @@ def decode(data: bytes, size: Size) -> Picture:
     full = upright_size(size, orientation)
     if image.size != full:
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")
-    return Picture(image, full, image.info.get("icc_profile"))
+    return Picture(image, full, image.info.get("icc_profile"), exif=data)
 
 
 def _numbers(data: bytes) -> dict[int, int]:

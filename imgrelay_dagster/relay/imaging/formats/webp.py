@@ -31,8 +31,9 @@ def decode(data: bytes, size: Size) -> Picture:
     if image.size != size:
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")
     image.load()
-    orientation = exif.orientation(exif.without_prefix(image.info.get("exif")))
-    return Picture(image, size, image.info.get("icc_profile"), orientation, frames=frames)
+    metadata = exif.without_prefix(image.info.get("exif"))
+    orientation = exif.orientation(metadata)
+    return Picture(image, size, image.info.get("icc_profile"), orientation, frames=frames, exif=metadata)
 
 
 def _frame_sizes(data: bytes) -> Iterator[Size]:
