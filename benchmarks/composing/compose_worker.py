@@ -16,8 +16,8 @@ try:
     from imgrelay_dagster.relay.imaging.malloc import keep_freed_memory
     from imgrelay_dagster.relay.imaging.template import Template
 except ImportError:  # a checkout from before these modules had their names
-    from imgrelay_dagster.relay.picture.allocation import keep_freed_pixels as keep_freed_memory
     from imgrelay_dagster.relay.compose import Format, Output, compose
+    from imgrelay_dagster.relay.picture.allocation import keep_freed_pixels as keep_freed_memory
     from imgrelay_dagster.relay.picture.layout import Canvas, Layout
     from imgrelay_dagster.relay.picture.template import Template
 

@@ -4,10 +4,11 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, _avif
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat, recognise
@@ -207,6 +208,16 @@ def encode(image: Image.Image, output: Output, metadata: Mapping[str, Any] = Map
     return buffer.getvalue()
 
 
+@cache
+def _aom_options() -> dict[str, Any]:
+    """Options of the AVIF encoder in Pillow's own packages.
+
+    1200x900 photo at quality 85 and speed 6, CPU time and kB: libavif's default for still images (`iq`) 1067 ms, 343;
+    `ssim` 736 ms, 381, as avifenc was until version 1.3.
+    """
+    return {"codec": "aom", "advanced": {"tune": "ssim"}} if _avif.encoder_codec_available("aom") else {}
+
+
 def _encoder_options(output: Output) -> dict[str, Any]:
     match output.format:
         case Format.JPEG:
@@ -218,6 +229,6 @@ def _encoder_options(output: Output) -> dict[str, Any]:
             return {"quality": output.quality, "method": WEBP_METHOD}
         case Format.AVIF:
             # One thread: with more, the bytes would depend on the number of cores.
-            return {"quality": output.quality, "speed": output.speed, "max_threads": 1}
+            return {"quality": output.quality, "speed": output.speed, "max_threads": 1, **_aom_options()}
         case Format.SOURCE:
             raise ValueError("the format of the source is not known")
