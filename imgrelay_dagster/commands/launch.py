@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from imgrelay_dagster.commands import exit_codes
 from imgrelay_dagster.commands.console import Console
 from imgrelay_dagster.commands.signals import ShutdownSignals
+from imgrelay_dagster.commands.template import tell_window
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, release_semaphores, wait_for_steps
@@ -112,6 +113,7 @@ class _CommandRun:
         self._signals.on_first = self._on_first_signal
         self._signals.on_second = self._exit_immediately
         self._settle_lost_runs()
+        tell_window(self._config.settings(), self._console.note)
         error = self._execute_job()
         run = self._find_run()
         if run is None:

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from imgrelay_dagster.commands.exit_codes import SUCCESS, WRONG_USAGE
@@ -12,6 +13,8 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.template import Template
 from imgrelay_dagster.relay.imaging.window import AUTO, parse_window
 from imgrelay_dagster.relay.imaging.window_picture import draw_window
+from imgrelay_dagster.relay.planning.found_windows import FoundWindows
+from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.resources import TemplatesResource, build_resources
 
 _SIDES = ("x", "y", "width", "height")
@@ -60,3 +63,11 @@ def _write(template: Template, box: tuple[int, int, int, int], target: Path) -> 
         raise RelayError(f"{str(target)!r} has no extension of a picture; write a name such as window.png") from None
     except OSError as error:
         raise RelayError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
+
+
+def tell_window(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Tell which window `layout.window: auto` finds in the run's template; the run's log has those of all templates."""
+    templates = build_resources()["templates"]
+    assert isinstance(templates, TemplatesResource)
+    if settings.layout.window == AUTO and not templates.is_remote:  # no request before steps are forked
+        FoundWindows(settings.layout, tell, tell).note(templates.open().load(settings.template))
