@@ -162,3 +162,15 @@ def test_focus_of_a_line(planned: PlanRun) -> None:
     assert "focus 'left' is neither an anchor" in (lines[3].record.detail or "")
     unused = planned(rows, replace(settings, layout=Layout()))
     assert [(line.record.focus, line.record.reason) for line in unused] == [(None, None)] * 4
+
+
+def test_image_that_is_asked_for_again_stays_under_its_real_key(planned: PlanRun, store: MemoryStore) -> None:
+    settings = replace(SOURCE, recheck=0.0)
+    (line,) = planned([ManifestRow(1, "http://h/a")], settings)
+    store_image(store, line.record, "png")
+    (again,) = planned([ManifestRow(1, "http://h/a")], settings)
+    assert (again.record.outcome, again.record.key) == (None, line.record.key)
+    assert again.record.earlier is not None
+    kept = again.record.earlier.keep(again.record)
+    assert (kept.outcome, kept.planned_key, kept.quality) == (Outcome.UNCHANGED, line.record.key, 85)
+    assert kept.key == SOURCE.stored_key(line.record.key or "", "png")
