@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from obstore.store import LocalStore, MemoryStore
@@ -16,7 +17,6 @@ from PIL import Image
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.address_guard import AddressGuard
 from imgrelay_dagster.relay.fetch.downloader import Downloader, Limits
-from imgrelay_dagster.relay.imaging.template import Template
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage, entry_number
 from imgrelay_dagster.relay.progress.notes import StepCounts, StepProgress, read_progress
@@ -243,10 +243,10 @@ def test_an_unexpected_exception_becomes_an_internal_error_of_its_entry(
 ):
     real = Composer.compose
 
-    def failing_compose(composer: Composer, data: bytes, template: Template) -> object:
+    def failing_compose(composer: Composer, data: bytes, *rest: Any) -> object:
         if data != jpeg():
             raise ZeroDivisionError("a bug")
-        return real(composer, data, template)
+        return real(composer, data, *rest)
 
     downloaded = stages.download(task_of(hostile.url("/ok.jpg"), hostile.url("/html")))
     monkeypatch.setattr(Composer, "compose", failing_compose)
