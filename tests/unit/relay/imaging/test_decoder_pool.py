@@ -24,8 +24,8 @@ LIMIT = 50_000_000
 
 @pytest.fixture(scope="module")
 def slow() -> Source:
-    """A picture that takes half a second."""
-    return Source.inspect(avif((3000, 2000)), LIMIT)
+    """A picture that takes some tenths of a second."""
+    return Source.inspect(avif((4000, 3000)), LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_picture_that_takes_too_much_cpu_time_is_too_costly(slow: Source, quic
 
 
 def test_a_picture_that_takes_too_long_is_too_costly(slow: Source) -> None:
-    with DecoderPool(wall_limit=0.2) as pool:
+    with DecoderPool(wall_limit=0.05) as pool:
         with pytest.raises(EntryFailure) as caught:
             pool.decode(slow)
         assert caught.value.reason is Reason.TOO_COSTLY
@@ -107,7 +107,7 @@ def test_a_process_that_dies_is_replaced(
 ) -> None:
     pool.decode(quick)
     (victim,) = decoders()
-    threading.Timer(0.15, victim.send_signal, (number,)).start()
+    threading.Timer(0.1, victim.send_signal, (number,)).start()
     with pytest.raises(error) as caught:
         pool.decode(slow)
     if isinstance(caught.value, EntryFailure):
