@@ -15,13 +15,17 @@ from imgrelay_dagster.relay.errors import RelayError
 
 T = TypeVar("T")
 
+LIMIT = 120.0
+"""Seconds that a call may take: more than a store's time limits for side tasks allow."""
+
 
 def call_in_child(function: Callable[[], T]) -> T:
     """Call the function in a process forked from this one, and return its result, which has to be picklable.
 
     Raises:
         RelayError: the function raised it.
-        ChildProcessError: the child ended without a result; its traceback is on standard error.
+        ChildProcessError: the child ended without a result, and its traceback is on standard error; or it took more
+            than `LIMIT` seconds.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -32,6 +36,8 @@ def call_in_child(function: Callable[[], T]) -> T:
             warnings.simplefilter("ignore", DeprecationWarning)  # see `server._fork`
             child.start()
         try:
+            if not receiver.poll(LIMIT):
+                raise ChildProcessError(f"a child process gave no result within {LIMIT:g} s")
             result, error = receiver.recv()
         except EOFError as end:
             raise ChildProcessError("a child process ended without a result") from end

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from imgrelay_dagster import cli
+from imgrelay_dagster.commands import preflight
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import ROOT, Ran, command_environment
 from tests.support.command import assert_quiet, read_summary, run_folder
@@ -33,6 +34,9 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     for name in ("DESTINATION", "TEMPLATES", "MANIFESTS", "ARGUMENT_PATHS", "ARGUMENT_TEMPLATE"):
         monkeypatch.setenv(f"IMGRELAY_{name}", "")
+
+    # A process with threads, as that of the tests, must not be forked.
+    monkeypatch.setattr(preflight, "call_in_child", lambda function: function())
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:
         try:

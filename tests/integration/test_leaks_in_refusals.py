@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from imgrelay_dagster import cli
+from imgrelay_dagster.commands import preflight
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.storage.s3_settings import S3Settings
@@ -78,6 +79,8 @@ def run_refused(
     for name in ("IMGRELAY_TEMPLATES", "IMGRELAY_ARGUMENT_TEMPLATE", "IMGRELAY_DESTINATION", "IMGRELAY_ARGUMENT_PATHS"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
+    # A process with threads, as that of the tests, must not be forked.
+    monkeypatch.setattr(preflight, "call_in_child", lambda function: function())
     code = cli.main(["run", *arguments])
     shown = capfd.readouterr()
     assert shown.err.startswith("imgrelay: ")
