@@ -44,7 +44,7 @@ from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, INVOCATION_
 STOP_LIMIT = 7.0
 """Seconds that step processes get to end after a cancel. Then they are killed."""
 
-RELEASE_LIMIT = 0.7
+RELEASE_LIMIT = 1.2
 """Seconds for releasing resources after a second Ctrl-C, before the process exits."""
 
 
@@ -234,6 +234,7 @@ class _CommandRun:
         return False
 
     def _exit_immediately(self) -> None:
+        self._executing = False  # a thread that is about to report the cancel of the first signal must not do so now
         kill_everything()
         releasing = threading.Thread(target=self._release_resources, daemon=True)
         releasing.start()
@@ -246,9 +247,9 @@ class _CommandRun:
         release_semaphores()
         run = self._find_run()
         if run is not None:
+            self._instance.report_run_canceled(run)
             with suppress(RelayError):
                 clear_staging(self._stores, run)
-            self._instance.report_run_canceled(run)
 
 
 def _cancel_message(summary: Summary | None, has_receipts: bool) -> str:

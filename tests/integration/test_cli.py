@@ -32,7 +32,7 @@ def call(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyt
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    for name in ("DESTINATION", "TEMPLATES", "MANIFESTS", "ARGUMENT_PATHS", "ARGUMENT_TEMPLATE"):
+    for name in ("DESTINATION", "TEMPLATES", "MANIFESTS", "ARGUMENT_PATHS", "ARGUMENT_TEMPLATE", "ARGUMENT_ORIGINALS"):
         monkeypatch.setenv(f"IMGRELAY_{name}", "")
 
     # A process with threads, as that of the tests, must not be forked.

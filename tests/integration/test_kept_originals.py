@@ -12,6 +12,9 @@ from tests.support.stored_files import files, images, write_manifest
 
 Command = Callable[..., Ran]
 ENTRIES = 240
+THREADS, DOWNLOAD_STEPS = 8, 2
+"""Concurrent downloads of each step, and the most steps of a run on two cores that download at the same time."""
+
 LARGE = 1_700_000
 """Bytes of each picture: too many for a pack."""
 
@@ -24,7 +27,9 @@ def large_picture() -> tuple[bytes, str]:
 def test_what_a_canceled_run_downloaded_is_not_fetched_again(imgrelay: Command, home: Path, tmp_path: Path):
     with HostileOrigin({"/x.jpg": large_picture()}) as origin:
         manifest = write_manifest(tmp_path, [origin.url(f"/latency/300/{n}/x.jpg") for n in range(ENTRIES)])
-        options = ("--manifest", manifest, "--destination", tmp_path / "out", "--json")
+        config = tmp_path / "config.yaml"
+        config.write_text(f"download: {{threads: {THREADS}}}")
+        options = ("--manifest", manifest, "--destination", tmp_path / "out", "--json", "--config", config)
         with RunningCommand(home, tmp_path, *options) as command:
             until(lambda: len(origin.hits) >= ENTRIES // 2, 120, "half of the downloads have begun")
             command.send(signal.SIGINT, group=True)
@@ -36,7 +41,8 @@ def test_what_a_canceled_run_downloaded_is_not_fetched_again(imgrelay: Command, 
         assert again.code == 0, again.err
         assert again.summary["uploaded"] + again.summary["unchanged"] == ENTRIES
         repeated = origin.hits.total() - ENTRIES
-        assert repeated <= 0.2 * first
+        under_way = DOWNLOAD_STEPS * THREADS  # requests that had no answer yet when the run was canceled
+        assert repeated <= under_way + 0.2 * (first - under_way)
         assert again.summary["bytes_in"] == LARGE * (repeated + ENTRIES - first)
     assert not (home / "staging-originals").exists()
 

@@ -76,8 +76,8 @@ def run_refused(
 ) -> int:
     """Run the command with arguments that it refuses; check its error and return its exit code."""
     monkeypatch.chdir(tmp_path)
-    for name in ("IMGRELAY_TEMPLATES", "IMGRELAY_ARGUMENT_TEMPLATE", "IMGRELAY_DESTINATION", "IMGRELAY_ARGUMENT_PATHS"):
-        monkeypatch.setenv(name, "")
+    for name in ("TEMPLATES", "DESTINATION", "ARGUMENT_TEMPLATE", "ARGUMENT_PATHS", "ARGUMENT_ORIGINALS"):
+        monkeypatch.setenv(f"IMGRELAY_{name}", "")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     # A process with threads, as that of the tests, must not be forked.
     monkeypatch.setattr(preflight, "call_in_child", lambda function: function())
