@@ -5,7 +5,7 @@ highest one that it has borne for a second and the lowest one that it has refuse
 slowly, because each try beyond it costs refusals, and more slowly still where each refusal asks for a pause.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import sqrt
 
 REACTION = 1.0
@@ -38,6 +38,7 @@ class RateState:
         lowered: when the rate was lowered last.
         refusing_since: since when it has only refused; 0 if it answers.
         answered: when the host last answered without refusing.
+        guesses: by process, what the host had answered it in the second before its first refusal.
         costly: it refused a rate that it was asked at, and asked for a pause.
         down: why nothing answers there, with the reason in `down_reason`; None while somebody does.
     """
@@ -54,44 +55,62 @@ class RateState:
     down: str | None = None
     down_reason: str | None = None
     costly: bool = False
+    guesses: dict[str, float] = field(default_factory=dict)
 
     def merge(self, other: "RateState") -> "RateState":
-        """This state and that of another process: the newer one, with the later of all pauses."""
+        """This state and that of another process: the newer one, with the later of all pauses.
+
+        Of the first refusals each process knows only its own share, so their guesses of the host's rate are added.
+        """
         newer = other if other.changed > self.changed else self
-        return replace(
+        merged = replace(
             newer,
             paused_until=max(self.paused_until, other.paused_until),
             refused=max(self.refused, other.refused),
             lowered=max(self.lowered, other.lowered),
             answered=max(self.answered, other.answered),
+            guesses={**other.guesses, **self.guesses},
         )
+        if merged.rate is not None and merged.good is None and abs(self.lowered - other.lowered) < REACTION:
+            merged.guess_rate()
+        return merged
 
-    def lower(self, now: float, answered: float, pause: float, sustained: float = 0.0) -> None:
+    def guess_rate(self) -> None:
+        """Take what the host answered in the second before its first refusals for its rate."""
+        answered = sum(self.guesses.values())
+        self.rate = max(LOWEST_RATE, answered)
+        self.bad = 1.3 * answered if answered >= TRUSTED_ANSWERS else None
+
+    def lower(self, now: float, answered: float, pause: float, sustained: float = 0.0, process: str = "") -> None:
         """Lower the rate after a refusal.
 
         Args:
-            answered: requests that the host answered in the last second; the first guess of its rate.
+            answered: requests that the host answered this process in the last second; the first guess of its rate.
             pause: seconds for which the host asked to be left alone.
             sustained: requests per second that it answered this process in the last seconds.
+            process: a name of this process.
         """
         self.paused_until = max(self.paused_until, now + pause)
         self.refused = now
         self.refusing_since = self.refusing_since or now
-        if self.rate is not None and now - self.lowered < REACTION:
+        if self.rate is None or (self.good is None and now - self.lowered < REACTION):
+            if self.rate is None:
+                self.guesses, self.lowered = {}, now
+            # Answers that were on their way at the first refusal still count.
+            self.guesses = {**self.guesses, process: max(answered, self.guesses.get(process, 0.0))}
+            self.guess_rate()
+            self.changed = now
+            return
+        if now - self.lowered < REACTION:
             return
         self.lowered = now
-        if self.rate is None:
-            self.rate = max(LOWEST_RATE, answered)
-            if answered >= TRUSTED_ANSWERS:
-                self.bad = 1.3 * answered
-        else:
-            self.bad = self.rate
-            if pause:  # the next refusal costs as much: a host that saves up requests bears `rate` only for a while
-                self.bad = min(self.rate, max(0.75 * self.rate, 1.1 * sustained))
-                self.costly = True
-            if self.good is None or self.good > 0.95 * self.bad:
-                self.good = 0.75 * self.bad
-            self.rate = max(LOWEST_RATE, sqrt(self.good * self.bad))
+        self.bad = self.rate
+        if pause:  # the next refusal costs as much: a host that saves up requests bears `rate` only for a while
+            self.bad = min(self.rate, max(0.75 * self.rate, 1.1 * sustained))
+            self.costly = True
+        if self.good is None or self.good > 0.95 * self.bad:
+            self.good = 0.75 * self.bad
+        self.rate = max(LOWEST_RATE, sqrt(self.good * self.bad))
         self.changed = now
 
     def raise_if_due(self, now: float) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import uuid4
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.host_board import HostBoard, PrivateBoard
@@ -100,6 +101,7 @@ class HostTurns:
         self._max_per_second = max_per_second
         self._longest_pause = longest_pause
         self._clock = clock
+        self._process = uuid4().hex[:8]
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
         self._next_read = 0.0
@@ -175,7 +177,7 @@ class HostTurns:
             if refused < (CROWDED if told else CROWDED_RESETS):
                 return False
             pause = min(failure.retry_after or 0.0, self._longest_pause)
-            host.state.lower(now, answers, pause, host.sustained(now))
+            host.state.lower(now, answers, pause, host.sustained(now), self._process)
             if now - host.state.refusing_since > EXCUSED_FOR:
                 host.state = replace(host.state, down=failure.detail, down_reason=failure.reason.value, changed=now)
             self._board.publish(name, host.state)

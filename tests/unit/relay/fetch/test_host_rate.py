@@ -38,3 +38,13 @@ def test_the_rate_rises_more_slowly_where_a_refusal_costs_a_pause():
     assert sorted(cheap) == cheap
     assert sorted(costly) == costly
     assert costly[-1] / costly[5] < cheap[-1] / cheap[5] / 2
+
+
+def test_the_first_guesses_of_two_processes_are_added():
+    first, second = RateState(), RateState()
+    first.lower(100.0, answered=2.0, pause=0.0, process="first")
+    first.lower(100.2, answered=6.0, pause=0.0, process="first")  # answers that were on their way
+    second.lower(100.4, answered=3.0, pause=0.0, process="second")
+    merged = first.merge(second)
+    assert merged.rate == 9.0
+    assert second.merge(merged).rate == merged.merge(second).rate == 9.0
