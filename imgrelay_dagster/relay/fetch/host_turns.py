@@ -175,7 +175,7 @@ class HostTurns:
             answers = sum(at > now - 1.0 for at in host.answers)
             refused = len({other for other, was_refused in host.recent if was_refused})
             if refused < (CROWDED if told else CROWDED_RESETS):
-                return False
+                return told and host.state.rate is not None  # a host that is known to have a limit
             pause = min(failure.retry_after or 0.0, self._longest_pause)
             host.state.lower(now, answers, pause, host.sustained(now), self._process)
             if now - host.state.refusing_since > EXCUSED_FOR:

@@ -114,6 +114,17 @@ def test_a_single_entry_that_is_refused_slows_nothing_down() -> None:
     assert turns.wait_for("h") == 0
 
 
+def test_no_refusal_of_a_host_that_is_known_to_have_a_limit_is_an_attempt() -> None:
+    turns = HostTurns(clock=Clock())
+    for number in range(40):
+        turns.answered("h", str(number))
+        turns.failed("h", f"refused {number}", refusal())
+    for number in range(40):
+        turns.answered("h", str(number))
+    assert turns.failed("h", "one more", refusal())
+    assert not turns.failed("h", "missing", refusal(404))
+
+
 def test_a_host_that_refuses_everything_uses_up_attempts() -> None:
     clock = Clock()
     turns = HostTurns(clock=clock)
