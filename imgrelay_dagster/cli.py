@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, NoReturn
 
 from imgrelay_dagster.commands.arguments import build_parser
@@ -18,7 +19,17 @@ from imgrelay_dagster.commands.signals import ShutdownSignals
 from imgrelay_dagster.commands.stdio import prepare_streams
 from imgrelay_dagster.relay.redact import redact_text
 
-INSTANCE_COMMANDS = ("adjust", "runs")
+COMMANDS = {
+    "adjust": ("adjust", "adjust"),
+    "datasets": ("datasets", "datasets"),
+    "prune": ("mirror", "prune_command"),
+    "report": ("report", "report"),
+    "results": ("results", "results"),
+    "runs": ("runs", "runs"),
+    "template": ("template", "template_command"),
+    "verify": ("mirror", "verify"),
+}
+"""By command, its module in `commands/` and its function there, which takes the arguments and returns the exit code."""
 
 
 def program() -> NoReturn:
@@ -42,9 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
         arguments = build_parser().parse_args(argv)
-        if arguments.command == "run":
-            return _run_command(arguments)
-        return (_instance_command if arguments.command in INSTANCE_COMMANDS else _reading_command)(arguments)
+        return _run_command(arguments) if arguments.command == "run" else _other_command(arguments)
     except KeyboardInterrupt:  # also before ShutdownSignals has installed its handlers
         _print_error("imgrelay: canceled")
         return CANCELED
@@ -62,30 +71,11 @@ def _run_command(arguments: argparse.Namespace) -> int:
             return CANCELED
 
 
-def _instance_command(arguments: argparse.Namespace) -> int:
-    """Run a command that reads or changes the Dagster instance."""
-    from imgrelay_dagster.commands.adjust import adjust  # noqa: PLC0415 - as below
-    from imgrelay_dagster.commands.runs import runs  # noqa: PLC0415
-
-    return {"adjust": adjust, "runs": runs}[arguments.command](arguments)
-
-
-def _reading_command(arguments: argparse.Namespace) -> int:
-    from imgrelay_dagster.commands.datasets import datasets  # noqa: PLC0415 - as below
-    from imgrelay_dagster.commands.mirror import prune_command, verify  # noqa: PLC0415
-    from imgrelay_dagster.commands.report import report  # noqa: PLC0415
-    from imgrelay_dagster.commands.results import results  # noqa: PLC0415
-    from imgrelay_dagster.commands.template import template_command  # noqa: PLC0415
-
-    commands = {
-        "results": results,
-        "report": report,
-        "datasets": datasets,
-        "verify": verify,
-        "prune": prune_command,
-        "template": template_command,
-    }
-    return commands[arguments.command](arguments)
+def _other_command(arguments: argparse.Namespace) -> int:
+    """Run a command other than `run`. Only its own module is imported: some of them need Dagster, which is slow."""
+    module, function = COMMANDS[arguments.command]
+    code: int = getattr(import_module(f"imgrelay_dagster.commands.{module}"), function)(arguments)
+    return code
 
 
 def _print_error(message: str) -> None:

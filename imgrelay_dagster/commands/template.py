@@ -67,7 +67,9 @@ def _write(template: Template, box: tuple[int, int, int, int], target: Path) -> 
 
 def tell_window(settings: Settings, tell: Callable[[str], None]) -> None:
     """Tell which window `layout.window: auto` finds in the run's template; the run's log has those of all templates."""
+    if settings.layout.window != AUTO:
+        return
     templates = build_resources()["templates"]
     assert isinstance(templates, TemplatesResource)
-    if settings.layout.window == AUTO and not templates.is_remote:  # no request before steps are forked
+    if not templates.is_remote:  # a store may take seconds to answer
         FoundWindows(settings.layout, tell, tell).note(templates.open().load(settings.template))

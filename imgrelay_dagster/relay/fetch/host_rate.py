@@ -69,9 +69,9 @@ class RateState:
             refused=max(self.refused, other.refused),
             lowered=max(self.lowered, other.lowered),
             answered=max(self.answered, other.answered),
-            guesses={**other.guesses, **self.guesses},
         )
         if merged.rate is not None and merged.good is None and abs(self.lowered - other.lowered) < REACTION:
+            merged.guesses = {**other.guesses, **self.guesses}
             merged.guess_rate()
         return merged
 
