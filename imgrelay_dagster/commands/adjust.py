@@ -12,7 +12,6 @@ from imgrelay_dagster.commands.exit_codes import SUCCESS, WRONG_USAGE
 from imgrelay_dagster.commands.tables import print_message
 from imgrelay_dagster.relay.adjustments import Adjustments
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.runs.adjustments import present_adjustments
 from imgrelay_dagster.runs.queries import is_relay_run
 from imgrelay_dagster.runs.tags import ADJUST_TAG
 
@@ -30,7 +29,8 @@ def adjust(arguments: argparse.Namespace) -> int:
         set_up_dagster_home()
         with dg.DagsterInstance.get() as instance:
             run = _find_run(instance, arguments.run)
-            adjustments = given.over(Adjustments() if arguments.reset else present_adjustments(instance, run.run_id))
+            # The run's own tag: a shard's must not repeat what its coordinator may withdraw.
+            adjustments = given.over(Adjustments.parse("" if arguments.reset else run.tags.get(ADJUST_TAG, "")))
             if arguments.paused is not None:
                 adjustments = replace(adjustments, paused=arguments.paused)
             text = adjustments.to_text()

@@ -10,6 +10,7 @@ from imgrelay_dagster.relay.formatting import count, most_frequent
 from imgrelay_dagster.relay.outcomes import Outcome
 from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import Planned
+from imgrelay_dagster.relay.storage.objects import remove_empty_folders
 from imgrelay_dagster.relay.storage.stores import folder_of
 
 KEYS_SHOWN = 10
@@ -86,10 +87,8 @@ preview_json = TypeAdapter(Preview)
 
 def remove_traces(store: ObjectStore, dataset: str, run_id: str) -> None:
     """Remove the folders that the check of a local destination has left."""
-    folder, prefix = folder_of(store), run_receipts_prefix(dataset, run_id)
+    remove_empty_folders(store, run_receipts_prefix(dataset, run_id))
+    folder = folder_of(store)
     if folder is not None:
-        with suppress(OSError):  # one of them is not empty, or does not exist
-            for path in (folder / prefix, *(folder / prefix).parents):
-                path.rmdir()
-                if path == folder:
-                    break
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
