@@ -15,7 +15,10 @@ from imgrelay_dagster.relay.errors import EntryFailure, RelayError
 from imgrelay_dagster.relay.fetch.request_target import parse_target, resolve_redirect
 from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
+from imgrelay_dagster.relay.imaging.formats.exif import Rights
+from imgrelay_dagster.relay.imaging.kept import Keep, Kept, in_profile
 from imgrelay_dagster.relay.imaging.layout import Fit, ScaledToFit
+from imgrelay_dagster.relay.imaging.output import Format, Output, encode
 from imgrelay_dagster.relay.keys import MAX_DEFAULT_KEY, check_key, default_key
 from imgrelay_dagster.relay.manifest.reader import read_manifest
 from imgrelay_dagster.relay.manifest.rows import MAX_TEXT, BadRow
@@ -23,6 +26,7 @@ from imgrelay_dagster.relay.outcomes import Reason
 from tests.support import picture_files as files
 
 MAX_PIXELS = 2_000_000
+RIGHTS = Rights(b"an artist", b"2026 somebody").exif()
 
 
 @cache
@@ -35,10 +39,14 @@ def picture_corpus() -> list[bytes]:
             smallest[kind] = data
     small, alpha = files.noise((40, 30)), files.noise((40, 30), mode="RGBA")
     frames = {"save_all": True, "append_images": [small.rotate(90)], "duration": 40}
+    kept = {"exif": RIGHTS, "icc_profile": files.rgb_profile()}
     tiny = [
-        files.encoded(small, "JPEG", icc_profile=files.rgb_profile()),
+        files.encoded(small, "JPEG", **kept),
         files.encoded(small, "JPEG", progressive=True),
-        files.encoded(alpha, "PNG", icc_profile=files.rgb_profile()),
+        files.encoded(small.convert("CMYK"), "JPEG", icc_profile=files.cmyk_profile()),
+        files.encoded(alpha, "PNG", **kept),
+        files.encoded(small, "WEBP", **kept),
+        files.encoded(small, "AVIF", speed=10, **kept),
         files.encoded(small.quantize(50), "PNG", transparency=bytes(range(50))),
         files.encoded(alpha, "WEBP"),
         files.encoded(small, "WEBP", lossless=True, **frames),
@@ -89,16 +97,29 @@ def decoders() -> DecoderPool:
 def decode(data: bytes) -> str:
     """Any body gives an upright picture in RGB or RGBA within the limit, or a failure with a sentence."""
     target = ScaledToFit((32, 32), Fit.COVER) if len(data) % 2 else None
+    keep = tuple(Keep) if len(data) % 3 else ()
     try:
         source = Source.inspect(data, MAX_PIXELS)
-        decoded = source.decode(target) if source.cost.is_bounded else decoders().decode(source, target)
+        decoded = source.decode(target, keep) if source.cost.is_bounded else decoders().decode(source, target, keep)
     except EntryFailure as failure:
         return "decoder crashed" if "crashes its decoder" in failure.detail else _told(failure)
     image = decoded.image
     assert image.mode in ("RGB", "RGBA")
     assert image.width * image.height <= MAX_PIXELS
     assert len(image.tobytes()) == image.width * image.height * len(image.mode)
-    return "picture"
+    return write_with(decoded.kept) if decoded.kept != Kept() else "picture"
+
+
+def write_with(kept: Kept) -> str:
+    """An image is stored with what is kept of any source, and can be read again."""
+    image = Image.new("RGBA", (2, 2), "#80c0ff")
+    if kept.profile:
+        image = in_profile(image, kept.profile)
+    for output_format in (Format.JPEG, Format.PNG, Format.WEBP, Format.AVIF):
+        output = Output(format=output_format)
+        written = encode(image.convert("RGB"), output, metadata=kept.encoder_options())
+        Source.inspect(written, MAX_PIXELS).decode(keep=tuple(Keep))
+    return "picture with kept metadata"
 
 
 def _told(failure: EntryFailure) -> str:
