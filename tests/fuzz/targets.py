@@ -69,6 +69,7 @@ def rarer_corpus() -> list[bytes]:
         files.encoded(small, "BMP"),
         files.encoded(small.quantize(16), "BMP"),
         files.encoded(alpha, "BMP"),
+        files.bmp_with_masks(alpha, (0xF00, 0xF0, 0xF, 0xF000)),
         files.encoded(alpha, "ICO", sizes=[(16, 16), (24, 24)]),
         files.encoded(alpha, "ICO", sizes=[(16, 16), (24, 24)], bitmap_format="bmp"),
         files.encoded(alpha, "JPEG2000"),

@@ -63,6 +63,24 @@ def png(size: tuple[int, int], depth: int, color_type: int, rows: bytes, *extra:
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
 
+def bmp_with_masks(image: Image.Image, masks: Sequence[int], *, bits: int = 16) -> bytes:
+    """A BMP whose channels lie in its pixels by these masks; of four, the last is that of alpha."""
+    shifts = [(mask & -mask).bit_length() - 1 for mask in masks]
+    highest = [mask >> shift for mask, shift in zip(masks, shifts, strict=True)]
+    rows = b""
+    for y in reversed(range(image.height)):
+        row = b""
+        for x in range(image.width):
+            levels = image.getpixel((x, y))
+            assert isinstance(levels, tuple)
+            parts = zip(levels, highest, shifts, strict=True)
+            row += sum(round(level * most / 255) << shift for level, most, shift in parts).to_bytes(bits // 8, "little")
+        rows += row + bytes(-len(row) % 4)
+    header = struct.pack("<IiiHHIIiiII", 108, *image.size, 1, bits, 3, len(rows), 0, 0, 0, 0)
+    header += struct.pack("<4I", *masks, *[0] * (4 - len(masks))) + bytes(52)
+    return b"BM" + struct.pack("<IHHI", 122 + len(rows), 0, 0, 122) + header + rows
+
+
 def srgb_encoded(linear: float) -> int:
     """Linear light 0..1 to an sRGB level 0..255 (IEC 61966-2-1)."""
     linear = min(max(linear, 0.0), 1.0)

@@ -5,6 +5,7 @@ import struct
 
 from PIL import BmpImagePlugin
 
+from imgrelay_dagster.relay.imaging.formats import bmp_bitfields
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.layout import Size
 
@@ -20,7 +21,12 @@ def read_size(data: bytes) -> Size:
 
 def decode(data: bytes, size: Size) -> Picture:
     """Decode a BMP of this size. Raises ValueError or OSError when it is broken."""
-    image = BmpImagePlugin.BmpImageFile(io.BytesIO(data))
+    try:
+        image = BmpImagePlugin.BmpImageFile(io.BytesIO(data))
+    except OSError:
+        if not bmp_bitfields.has_bitfields(data):
+            raise
+        return Picture(bmp_bitfields.decode(data, size), size)
     if image.size != size:
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")
     image.load()

@@ -27,6 +27,8 @@ def heic(image: Image.Image, **options: object) -> bytes:
 
 FILES = {
     "BMP": files.encoded(PICTURE, "BMP"),
+    "BMP of 4 bits a channel": files.bmp_with_masks(PICTURE, (0xF00, 0xF0, 0xF)),
+    "BMP of 10 bits a channel": files.bmp_with_masks(PICTURE, (0x3FF00000, 0xFFC00, 0x3FF), bits=32),
     "BMP palette": files.encoded(PICTURE.quantize(8), "BMP"),
     **{
         f"TIFF {compression}": files.encoded(PICTURE, "TIFF", compression=compression)
@@ -71,6 +73,12 @@ def test_largest_picture_of_an_icon() -> None:
     for options in ({}, {"bitmap_format": "bmp"}):
         icon = files.encoded(Image.new("RGBA", (48, 48), (9, 8, 7, 255)), "ICO", sizes=sizes, **options)
         assert open_source(icon, LIMIT).size == (48, 48)
+
+
+def test_transparency_of_a_bmp_with_unusual_masks() -> None:
+    pixel = Image.new("RGBA", (3, 2), (255, 0, 85, 170))
+    image = open_source(files.bmp_with_masks(pixel, (0xF00, 0xF0, 0xF, 0xF000)), LIMIT)
+    assert files.pixels(image) == [(255, 0, 85, 170)] * 6
 
 
 def test_sixteen_bit_gray_tiff_is_scaled() -> None:
