@@ -133,3 +133,21 @@ def avif_with_code_points(primaries: int, transfer: int) -> bytes:
     at = data.index(b"nclx") + 4
     data[at : at + 4] = struct.pack(">HH", primaries, transfer)
     return bytes(data)
+
+
+def lossless_jpeg(image: Image.Image) -> bytes:
+    """A gray JPEG without loss, with the left neighbour as predictor (ITU-T T.81, annex H)."""
+    width, height = image.size
+    levels, bits = image.convert("L").tobytes(), ""
+    for at, level in enumerate(levels):
+        x, y = at % width, at // width
+        predicted = levels[at - 1] if x else levels[at - width] if y else 128
+        category = abs(level - predicted).bit_length()
+        value = level - predicted if level > predicted else level - predicted + (1 << category) - 1
+        bits += f"{category:04b}" + (f"{value:0{category}b}" if category else "")
+    bits += "1" * (-len(bits) % 8)
+    coded = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    table = bytes((0, 0, 0, 0, 9, *[0] * 12, *range(9)))
+    frame = struct.pack(">BHHBBBB", 8, height, width, 1, 1, 0x11, 0)
+    head = jpeg_segment(0xC4, table) + jpeg_segment(0xC3, frame) + jpeg_segment(0xDA, bytes((1, 1, 0, 1, 0, 0)))
+    return b"\xff\xd8" + head + coded + b"\xff\xd9"

@@ -1,6 +1,7 @@
 """The files of the table in docs/formats.md: each command in it makes a few, with tools that others wrote."""
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -129,6 +130,7 @@ def make_sources(folder: Path) -> None:
         "odd.png": quadrants((61, 47)),
         "odd.ppm": quadrants((61, 47)),
         "large.png": quadrants((256, 128)),
+        "noise.ppm": Image.frombytes("RGB", (256, 256), random.Random(1).randbytes(256 * 256 * 3)),
         "icon.png": quadrants((64, 64)),
         "alpha.png": alpha,
         "gray.png": photo.convert("L"),

@@ -15,6 +15,7 @@ from imgrelay_dagster.relay.imaging.layout import Anchor, Canvas, Fit, Layout, M
 from imgrelay_dagster.relay.outcomes import Reason
 from tests.support import picture_files as files
 from tests.support.composing import TRANSPARENT, compose_and_open, make_template, transparent_template
+from tests.support.damaged_pictures import lossless_jpeg
 
 TEMPLATE_CANVAS = Layout(canvas=Canvas.TEMPLATE)
 
@@ -250,6 +251,12 @@ def test_no_metadata_of_the_source_is_stored(file_format: Format) -> None:
         }
         assert set(result.info) <= allowed
         assert result.info.get("jfif_density", (1, 1)) in ((0, 0), (1, 1))
+
+
+def test_lossless_jpeg_is_fitted_to_the_templates_canvas() -> None:
+    image = compose_and_open(lossless_jpeg(Image.linear_gradient("L")), transparent_template((32, 32)), TEMPLATE_CANVAS)
+    assert image.size == (32, 32)
+    assert [image.getpixel((16, y)) for y in (0, 31)] == [(4, 4, 4), (252, 252, 252)]
 
 
 @pytest.mark.parametrize("file_format", Format)

@@ -10,6 +10,7 @@ from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.decode import HIGHEST_MAX_PIXELS, Source, open_source
 from imgrelay_dagster.relay.outcomes import Reason
 from tests.support import picture_files as files
+from tests.support.damaged_pictures import lossless_jpeg
 
 LIMIT = 1_000_000
 
@@ -153,3 +154,8 @@ def test_pillow_has_safe_settings() -> None:
     assert AvifImagePlugin.DEFAULT_MAX_THREADS == 1
     assert features.check("avif")
     assert features.check("webp")
+
+
+def test_lossless_jpeg_is_decoded_exactly() -> None:
+    gray = Image.linear_gradient("L").resize((40, 30))
+    assert open_source(lossless_jpeg(gray), 10**6).tobytes() == gray.convert("RGB").tobytes()
