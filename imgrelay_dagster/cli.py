@@ -22,6 +22,8 @@ from imgrelay_dagster.relay.redact import redact_text
 COMMANDS = {
     "adjust": ("adjust", "adjust"),
     "datasets": ("datasets", "datasets"),
+    "dev": ("dev", "dev"),
+    "init": ("init", "init"),
     "prune": ("mirror", "prune_command"),
     "report": ("report", "report"),
     "results": ("results", "results"),

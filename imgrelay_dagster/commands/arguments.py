@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from imgrelay_dagster import __version__
+from imgrelay_dagster.commands.instance_arguments import add_instance_commands
 from imgrelay_dagster.relay.outcomes import Reason
 
 _FORMATS = ("jpeg", "png", "webp", "avif", "source")
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_runs_command(commands)
     _add_adjust_command(commands)
     _add_template_command(commands)
+    add_instance_commands(commands)
     return parser
 
 

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from imgrelay_dagster.commands.dev import dagster_command
 from imgrelay_dagster.demo import child
 from imgrelay_dagster.demo.manifests import SAMPLE_PORT
 from imgrelay_dagster.demo.origin import Origin
@@ -24,8 +25,8 @@ def main() -> int:
     }
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
     with Origin(SAMPLE_PORT) as origin:
-        dagster = Path(sys.executable).parent / "dagster"
-        served = child.start([dagster, "dev", *sys.argv[1:]], environment=environment, death_signal=signal.SIGTERM)
+        command = dagster_command("dev", *sys.argv[1:])
+        served = child.start(command, environment=environment, death_signal=signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # only now, because a child would inherit the mask
         print(
             f"demo origin at {origin.url('/')}; `dagster dev` prints the address of the UI; Ctrl-C stops both",
