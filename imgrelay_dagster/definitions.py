@@ -5,9 +5,18 @@ import warnings
 import dagster as dg
 
 from imgrelay_dagster.defs.assets import daily_manifests, relayed_images
+from imgrelay_dagster.defs.checks import newest_day_is_relayed
 from imgrelay_dagster.defs.jobs import relay, relay_day
 from imgrelay_dagster.defs.schedules import daily_drop
-from imgrelay_dagster.defs.sensors import canceled_runs, failed_runs, housekeeping, inbox, late_manifests, shards
+from imgrelay_dagster.defs.sensors import (
+    canceled_runs,
+    day_freshness,
+    failed_runs,
+    housekeeping,
+    inbox,
+    late_manifests,
+    shards,
+)
 from imgrelay_dagster.execution.executors import relay_executor
 from imgrelay_dagster.resources import build_resources, without_config
 
@@ -16,9 +25,10 @@ warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefi
 
 defs = dg.Definitions(
     assets=[daily_manifests, relayed_images],
+    asset_checks=[newest_day_is_relayed],
     jobs=[relay, relay_day],
     schedules=[daily_drop],
-    sensors=[housekeeping, inbox, late_manifests, shards, failed_runs, canceled_runs],
+    sensors=[housekeeping, inbox, late_manifests, shards, day_freshness, failed_runs, canceled_runs],
     resources=without_config(build_resources()),
     executor=relay_executor,
 )

@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from imgrelay_dagster.commands.dagster_home import set_up_dagster_home
@@ -13,7 +12,7 @@ from imgrelay_dagster.commands.tables import print_message
 from imgrelay_dagster.relay.errors import RelayError
 
 
-def dagster_command(*arguments: str) -> Sequence[str]:
+def dagster_command(*arguments: str) -> list[str]:
     """A command of Dagster's, without its advice to install `dg` and use that instead (a SupersessionWarning)."""
     return [sys.executable, "-W", "ignore:Function `:FutureWarning", "-m", "dagster", *arguments]
 
@@ -24,7 +23,12 @@ def dev(arguments: argparse.Namespace) -> int:
         set_up_dagster_home()
     except RelayError as error:
         print_message(str(error))
-        return WRONG_USAGE
+    else:
+        _become_dagster(arguments)
+    return WRONG_USAGE
+
+
+def _become_dagster(arguments: argparse.Namespace) -> None:
     own = Path("workspace.yaml")
     workspace = own if own.is_file() else INSTANCE_FOLDER / own
     address = ["--host", arguments.host, "--port", str(arguments.port)]

@@ -16,6 +16,7 @@ from imgrelay_dagster.config.variables import (
     FILE,
     NAMES,
     OPTIONAL_PLACE,
+    OWNER_NAMES,
     PATHS,
     PLACE,
     QUANTITY,
@@ -86,10 +87,23 @@ PROFILES = Variable[str | None](
 TIMEZONE = Variable(
     "IMGRELAY_TIMEZONE", TIME_ZONE, "UTC", "Time zone of days: daily partitions, `IMGRELAY_DROP_AT` and reports."
 )
+OWNERS = Variable(
+    "IMGRELAY_OWNERS",
+    OWNER_NAMES,
+    (),
+    "Owners of the daily assets, as Dagster's UI shows them: e-mail addresses and `team:NAME`.",
+    "none",
+)
 FIRST_DAY = Variable("IMGRELAY_FIRST_DAY", DATE, date(2026, 1, 1), "First partition of the daily assets.")
 DROP_AT = Variable("IMGRELAY_DROP_AT", TIME_OF_DAY, time(6), "When schedule `daily_drop` runs, local time.", "06:00")
 DROP_DAY = Variable(
     "IMGRELAY_DROP_DAY", one_of("yesterday", "today"), "yesterday", "The day whose manifest that schedule relays."
+)
+FRESH_WITHIN = Variable(
+    "IMGRELAY_FRESH_WITHIN",
+    whole_number(0, 24 * 31),
+    6,
+    "Hours after `IMGRELAY_DROP_AT` within which a day has to be relayed, or else its check fails (docs/operating.md).",
 )
 LATE_DAYS = Variable(
     "IMGRELAY_LATE_DAYS", whole_number(1, 366), 31, "How many days back sensor `late_manifests` searches."

@@ -89,6 +89,13 @@ def _quantity(text: str) -> str:
     return text
 
 
+def _owners(text: str) -> tuple[str, ...]:
+    names = tuple(text.replace(",", " ").split())
+    if not all(re.fullmatch(r"team:[A-Za-z0-9_-]+|[^@:]+@[^@:]+\.[A-Za-z]{2,}", name) for name in names):
+        raise ValueError
+    return names
+
+
 def _paths(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
@@ -101,6 +108,7 @@ DATE = Kind("a date such as 2026-01-01", date.fromisoformat)
 TIME_OF_DAY = Kind("a time of day such as 06:00", lambda text: datetime.strptime(text, "%H:%M").time())
 QUANTITY = Kind("a Kubernetes quantity such as 500m or 1Gi", _quantity)
 NAMES = Kind("names separated by commas or spaces", lambda text: tuple(text.replace(",", " ").split()))
+OWNER_NAMES = Kind("a list of e-mail addresses and team:NAME, separated by commas or spaces", _owners)
 PATHS = Kind("a JSON list of paths", _paths)
 TIME_ZONE = Kind("a time zone of the IANA database such as Europe/Berlin", lambda text: str(ZoneInfo(text)))
 SWITCH = Kind("anything", bool)

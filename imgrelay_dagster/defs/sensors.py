@@ -12,6 +12,7 @@ from imgrelay_dagster.automation.sensor_ticks import TICK_BUDGET
 from imgrelay_dagster.automation.shard_runs import shard_requests
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.defs.jobs import relay, relay_day
+from imgrelay_dagster.monitoring.freshness import evaluate_freshness
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs, report_missed_failures
 from imgrelay_dagster.monitoring.notifications import send_notification
@@ -88,6 +89,20 @@ def late_manifests(context: dg.SensorEvaluationContext, stores: StoresResource) 
     if scan.requests:
         return dg.SensorResult(run_requests=scan.requests, cursor=scan.cursor)
     return dg.SensorResult(skip_reason="; ".join(scan.notes) or "no manifest is late", cursor=scan.cursor)
+
+
+@dg.sensor(
+    name="day_freshness",
+    minimum_interval_seconds=environment.LATE_INTERVAL.get_or_default(),
+    description=(
+        "Evaluates check newest_day_is_relayed of asset daily_manifests, and records each change of its result. "
+        "Launches no runs. Turn it on if you relay daily manifests."
+    ),
+)
+def day_freshness(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Record the result of the check if it has changed."""
+    evaluations, cursor, description = evaluate_freshness(context.instance, context.cursor, datetime.now(UTC))
+    return dg.SensorResult(asset_events=evaluations, skip_reason=description, cursor=cursor)
 
 
 def _notification_sensor(name: str, status: dg.DagsterRunStatus, verb: str) -> dg.SensorDefinition:

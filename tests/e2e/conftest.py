@@ -20,6 +20,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+OWNER = "team:pictures"
+"""Owner of the daily assets."""
+
 LATE_DAYS = 31
 """How many days before today sensor `late_manifests` checks."""
 
@@ -66,6 +69,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         IMGRELAY_FIRST_DAY=day_before(FIRST),
         IMGRELAY_DROP_AT=f"{drop_at:%H:%M}",
         IMGRELAY_SAMPLE_MANIFEST="sample.txt",
+        IMGRELAY_FRESH_WITHIN="120",
+        IMGRELAY_OWNERS=OWNER,
         IMGRELAY_LATE_INTERVAL="5",
         IMGRELAY_WATCH_INTERVAL="5",
     ) as instance:

@@ -1,4 +1,4 @@
-"""A Dagster instance under `dagster dev`: webserver, daemon and code server, as users start them.
+"""A Dagster instance under `imgrelay dev`: webserver, daemon and code server, as users start them.
 
     with DagsterServers(folder) as served:
         run_id = served.launch({"manifest": "birds.txt"})
@@ -113,12 +113,12 @@ class DagsterServers:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start `dagster dev` in a session of its own and wait until it knows job `relay`."""
+        """Start `imgrelay dev` in a session of its own and wait until it knows job `relay`."""
         (self._port,) = free_ports(1)
-        dev = [sys.executable, "-m", "dagster", "dev", "-w", str(ROOT / "workspace.yaml")]
+        dev = [sys.executable, "-m", "imgrelay_dagster.cli", "dev"]
         with self.log.open("ab") as log:
             self._process = warm_start.popen(
-                [*dev, "-h", "127.0.0.1", "-p", str(self._port)],
+                [*dev, "--port", str(self._port)],
                 cold=True,
                 death_signal=signal.SIGTERM,
                 cwd=self._folder,
