@@ -39,6 +39,10 @@ _OPTIONS = {
     "webdav": "false",
     "admin.ui": "false",
 }
+_CONFIG = (
+    '{"kms": {"default_provider": "local", "providers": {"local": {"type": "local", "enableOnDemandCreate": true}}}}'
+)
+"""Settings of its S3 part: a KMS within it, which creates a key when it is first used."""
 
 
 class SeaweedFS:
@@ -139,8 +143,10 @@ class SeaweedFS:
     def _launch(self) -> None:
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        limit = {"master.volumeSizeLimitMB": str(self._volume_limit)}
-        options = {"dir": str(data), **_OPTIONS, **limit, **{k: str(port) for k, port in self._ports.items()}}
+        config = self.folder / "s3.json"
+        config.write_text(_CONFIG)
+        own = {"dir": data, "master.volumeSizeLimitMB": self._volume_limit, "s3.config": config}
+        options = {**_OPTIONS, **own, **self._ports}
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.folder),

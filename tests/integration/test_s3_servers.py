@@ -62,9 +62,13 @@ def serving(command: list[str], folder: Path, port: int) -> Iterator[str]:
         process.wait(20)
 
 
-@pytest.fixture(params=["rclone", "juicefs", "s3rver"])
+@pytest.fixture(params=["rclone", "juicefs", "s3rver", "moto"])
 def endpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The name and the endpoint of a server with a bucket."""
+    if request.param == "moto":
+        with moto(tmp_path) as url:
+            yield request.param, url
+        return
     (port,) = free_ports(1)
     address = f"{HOST}:{port}"
     with ExitStack() as exits:
@@ -89,6 +93,15 @@ def endpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
         yield request.param, url
 
 
+@contextmanager
+def moto(folder: Path) -> Iterator[str]:
+    """A moto server with a bucket; yields its endpoint."""
+    (port,) = free_ports(1)
+    with serving([program("moto_server"), "-H", HOST, "-p", str(port)], folder, port) as url:
+        create_bucket(url)
+        yield url
+
+
 def create_bucket(url: str) -> None:
     """Create the bucket. The server listens before it serves."""
     config = Config(retries={"total_max_attempts": 10, "mode": "standard"}, proxies={})
@@ -107,7 +120,7 @@ def test_a_server_is_used_as_far_as_it_goes(endpoint: tuple[str, str]):
         lambda options: open_store(address, access, INTERACTIVE, options), Settings("birds", address), "run"
     )
     assert features.options.checksums
-    assert not features.conditional_writes
+    assert features.conditional_writes == (name == "moto")
     store = open_store(address, access, INTERACTIVE, features.options)
     data = os.urandom(2 * CHUNK_SIZE + 5)
     put_object(store, "large", data, "application/octet-stream")

@@ -29,6 +29,7 @@ from tests.support.stored_files import Bucket
 KEY = bytes(range(32))
 SSE_S3 = {"AWS_SERVER_SIDE_ENCRYPTION": "AES256"}
 SSE_C = {"AWS_SERVER_SIDE_ENCRYPTION": "sse-c", "AWS_SSE_CUSTOMER_KEY_BASE64": base64.b64encode(KEY).decode()}
+SSE_KMS = {"AWS_SERVER_SIDE_ENCRYPTION": "aws:kms", "AWS_SSE_KMS_KEY_ID": "images-key"}
 CUSTOMER_HEADERS = {
     "x-amz-server-side-encryption-customer-algorithm": "AES256",
     "x-amz-server-side-encryption-customer-key": base64.b64encode(KEY).decode(),
@@ -39,7 +40,17 @@ CUSTOMER_HEADERS = {
 ONE_TRY = RetryPolicy(timeout=4.0, connect_timeout=2.0, retries=0, retry_timeout=1.0)
 
 
-@pytest.mark.parametrize("variables", [SSE_S3, SSE_C], ids=["SSE-S3", "SSE-C"])
+HEADERS = {
+    "AES256": {"x-amz-server-side-encryption": "AES256"},
+    "aws:kms": {
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "images-key",
+    },
+    "sse-c": CUSTOMER_HEADERS,
+}
+
+
+@pytest.mark.parametrize("variables", [SSE_S3, SSE_KMS, SSE_C], ids=["SSE-S3", "SSE-KMS", "SSE-C"])
 def test_a_run_is_encrypted(
     seaweed: SeaweedFS,
     bucket: Bucket,
@@ -59,7 +70,8 @@ def test_a_run_is_encrypted(
         assert (ran.code, ran.summary["uploaded"]) == (0, 4), ran.err
         assert imgrelay("run", *options, **environment).summary["unchanged"] == 4
         assert imgrelay("verify", "--read", "--destination", address, **environment).code == 0
-    names = CUSTOMER_HEADERS if variables is SSE_C else {"x-amz-server-side-encryption": "AES256"}
+    algorithm = variables["AWS_SERVER_SIDE_ENCRYPTION"]
+    names = HEADERS[algorithm]
     puts = [request for request in requests if request.method == "PUT"]
     assert {request.key.partition("/")[0] for request in puts} == {"out", "staging"}
     reads = [request for request in requests if request.method in ("GET", "HEAD") and "list-type" not in request.query]
@@ -75,7 +87,8 @@ def test_a_run_is_encrypted(
                 bucket.client.get_object(Bucket=bucket.name, Key=item["Key"])
         else:
             found = bucket.client.head_object(Bucket=bucket.name, Key=item["Key"])
-            assert found["ServerSideEncryption"] == "AES256"
+            assert found["ServerSideEncryption"] == algorithm
+            assert found.get("SSEKMSKeyId") == variables.get("AWS_SSE_KMS_KEY_ID")
 
 
 def test_a_large_object_is_written_in_parts_with_a_key_of_the_customer(
