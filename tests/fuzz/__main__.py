@@ -58,7 +58,8 @@ def main() -> int:
 def _work(seconds: float, seed: int, note: Path, only: str | None) -> None:
     faulthandler.enable()
     with note.open("r+b") as file, mmap.mmap(file.fileno(), 64) as at:
-        for name, target in TARGETS.items() if only is None else [(only, replace(TARGETS[only], share=1.0))]:
+        shared = {name: target for name, target in TARGETS.items() if target.share}
+        for name, target in (shared if only is None else {only: replace(TARGETS[only], share=1.0)}).items():
             target.corpus()
             seen: Counter[str] = Counter()
             slowest = grown = 0.0

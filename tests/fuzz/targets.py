@@ -16,6 +16,7 @@ from imgrelay_dagster.relay.fetch.request_target import parse_target, resolve_re
 from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.formats.exif import Rights
+from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat, recognise
 from imgrelay_dagster.relay.imaging.kept import Keep, Kept, in_profile
 from imgrelay_dagster.relay.imaging.layout import Fit, ScaledToFit
 from imgrelay_dagster.relay.imaging.output import Format, Output, encode
@@ -212,9 +213,19 @@ def _outcome(call: Callable[[], object]) -> str:
     return "sound"
 
 
+def _of_format(*formats: SourceFormat) -> Callable[[], list[bytes]]:
+    """The pictures of both corpora that are of these formats."""
+
+    @cache
+    def corpus() -> list[bytes]:
+        return [data for data in (*picture_corpus(), *rarer_corpus()) if recognise(data) in formats]
+
+    return corpus
+
+
 @dataclass(frozen=True)
 class Target:
-    """`share` is the part of the time that it gets."""
+    """`share` is the part of the time that it gets; a target with none runs only when it is named."""
 
     corpus: Callable[[], list[bytes]]
     run: Callable[[bytes], str]
@@ -226,4 +237,10 @@ TARGETS = {
     "rarer": Target(rarer_corpus, decode, 0.2),
     "manifest": Target(lambda: MANIFEST_CORPUS, manifest, 0.15),
     "address": Target(lambda: URL_CORPUS, address, 0.15),
+    "avif": Target(_of_format(SourceFormat.AVIF), decode, 0),
+    "heif": Target(_of_format(SourceFormat.HEIC), decode, 0),
+    "tiff": Target(_of_format(SourceFormat.TIFF), decode, 0),
+    "jxl": Target(_of_format(SourceFormat.JPEG_XL), decode, 0),
+    "jpeg2000": Target(_of_format(SourceFormat.JPEG_2000), decode, 0),
+    "bmp-ico": Target(_of_format(SourceFormat.BMP, SourceFormat.ICO), decode, 0),
 }
