@@ -15,6 +15,8 @@ from imgrelay_dagster.relay.imaging.profiles import code_point_profile, is_hdr
 MAX_TRANSFORMS = 16
 """Colour transforms kept in memory. One built from a CMYK profile may take over a megabyte."""
 
+_BAND_HEIGHT = 64  # pixels
+
 _SRGB = ImageCms.createProfile("sRGB")
 _PROFILE_COLOR_SPACES = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
 _FROM_SRGB = "from sRGB"
@@ -133,14 +135,17 @@ def _sixteen_bit_table() -> list[int]:
 
 
 def _sixteen_to_eight_bits(image: Image.Image, transparent: int | None) -> Image.Image:
-    """Scale 16-bit grey to 8 bits; Pillow's own conversion to L would clip at 255."""
-    wide = image.convert("I")
-    gray = wide.point(_sixteen_bit_table(), "L")
-    if transparent is None:
-        return gray
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion to L would clip at 255. In bands: mode I takes 4 bytes."""
     alpha = [255] * 65536
-    alpha[transparent] = 0
-    return Image.merge("LA", (gray, wide.point(alpha, "L")))
+    if transparent is not None:
+        alpha[transparent] = 0
+    scaled = Image.new("L" if transparent is None else "LA", image.size)
+    for top in range(0, image.height, _BAND_HEIGHT):
+        box = (0, top, image.width, min(top + _BAND_HEIGHT, image.height))
+        wide = image.crop(box).convert("I")
+        gray = wide.point(_sixteen_bit_table(), "L")
+        scaled.paste(gray if transparent is None else Image.merge("LA", (gray, wide.point(alpha, "L"))), box)
+    return scaled
 
 
 def _transparent_color_at_eight_bits(color: Any, mode: str, png_depth: int | None) -> Any:

@@ -97,6 +97,8 @@ def compose_source(
         if profile := decoded.kept.profile:
             template = template.in_profile(profile)
             output = replace(output, background=color_in_profile(output.background, profile))
+        # What is not needed any more is let go of: an image of 50 megapixels takes 191 MiB.
+        decoded = replace(decoded, image=_flatten(decoded.image, output))
         if uses_template_canvas:
             canvas = _fit_into(decoded, template, layout, output)
         else:
@@ -133,29 +135,27 @@ def _place(template: Template, image: Size, layout: Layout) -> Placement:
 def _limit(decoded: Decoded, size: Size, output: Output) -> Image.Image:
     """Return the image, scaled to this size."""
     check_encodable(size, output)
-    image = _flatten(decoded.image, output)
-    if image.size == size and decoded.full_size == size:
-        return image
-    return _resized(image, stretch(size, decoded.full_size), decoded)
+    if decoded.image.size == size and decoded.full_size == size:
+        return decoded.image
+    return _resized(stretch(size, decoded.full_size), decoded)
 
 
 def _fit_into(decoded: Decoded, template: Template, layout: Layout, output: Output) -> Image.Image:
     """Return the image on a canvas of the template's size."""
-    image = _flatten(decoded.image, output)
     placement = _place(template, decoded.full_size, layout)
-    fitted = _resized(image, placement, decoded)
+    fitted = _resized(placement, decoded)
     return fitted if fitted.size == template.size else _pad(fitted, template.size, placement.offset, output)
 
 
-def _resized(image: Image.Image, placement: Placement, decoded: Decoded) -> Image.Image:
-    """Return the visible part of an image that was decoded, scaled to the placement's size.
+def _resized(placement: Placement, decoded: Decoded) -> Image.Image:
+    """Return the visible part of the image, scaled to the placement's size.
 
     A filter that is sharper makes up for a decoder that left less than twice the pixels.
     """
     placement = _in_decoded_pixels(placement, decoded)
     left, top, right, bottom = placement.part
     left_over = min((right - left) / placement.size[0], (bottom - top) / placement.size[1])
-    return resize(image, placement, sharper=decoded.image.size != decoded.full_size and left_over < 2)
+    return resize(decoded.image, placement, sharper=decoded.image.size != decoded.full_size and left_over < 2)
 
 
 def _flatten(image: Image.Image, output: Output) -> Image.Image:

@@ -15,7 +15,7 @@ from PIL import AvifImagePlugin, Image
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.color import to_eight_bits, to_srgb
 from imgrelay_dagster.relay.imaging.complexity import check_complexity
-from imgrelay_dagster.relay.imaging.cost import Cost, estimate_cost
+from imgrelay_dagster.relay.imaging.cost import Cost, check_memory, estimate_cost
 from imgrelay_dagster.relay.imaging.formats import avif, bmp, gif, heif, ico, jpeg, jpeg2000, jxl, png, tiff, webp
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
@@ -102,6 +102,7 @@ class Source:
         if cost.pixels > limit:
             detail = f"the image of {width}x{height} pixels is coded with {cost.pixels} pixels; the limit is {limit}"
             raise EntryFailure(Reason.TOO_MANY_PIXELS, detail)
+        check_memory(cost, limit)
         return cls(data, source_format, width, height, cost, max_pixels)
 
     @property
@@ -132,11 +133,13 @@ class Source:
     def _decode(self, target_size: Callable[[Size], Size] | None, keep: Collection[str]) -> Decoded:
         picture = self._picture(target_size)
         stored = picture.image.size
-        image = to_eight_bits(picture.image, picture.depth)
-        kept = Kept.of(picture, image.mode, keep) if keep else NOTHING_KEPT
-        image = upright(to_srgb(image, None if kept.profile else picture.colors), picture.orientation)
+        # Each step lets go of the pixels of the one before.
+        picture.image = to_eight_bits(picture.image, picture.depth)
+        kept = Kept.of(picture, picture.image.mode, keep) if keep else NOTHING_KEPT
+        picture.image = to_srgb(picture.image, None if kept.profile else picture.colors)
+        picture.image = upright(picture.image, picture.orientation)
         return Decoded(
-            _without_metadata(image),
+            _without_metadata(picture.image),
             upright_size(picture.size, picture.orientation),
             upright_extent(picture.covered or stored, stored, picture.orientation),
             picture.frames,

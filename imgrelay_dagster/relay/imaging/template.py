@@ -1,6 +1,7 @@
 """The template picture: loaded once, drawn over many images."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 
 from PIL import Image
@@ -10,7 +11,7 @@ from imgrelay_dagster.relay.imaging.bounded_cache import BoundedCache
 from imgrelay_dagster.relay.imaging.decode import open_source
 from imgrelay_dagster.relay.imaging.kept import in_profile
 from imgrelay_dagster.relay.imaging.layout import Placement, Size
-from imgrelay_dagster.relay.imaging.opaque_regions import Region, split_into_regions
+from imgrelay_dagster.relay.imaging.opaque_regions import BAND_HEIGHT, Region, split_into_regions
 from imgrelay_dagster.relay.imaging.window import AUTO, PixelBox, Window, find_window
 
 MAX_TEMPLATE_PIXELS = 50_000_000
@@ -83,31 +84,46 @@ class Template:
         """Draw the template over a canvas in RGB or RGBA, in place (Porter-Duff source-over)."""
         x, y = placement.offset
         for region, (left, top) in self._regions(placement, opacity):
-            if canvas.mode == "RGBA":
-                canvas.alpha_composite(region, (x + left, y + top))
-            else:
-                canvas.paste(region, (x + left, y + top), region)
+            _draw(canvas, region, (x + left, y + top))
 
-    def _regions(self, placement: Placement, opacity: float) -> tuple[Region, ...]:
+    def _regions(self, placement: Placement, opacity: float) -> Iterable[Region]:
         """Return the visible regions of the template as drawn: scaled, cropped, faded. Callers must not change them."""
         pixels = placement.size[0] * placement.size[1]
+        if pixels > MAX_CACHED_PIXELS:
+            return self._bands(placement, opacity)
         # The same layer serves every offset.
         key = (Placement((0, 0), placement.size, placement.part), opacity)
         return self._layers.get_or_create(key, lambda: self._build_regions(placement, opacity), pixels)
 
     def _build_regions(self, placement: Placement, opacity: float) -> tuple[Region, ...]:
-        layer = self._build_layer(placement, opacity)
-        if layer.width * layer.height > MAX_CACHED_PIXELS:  # the cache would not keep its regions
-            return ((layer, (0, 0)),)
-        return split_into_regions(layer)
+        is_whole = placement.size == self.size and placement.part == (0, 0, *self.size)
+        layer = self.image if is_whole else resize(self.image, placement)
+        return split_into_regions(_faded(layer, opacity))
 
-    def _build_layer(self, placement: Placement, opacity: float) -> Image.Image:
-        if placement.size == self.size and placement.part == (0, 0, *self.size) and opacity == 1:
-            return self.image
-        layer = resize(self.image, placement)
-        if opacity < 1:
-            layer.putalpha(layer.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
+    def _bands(self, placement: Placement, opacity: float) -> Iterator[Region]:
+        """Yield a layer that the cache would not keep, in bands: it is in memory once, not twice as in `resize`."""
+        layer = self.image
+        if placement.size != self.size or placement.part != (0, 0, *self.size):
+            layer = resize(layer.convert("RGBa"), placement)
+        for top in range(0, layer.height, BAND_HEIGHT):
+            band = layer.crop((0, top, layer.width, min(top + BAND_HEIGHT, layer.height))).convert("RGBA")
+            yield _faded(band, opacity), (0, top)
+
+
+def _draw(canvas: Image.Image, region: Image.Image, position: tuple[int, int]) -> None:
+    if canvas.mode == "RGBA":
+        canvas.alpha_composite(region, position)
+    else:
+        canvas.paste(region, position, region)
+
+
+def _faded(layer: Image.Image, opacity: float) -> Image.Image:
+    """Return the layer with this opacity; not a copy if it is 1."""
+    if opacity == 1:
         return layer
+    faded = layer.copy()
+    faded.putalpha(layer.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
+    return faded
 
 
 @lru_cache(maxsize=1)

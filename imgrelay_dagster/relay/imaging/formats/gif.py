@@ -22,6 +22,8 @@ def decode(data: bytes, size: Size) -> Picture:
     picture = Picture(image, size, image.info.get("icc_profile"), frames=count_frames(data))
     left, top, right, bottom = first_frame(data)
     if (left, top, right, bottom) != (0, 0, *size):
-        frame = to_eight_bits(image.crop((left, top, right, bottom)))
-        picture.image = on_transparent_canvas(frame, size, (left, top))
+        picture.image = image.crop((left, top, right, bottom))
+        del image
+        picture.image = to_eight_bits(picture.image)
+        picture.image = on_transparent_canvas(picture.image, size, (left, top))
     return picture

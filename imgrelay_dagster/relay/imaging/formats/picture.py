@@ -7,6 +7,9 @@ from PIL import Image
 
 from imgrelay_dagster.relay.imaging.layout import Size
 
+_BAND_HEIGHT = 64
+"""Pixels. A conversion in bands of this height needs no copy of the whole picture."""
+
 Reduce = Callable[[Size], Size]
 """Maps the full upright size to the upright size that the image will be scaled to, in pixels."""
 
@@ -54,5 +57,7 @@ def on_transparent_canvas(frame: Image.Image, canvas: Size, position: tuple[int,
     """
     has_alpha = frame.mode in ("LA", "RGBA")
     placed = Image.new("RGBA", canvas, (0, 0, 0, 0))
-    placed.paste(frame.convert("RGBA" if has_alpha else "RGB"), position)
+    for top in range(0, frame.height, _BAND_HEIGHT):
+        band = frame.crop((0, top, frame.width, min(top + _BAND_HEIGHT, frame.height)))
+        placed.paste(band.convert("RGBA" if has_alpha else "RGB"), (position[0], position[1] + top))
     return placed

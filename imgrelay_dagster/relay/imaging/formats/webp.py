@@ -8,6 +8,7 @@ from PIL import WebPImagePlugin
 
 from imgrelay_dagster.relay.imaging.formats import exif
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
+from imgrelay_dagster.relay.imaging.formats.webp_large import decode_large
 from imgrelay_dagster.relay.imaging.layout import Size
 
 _ALPHA, _ANIMATION = 0x10, 0x02
@@ -27,6 +28,9 @@ def decode(data: bytes, size: Size) -> Picture:
         if sizes and sizes[0] != size and not data[20] & _ALPHA:
             # Without the flag Pillow shows black outside the frame.
             data = data[:20] + bytes([data[20] | _ALPHA]) + data[21:]
+    if large := decode_large(data, size):
+        metadata = exif.without_prefix(large.exif)
+        return Picture(large.image, size, large.profile, exif.orientation(metadata), frames=frames, exif=metadata)
     image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
     if image.size != size:
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")

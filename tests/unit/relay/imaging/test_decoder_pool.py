@@ -93,7 +93,7 @@ def test_a_picture_that_takes_too_long_is_too_costly(slow: Source) -> None:
 
 def test_a_picture_that_takes_more_memory_than_its_pixels_explain_is_too_costly(pool: DecoderPool) -> None:
     greedy = Source.inspect(files.encoded(files.noise((8000, 6000)).convert("L"), "PNG", compress_level=1), LIMIT)
-    object.__setattr__(greedy.cost, "memory", -(450 << 20))
+    object.__setattr__(greedy.cost, "pixel_memory", -(450 << 20))
     with pytest.raises(EntryFailure) as caught:
         pool.decode(greedy)
     assert caught.value.reason is Reason.TOO_COSTLY
