@@ -4,10 +4,10 @@ import warnings
 
 import dagster as dg
 
-from imgrelay_dagster.defs.assets import daily_manifests, relayed_images
+from imgrelay_dagster.defs.assets import images_by_name, manifests
 from imgrelay_dagster.defs.checks import newest_day_is_relayed
-from imgrelay_dagster.defs.jobs import relay, relay_day
-from imgrelay_dagster.defs.schedules import daily_drop
+from imgrelay_dagster.defs.jobs import day_jobs, relay
+from imgrelay_dagster.defs.schedules import schedules_by_asset
 from imgrelay_dagster.defs.sensors import (
     canceled_runs,
     day_freshness,
@@ -24,10 +24,10 @@ from imgrelay_dagster.resources import build_resources, without_config
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 defs = dg.Definitions(
-    assets=[daily_manifests, relayed_images],
+    assets=[*manifests, *images_by_name.values()],
     asset_checks=[newest_day_is_relayed],
-    jobs=[relay, relay_day],
-    schedules=[daily_drop],
+    jobs=[relay, *day_jobs],
+    schedules=list(schedules_by_asset.values()),
     sensors=[housekeeping, inbox, late_manifests, shards, day_freshness, failed_runs, canceled_runs],
     resources=without_config(build_resources()),
     executor=relay_executor,

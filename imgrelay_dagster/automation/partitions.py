@@ -1,23 +1,42 @@
-"""The daily partitions: which days exist, where the manifest of each day is, and the name of its dataset."""
+"""The partitions: which days, hours or weeks exist, when each is relayed, and the name of its dataset.
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, time, timedelta
+A partition's time is its *period*. Its key is Dagster's: `2026-11-23` for a day, or for the week from that Monday, and
+`2026-11-23-14:00` for an hour, in the time zone `IMGRELAY_TIMEZONE`.
+"""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from obstore.store import ObjectStore
 
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.config.allowed_paths import check_local_path, manifest_folders
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.manifest.sources import ManifestFile, find_manifest
-from imgrelay_dagster.relay.manifest_formats import MANIFEST_SUFFIXES
-from imgrelay_dagster.relay.storage.addresses import absolute
+
+DAILY, HOURLY, WEEKLY = "daily", "hourly", "weekly"
+
+NOUNS = {DAILY: "day", HOURLY: "hour", WEEKLY: "week"}
+"""The words for one period of each kind."""
+
+_PREVIOUS = ("yesterday", "previous")
+_MONDAY = 1
+
+MAX_HOURS = 7 * 24
+"""How many hours back late manifests of hours are searched for: each costs a request in every tick."""
+
+
+def period_kind() -> str:
+    """How long a partition's period is: `daily`, `hourly` or `weekly`.
+
+    Raises:
+        RelayError: `IMGRELAY_PARTITIONS` is another word.
+    """
+    return environment.PARTITIONS.get()
 
 
 def first_day() -> str:
-    """The first partition, as 2026-01-01.
+    """The first day of the first partition, as 2026-01-01.
 
     Raises:
         RelayError: `IMGRELAY_FIRST_DAY` is not a date.
@@ -26,7 +45,7 @@ def first_day() -> str:
 
 
 def time_zone() -> ZoneInfo:
-    """The time zone that days belong to.
+    """The time zone that periods belong to.
 
     Raises:
         RelayError: `IMGRELAY_TIMEZONE` is not a time zone.
@@ -35,7 +54,7 @@ def time_zone() -> ZoneInfo:
 
 
 def schedule_time() -> time:
-    """The time of day (in `time_zone`) at which the schedule relays a day's manifest.
+    """The time of day (in `time_zone`) at which the schedule relays a manifest; of every hour only the minute counts.
 
     Raises:
         RelayError: `IMGRELAY_DROP_AT` is not a time of day.
@@ -43,90 +62,155 @@ def schedule_time() -> time:
     return environment.DROP_AT.get()
 
 
-def scheduled_day_offset() -> int:
-    """The days between the day that the schedule relays and the day of its tick: 1 for yesterday, 0 for today.
+def schedule_cron() -> str:
+    """When the schedule ticks: every day or every Monday at `schedule_time`, or at its minute of every hour."""
+    at = schedule_time()
+    days = {DAILY: "*", WEEKLY: f"{_MONDAY}"}
+    return f"{at.minute} * * * *" if period_kind() == HOURLY else f"{at.minute} {at.hour} * * {days[period_kind()]}"
+
+
+def schedule_offset() -> int:
+    """The periods between the one that the schedule relays and that of its tick: 1 for the previous, 0 for the same.
 
     Raises:
-        RelayError: `IMGRELAY_DROP_DAY` is neither `yesterday` nor `today`.
+        RelayError: `IMGRELAY_DROP_DAY` is none of its words.
     """
-    return int(environment.DROP_DAY.get() == "yesterday")
+    return int(environment.DROP_DAY.get() in _PREVIOUS)
 
 
-def make_partitions() -> dg.DailyPartitionsDefinition:
-    """One partition for each day, as the environment describes the days."""
-    return dg.DailyPartitionsDefinition(
-        start_date=first_day(), end_offset=1 - scheduled_day_offset(), timezone=time_zone().key
-    )
-
-
-daily_partitions = make_partitions()
-"""One partition for each day, from the first day to yesterday, or to today if `$IMGRELAY_DROP_DAY` says so."""
-
-
-def scheduled_day(at: datetime) -> str:
-    """The day that the schedule relays at this time."""
-    return (at.astimezone(time_zone()).date() - timedelta(days=scheduled_day_offset())).isoformat()
-
-
-def due_days(now: datetime, limit: int) -> list[str]:
-    """The days that the schedule has relayed by now, latest first, at most `limit` of them."""
-    local = now.astimezone(time_zone())
-    latest = local.date() if local.time() >= schedule_time() else local.date() - timedelta(days=1)
-    days = [latest - timedelta(days=scheduled_day_offset() + number) for number in range(limit)]
-    return [day.isoformat() for day in days if day.isoformat() >= first_day()]
-
-
-def day_dataset(day: str) -> str:
-    """The dataset of a day. Each day has its own dataset, so that days share no results, receipts or lock."""
-    return f"daily-{day}"
-
-
-def manifest_addresses(day: str) -> list[str]:
-    """The addresses at which the day's manifest may be.
-
-    `$IMGRELAY_MANIFEST_PATTERN` is a name below `$IMGRELAY_MANIFESTS` that contains the day: `{day}` for 2026-11-23, or
-    its parts as in `{day:%Y/%m/%d}`. A pattern with a manifest's suffix gives one address; a pattern without one gives
-    an address for each suffix.
+def make_partitions() -> dg.TimeWindowPartitionsDefinition:
+    """One partition for each period, as the environment describes them.
 
     Raises:
-        RelayError: the pattern does not contain the day, or leads out of the manifest folder.
+        RelayError: the clock of the time zone changes by less than an hour, and partitions are hourly.
     """
-    pattern = environment.MANIFEST_PATTERN.get()
+    return _partitions(period_kind(), environment.FIRST_DAY.get(), time_zone(), 1 - schedule_offset())
+
+
+@lru_cache
+def _partitions(kind: str, first: date, zone: ZoneInfo, end_offset: int) -> dg.TimeWindowPartitionsDefinition:
+    if kind == DAILY:
+        return dg.DailyPartitionsDefinition(first.isoformat(), end_offset=end_offset, timezone=zone.key)
+    start = datetime.combine(first, time(0), zone)
+    if kind == WEEKLY:
+        return dg.WeeklyPartitionsDefinition(start, end_offset=end_offset, timezone=zone.key, day_offset=_MONDAY)
+    _check_whole_hours(zone, first.year)
+    return dg.HourlyPartitionsDefinition(start, end_offset=end_offset, timezone=zone.key)
+
+
+def _check_whole_hours(zone: ZoneInfo, year: int) -> None:
+    """Refuse a zone like Australia/Lord_Howe: after its change Dagster begins every hour at half past."""
+    offsets = {datetime(year, month, 1, tzinfo=zone).utcoffset() or timedelta() for month in range(1, 13)}
+    if len({offset % timedelta(hours=1) for offset in offsets}) > 1:
+        raise RelayError(
+            f"IMGRELAY_TIMEZONE {zone.key!r} changes its clock by less than an hour, which hourly partitions cannot "
+            "follow; set IMGRELAY_PARTITIONS to daily or weekly, or use another time zone"
+        )
+
+
+partitions = make_partitions()
+"""One partition for each period, from the first day to the previous period, or to the present one if
+`$IMGRELAY_DROP_DAY` says so."""
+
+
+def scheduled_period(at: datetime) -> str:
+    """The period that the schedule relays at this time."""
+    definition = make_partitions()
+    return _key(definition, _shifted(definition, _start_of(definition, at)))
+
+
+def due_periods(now: datetime, limit: int) -> list[str]:
+    """The periods that the schedule has relayed by now, latest first, at most `limit` of them."""
+    definition, first = make_partitions(), environment.FIRST_DAY.get()
+    start = _start_of(definition, now)
+    if now < _tick_in(start):
+        start = _previous(definition, start)
+    start = _shifted(definition, start)
+    keys: list[str] = []
+    while start.date() >= first and len(keys) < limit:
+        keys.append(_key(definition, start))
+        start = _previous(definition, start)
+    return keys
+
+
+def periods_in(days: int) -> int:
+    """How many periods there are in so many days, rounded up; of hours at most `MAX_HOURS`."""
+    kind = period_kind()
+    return -(-days // 7) if kind == WEEKLY else days if kind == DAILY else min(24 * days, MAX_HOURS)
+
+
+def _start_of(definition: dg.TimeWindowPartitionsDefinition, at: datetime) -> datetime:
+    """When the period of a time begins."""
+    key = definition.get_partition_key_for_timestamp(at.timestamp())
+    return definition.time_window_for_partition_key(key).start
+
+
+def _previous(definition: dg.TimeWindowPartitionsDefinition, start: datetime) -> datetime:
+    window = definition.get_prev_partition_window(start, respect_bounds=False)
+    assert window is not None
+    return window.start
+
+
+def _shifted(definition: dg.TimeWindowPartitionsDefinition, start: datetime) -> datetime:
+    return _previous(definition, start) if schedule_offset() else start
+
+
+def _tick_in(start: datetime) -> datetime:
+    """When the schedule ticks in the period that begins at this time."""
+    at = schedule_time()
+    if period_kind() == HOURLY:
+        return (start.astimezone(UTC) + timedelta(minutes=at.minute)).astimezone(start.tzinfo)
+    return datetime.combine(start.date(), at, start.tzinfo)
+
+
+def _key(definition: dg.TimeWindowPartitionsDefinition, start: datetime) -> str:
+    return definition.get_partition_key_for_timestamp(start.timestamp())
+
+
+class PeriodStart(datetime):
+    """The beginning of a period, for patterns: `{day}` is its name, `{day:%Y/%m/%d}` its parts."""
+
+    def __format__(self, form: str) -> str:
+        if form:
+            return super().__format__(form)
+        offset = f"{self:%z}" if self.fold else ""
+        return f"{self:%Y-%m-%d-%H}{offset}" if period_kind() == HOURLY else f"{self:%Y-%m-%d}"
+
+
+def period_start(period: str) -> PeriodStart:
+    """When a period begins, in `time_zone`.
+
+    Raises:
+        RelayError: it is no period of the present kind, as after a change of `IMGRELAY_PARTITIONS`.
+    """
+    definition = make_partitions()
     try:
-        name, other = (pattern.format(day=date.fromisoformat(given)) for given in (day, "0001-01-01"))
-    except (LookupError, ValueError, AttributeError) as error:
-        raise RelayError(f"IMGRELAY_MANIFEST_PATTERN {pattern!r} cannot be read: {error}; {_PATTERN_HINT}") from error
-    if name == other:
-        raise RelayError(f"IMGRELAY_MANIFEST_PATTERN {pattern!r} is the same for every day; {_PATTERN_HINT}")
-    folder = absolute(manifest_folders()[0])
-    names = [name] if name.lower().endswith(MANIFEST_SUFFIXES) else [name + suffix for suffix in MANIFEST_SUFFIXES]
-    addresses = [f"{folder}/{name}" for name in names]
-    for address in addresses:
-        check_local_path("manifest", address, [folder])
-    return addresses
+        start = definition.time_window_for_partition_key(period).start
+        if _key(definition, start) != period:
+            raise ValueError
+    except ValueError:
+        raise RelayError(
+            f"partition {period!r} is not a key of {period_kind()} partitions; IMGRELAY_PARTITIONS or "
+            "IMGRELAY_TIMEZONE has changed since it was chosen, so choose a partition of the asset again"
+        ) from None
+    return PeriodStart.fromtimestamp(start.timestamp(), start.tzinfo)
 
 
-_PATTERN_HINT = "write a name with {day} in it, such as {day}.csv or {day:%Y/%m/%d}/images.jsonl.gz"
+def period_name(period: str) -> str:
+    """The name of a period in patterns of keys and manifests: its day, or `2026-11-23-14` for an hour."""
+    return f"{period_start(period)}"
 
 
-def find_day_manifest(day: str, open_place: Callable[[str], ObjectStore]) -> ManifestFile | None:
-    """Find the day's manifest; None if there is none yet.
-
-    Raises:
-        RelayError: the day has more than one manifest, or the manifests cannot be looked up.
-    """
-    with ThreadPoolExecutor(len(MANIFEST_SUFFIXES)) as threads:
-        found = threads.map(lambda address: find_manifest(address, open_place), manifest_addresses(day))
-        manifests = [manifest for manifest in found if manifest]
-    if len(manifests) > 1:
-        names = " and ".join(manifest.address for manifest in manifests)
-        raise RelayError(f"day {day} has more than one manifest: {names}; leave one of them")
-    return manifests[0] if manifests else None
+def day_of(at: datetime) -> str:
+    """The day of a time in `time_zone`."""
+    return at.astimezone(time_zone()).date().isoformat()
 
 
-def describe_locations(day: str) -> str:
-    """The addresses at which the day's manifest may be, as text for a message."""
-    first, *others = manifest_addresses(day)
-    if not others:
-        return first
-    return f"{first.removesuffix(MANIFEST_SUFFIXES[0])} with {', '.join(MANIFEST_SUFFIXES)}"
+def describe(period: str) -> str:
+    """A period in words, such as `day 2026-11-23`."""
+    return f"{NOUNS[period_kind()]} {period}"
+
+
+def period_dataset(period: str) -> str:
+    """The dataset of a period. Each has its own, so that they share no results, receipts or lock."""
+    return f"{period_kind()}-{re.sub('[^0-9-]', '-', period_name(period))}"

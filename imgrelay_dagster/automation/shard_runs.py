@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from imgrelay_dagster.automation.day_assets import asset_of_run
 from imgrelay_dagster.automation.sensor_ticks import LAUNCH_GRACE, TICK_BUDGET
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.shards import read_shard_plan
@@ -87,14 +88,14 @@ def _unlaunched_requests(
 
 def shard_request(run: dg.DagsterRun, number: int, of: int) -> dg.RunRequest:
     """The request for one shard run: the coordinator's config and partition, with the shard that this run relays."""
-    day = run.tags.get(PARTITION_TAG)
+    period, asset = run.tags.get(PARTITION_TAG), asset_of_run(run)
     copied = {name: run.tags[name] for name in COPIED_TAGS if name in run.tags}
     shard = {"coordinator": run.run_id, "number": number, "of": of}
     return dg.RunRequest(
         run_key=f"{run.run_id}/{number}",
-        job_name="relay_day" if day else "relay",
-        partition_key=day,
-        run_config=_day_config(run, shard) if day else _config(run, shard),
+        job_name=asset.job_name if asset else "relay",
+        partition_key=period,
+        run_config=_day_config(run, asset.name, shard) if asset else _config(run, shard),
         tags={**copied, KIND_TAG: SHARD, COORDINATOR_TAG: run.run_id, SHARD_TAG: f"{number} of {of}"},
     )
 
@@ -106,11 +107,11 @@ def _config(run: dg.DagsterRun, shard: dict[str, Any]) -> dict[str, Any]:
     return {**form, **_fixed_destination(run), "dataset": run.tags[DATASET_TAG], "shard": shard}
 
 
-def _day_config(run: dg.DagsterRun, shard: dict[str, Any]) -> dict[str, Any]:
-    """The run config of a shard run of job `relay_day`."""
+def _day_config(run: dg.DagsterRun, asset: str, shard: dict[str, Any]) -> dict[str, Any]:
+    """The run config of a shard run of a daily asset."""
     given: Any = run.run_config
-    form = given.get("ops", {}).get("relayed_images", {}).get("config") or {}
-    return {**given, "ops": {"relayed_images": {"config": {**form, **_fixed_destination(run), "shard": shard}}}}
+    form = given.get("ops", {}).get(asset, {}).get("config") or {}
+    return {**given, "ops": {asset: {"config": {**form, **_fixed_destination(run), "shard": shard}}}}
 
 
 def _fixed_destination(run: dg.DagsterRun) -> dict[str, str]:
@@ -119,13 +120,14 @@ def _fixed_destination(run: dg.DagsterRun) -> dict[str, str]:
 
 
 def _coordinators(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """The recent coordinators, oldest first."""
+    """The recent coordinators, oldest first; without those of daily assets that are gone."""
     filters = dg.RunsFilter(
         tags={KIND_TAG: COORDINATOR},
         statuses=[dg.DagsterRunStatus.SUCCESS],
         updated_after=datetime.fromtimestamp(time.time() - LOOKBACK, UTC),
     )
-    return [record.dagster_run for record in run_records(instance, filters)][::-1]
+    runs = [record.dagster_run for record in run_records(instance, filters)]
+    return [run for run in runs if PARTITION_TAG not in run.tags or asset_of_run(run) is not None][::-1]
 
 
 def _planned_shards(run: dg.DagsterRun, stores: StoresResource) -> int:

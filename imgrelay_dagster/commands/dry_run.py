@@ -1,7 +1,9 @@
 """`imgrelay run --dry-run`: plans a run in this process and prints what it would do."""
 
 import uuid
+from datetime import UTC, datetime
 
+from imgrelay_dagster.automation.partitions import day_of
 from imgrelay_dagster.commands.console import Console
 from imgrelay_dagster.commands.exit_codes import SUCCESS
 from imgrelay_dagster.config.run_config import RelayConfig
@@ -28,6 +30,7 @@ def dry_run(config: RelayConfig, console: Console) -> int:
         lambda note: rows_of_config(config, stores, http, note),
         stores,
         templates,
+        day_of(datetime.now(UTC)),
     )
     console.preview(preview.lines(), preview_json.dump_json(preview).decode())
     return SUCCESS

@@ -6,6 +6,7 @@ The table in docs/configuration.md is made from this one:
     python -m imgrelay_dagster.config.environment docs/configuration.md
 """
 
+import json
 import re
 import sys
 from datetime import date, time
@@ -75,7 +76,7 @@ MANIFEST_PATTERN = Variable(
     "IMGRELAY_MANIFEST_PATTERN",
     Kind[str]("a name with {day} in it", lambda text: text),
     "{day}",
-    "Name of a day's manifest in that folder, with `{day}` in it (docs/operating.md).",
+    "Name of the manifest of a day (hour, week) in that folder, with `{day}` in it (docs/operating.md).",
     "`{day}`, with any suffix of a manifest",
 )
 PROFILES = Variable[str | None](
@@ -85,7 +86,21 @@ PROFILES = Variable[str | None](
     "File with named settings and rules which manifests take which (docs/profiles.md).",
 )
 TIMEZONE = Variable(
-    "IMGRELAY_TIMEZONE", TIME_ZONE, "UTC", "Time zone of days: daily partitions, `IMGRELAY_DROP_AT` and reports."
+    "IMGRELAY_TIMEZONE", TIME_ZONE, "UTC", "Time zone of days: partitions, `IMGRELAY_DROP_AT`, `{day}` and reports."
+)
+PARTITIONS = Variable(
+    "IMGRELAY_PARTITIONS",
+    one_of("daily", "hourly", "weekly"),
+    "daily",
+    "Whether each day, each hour or each week (from Monday) has a manifest of its own.",
+)
+FIRST_DAY = Variable("IMGRELAY_FIRST_DAY", DATE, date(2026, 1, 1), "First day of the first partition.")
+DROP_AT = Variable(
+    "IMGRELAY_DROP_AT",
+    TIME_OF_DAY,
+    time(6),
+    "When schedule `daily_drop` runs, local time; on Mondays for weeks; for hours, only the minute counts.",
+    "06:00",
 )
 OWNERS = Variable(
     "IMGRELAY_OWNERS",
@@ -94,10 +109,12 @@ OWNERS = Variable(
     "Owners of the daily assets, as Dagster's UI shows them: e-mail addresses and `team:NAME`.",
     "none",
 )
-FIRST_DAY = Variable("IMGRELAY_FIRST_DAY", DATE, date(2026, 1, 1), "First partition of the daily assets.")
-DROP_AT = Variable("IMGRELAY_DROP_AT", TIME_OF_DAY, time(6), "When schedule `daily_drop` runs, local time.", "06:00")
 DROP_DAY = Variable(
-    "IMGRELAY_DROP_DAY", one_of("yesterday", "today"), "yesterday", "The day whose manifest that schedule relays."
+    "IMGRELAY_DROP_DAY",
+    one_of("yesterday", "today", "previous", "current"),
+    "yesterday",
+    "The day (hour, week) whose manifest that schedule relays. `previous` means the same as `yesterday`, `current` the "
+    "same as `today`.",
 )
 FRESH_WITHIN = Variable(
     "IMGRELAY_FRESH_WITHIN",
@@ -211,6 +228,14 @@ ARGUMENT_ORIGINALS = Variable(
 )
 ARGUMENT_TEMPLATE = Variable(
     "IMGRELAY_ARGUMENT_TEMPLATE", FILE, None, "Template that the user of the command gave.", is_internal=True
+)
+
+DAY_ASSETS = Variable[tuple[str, str] | None](
+    "IMGRELAY_DAY_ASSETS",
+    Kind("a JSON list of two texts", lambda text: tuple(json.loads(text))),
+    None,
+    "The file of profiles that a code location has read, and its daily assets as JSON.",
+    is_internal=True,
 )
 
 VARIABLES = tuple(defined)

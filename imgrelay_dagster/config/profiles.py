@@ -9,8 +9,11 @@
       - {manifests: "watermarked/*", profile: watermarks}
       - {days: true, profile: watermarks}
 
+The list `assets` adds daily assets (`asset_entries.py`).
+
 A file `NAME.yaml` beside the manifest `NAME.csv` (its sidecar) names a profile, or holds settings, or both. A profile
-that a launch names wins over a sidecar, a sidecar over the rules, and values in the run config over all of them.
+that a launch names wins over a sidecar, a sidecar over the profile of a daily asset, that over the rules, and values in
+the run config over all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -59,6 +62,7 @@ class Profiles:
 
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: tuple[dict[str, Any], ...] = ()
+    assets: tuple[dict[str, Any], ...] = ()
 
     def get(self, name: str) -> Chosen:
         """The profile of this name.
@@ -73,12 +77,12 @@ class Profiles:
             raise RelayError(f"there is no profile {name!r}; {known}")
         return Chosen(name, self.profiles[name])
 
-    def by_rule(self, manifest: str, *, is_day: bool) -> Chosen | None:
-        """The profile of the first rule that the manifest fits."""
+    def by_rule(self, manifest: str, *, asset: str | None) -> Chosen | None:
+        """The profile of the first rule that the manifest fits. `asset` is the daily asset that it belongs to."""
         for rule in self.rules:
-            pattern = rule.get("manifests")
+            pattern, days = rule.get("manifests"), rule.get("days")
             fits = pattern is not None and _fits(manifest, str(pattern))
-            if fits or (is_day and rule.get("days")):
+            if fits or (asset is not None and (days is True or days == asset)):
                 return self.get(str(rule["profile"]))
         return None
 
@@ -95,24 +99,41 @@ def load_profiles(open_store: Open) -> Profiles:
     content = _read_yaml(address, open_store)
     if content is None:
         raise RelayError(f"the file of profiles {address!r} does not exist; IMGRELAY_PROFILES names it")
-    unknown = set(content) - {"profiles", "rules"}
-    profiles, rules = content.get("profiles") or {}, content.get("rules") or []
-    if unknown or not isinstance(profiles, dict) or not isinstance(rules, list):
-        raise RelayError(f"the file of profiles {address!r} must hold a mapping `profiles` and a list `rules`")
+    unknown = set(content) - {"profiles", "rules", "assets"}
+    profiles = content.get("profiles") or {}
+    rules, assets = (content.get(name) or [] for name in ("rules", "assets"))
+    if unknown or not isinstance(profiles, dict) or not isinstance(rules, list) or not isinstance(assets, list):
+        raise RelayError(
+            f"the file of profiles {address!r} must hold a mapping `profiles`, a list `rules` and a list `assets`"
+        )
     for name, values in profiles.items():
         _check_values(values, f"profile {name!r}")
     for rule in rules:
         fields = set(rule) if isinstance(rule, dict) else set()
         if "profile" not in fields or not fields - {"profile"} or fields - {"profile", "manifests", "days"}:
-            raise RelayError(f"rule {rule!r} of {address!r} must have profile, and manifests (a pattern) or days: true")
-    found = Profiles(profiles, tuple(rules))
+            raise RelayError(
+                f"rule {rule!r} of {address!r} must have profile, and manifests (a pattern) or days (true, or the name "
+                "of a daily asset)"
+            )
+    found = Profiles(profiles, tuple(rules), tuple(assets))
     for rule in rules:
         found.get(str(rule["profile"]))
     return found
 
 
-def choose(name: str | None, manifest: str | None, open_store: Open, *, is_day: bool = False) -> Chosen | None:
-    """The settings for a manifest: those of the named profile, of its sidecar, or of a rule; None if it has none.
+def choose(
+    name: str | None,
+    manifest: str | None,
+    open_store: Open,
+    *,
+    asset: str | None = None,
+    asset_profile: str | None = None,
+) -> Chosen | None:
+    """The settings for a manifest: of the named profile, its sidecar, its daily asset, or a rule; None if it has none.
+
+    Args:
+        asset: the daily asset that the manifest belongs to.
+        asset_profile: the profile that the file of profiles gives that asset.
 
     Raises:
         RelayError: a file cannot be read, a setting is not valid, or there is no such profile.
@@ -126,7 +147,7 @@ def choose(name: str | None, manifest: str | None, open_store: Open, *, is_day: 
     profiles = load_profiles(open_store)
     sidecar = _read_yaml(sidecar_address(manifest), open_store)
     if sidecar is None:
-        return profiles.by_rule(manifest, is_day=is_day)
+        return profiles.get(asset_profile) if asset_profile else profiles.by_rule(manifest, asset=asset)
     own = {field: value for field, value in sidecar.items() if field != "profile"}
     _check_values(own, f"{sidecar_address(manifest)!r}")
     if "profile" not in sidecar:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from imgrelay_dagster.config.config_mapping import day_config_mapping
-from imgrelay_dagster.ops.asset_checks import CHECK_OUTPUTS
+from imgrelay_dagster.ops.asset_checks import check_outputs
 from imgrelay_dagster.ops.plan import plan, plan_day
 from imgrelay_dagster.ops.report import report, report_day
 from imgrelay_dagster.ops.stages import compose, download, upload
@@ -27,13 +27,18 @@ def relay_graph() -> Any:
     return report(planned, _upload_all(tasks))
 
 
-@dg.graph(
-    name="relayed_images",
-    config=day_config_mapping,
-    out={"result": dg.GraphOut(), **{name: dg.GraphOut() for name in CHECK_OUTPUTS}},
-)
-def day_graph(day_manifest: Any) -> Any:
-    """The graph of asset `relayed_images`: the same steps, downstream of the day's manifest."""
-    planned, tasks = plan_day.alias("plan")(day_manifest)
-    reported = report_day.alias("report")(planned, _upload_all(tasks))
-    return {"result": reported.result, **{name: getattr(reported, check) for name, check in CHECK_OUTPUTS.items()}}
+def day_graph(name: str) -> dg.GraphDefinition:
+    """The graph of the daily asset of this name: the same steps, downstream of the period's manifest."""
+    checks = check_outputs(name)
+
+    @dg.graph(
+        name=name,
+        config=day_config_mapping,
+        out={"result": dg.GraphOut(), **{output: dg.GraphOut() for output in checks}},
+    )
+    def graph(day_manifest: Any) -> Any:
+        planned, tasks = plan_day.alias("plan")(day_manifest)
+        reported = report_day.alias("report")(planned, _upload_all(tasks))
+        return {"result": reported.result, **{output: getattr(reported, check) for output, check in checks.items()}}
+
+    return graph

@@ -1,9 +1,11 @@
-"""The jobs: `relay` for a list of images, `relay_day` for a daily partition."""
+"""The jobs: `relay` for a list of images, `relay_day` for a partition of a daily asset."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from imgrelay_dagster.automation.day_assets import DEFAULT, DayAsset, day_assets
 from imgrelay_dagster.config.config_mapping import relay_config_mapping
-from imgrelay_dagster.defs.assets import relayed_images
+from imgrelay_dagster.defs.assets import images_by_name
 from imgrelay_dagster.defs.graph import relay_graph
 from imgrelay_dagster.execution.executors import relay_executor
 from imgrelay_dagster.runs.tags import RETRY_TAGS
@@ -20,9 +22,16 @@ relay = relay_graph.to_job(
     tags=RETRY_TAGS,
 )
 
-relay_day = dg.define_asset_job(
-    "relay_day",
-    selection=dg.AssetSelection.assets(relayed_images),
-    description="Relay one day's manifest: a partition of asset relayed_images.",
-    tags=RETRY_TAGS,
-)
+
+def _day_job(asset: DayAsset) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        asset.job_name,
+        selection=dg.AssetSelection.assets(images_by_name[asset.name]),
+        description=f"Relay one day's manifest: a partition of asset {asset.name}.",
+        tags=RETRY_TAGS,
+    )
+
+
+jobs_by_asset = {asset.name: _day_job(asset) for asset in day_assets()}
+relay_day = jobs_by_asset[DEFAULT.name]
+day_jobs = list(jobs_by_asset.values())

@@ -6,12 +6,13 @@ from itertools import chain
 
 import dagster as dg
 
+from imgrelay_dagster.automation.day_assets import day_assets
 from imgrelay_dagster.automation.inbox import SENSOR_NAME, evaluate_inbox
 from imgrelay_dagster.automation.late_manifests import scan_late_manifests
 from imgrelay_dagster.automation.sensor_ticks import TICK_BUDGET
 from imgrelay_dagster.automation.shard_runs import shard_requests
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.defs.jobs import relay, relay_day
+from imgrelay_dagster.defs.jobs import day_jobs, relay
 from imgrelay_dagster.monitoring.freshness import evaluate_freshness
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs, report_missed_failures
@@ -58,7 +59,7 @@ def inbox(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.Sen
 
 @dg.sensor(
     name="shards",
-    jobs=[relay, relay_day],
+    jobs=[relay, *day_jobs],
     minimum_interval_seconds=environment.WATCH_INTERVAL.get_or_default(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
@@ -76,16 +77,16 @@ def shards(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.Se
 
 @dg.sensor(
     name="late_manifests",
-    job=relay_day,
+    jobs=day_jobs,
     minimum_interval_seconds=environment.LATE_INTERVAL.get_or_default(),
     description=(
-        "Relays days whose manifest arrived after the schedule's tick, or was rewritten since. Checks the last 31 days "
-        "(IMGRELAY_LATE_DAYS)."
+        "Relays days (hours, weeks) whose manifest arrived after the schedule's tick, or was rewritten since, for all "
+        "daily assets. Checks the last 31 days (IMGRELAY_LATE_DAYS)."
     ),
 )
 def late_manifests(context: dg.SensorEvaluationContext, stores: StoresResource) -> dg.SensorResult:
     """Scan the last days for late manifests and request runs for them."""
-    scan = scan_late_manifests(context.instance, stores, context.cursor, datetime.now(UTC))
+    scan = scan_late_manifests(context.instance, stores, context.cursor, datetime.now(UTC), day_assets())
     if scan.requests:
         return dg.SensorResult(run_requests=scan.requests, cursor=scan.cursor)
     return dg.SensorResult(skip_reason="; ".join(scan.notes) or "no manifest is late", cursor=scan.cursor)

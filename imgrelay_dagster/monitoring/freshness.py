@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from imgrelay_dagster.automation.partitions import due_days, time_zone
+from imgrelay_dagster.automation.partitions import describe, due_periods, time_zone
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 
@@ -31,7 +31,7 @@ class Freshness:
 def newest_day(instance: dg.DagsterInstance, now: datetime) -> Freshness:
     """Whether the newest day is relayed that was due `$IMGRELAY_FRESH_WITHIN` hours ago or earlier."""
     within = environment.FRESH_WITHIN.get()
-    days = due_days(now - timedelta(hours=within), 1)
+    days = due_periods(now - timedelta(hours=within), 1)
     if not days:
         return Freshness("", True, "no day is due yet")
     found = instance.fetch_materializations(
@@ -39,9 +39,9 @@ def newest_day(instance: dg.DagsterInstance, now: datetime) -> Freshness:
     ).records
     if found:
         at = datetime.fromtimestamp(found[0].timestamp, UTC).astimezone(time_zone())
-        return Freshness(days[0], True, f"day {days[0]} was relayed at {at:%Y-%m-%d %H:%M}")
+        return Freshness(days[0], True, f"{describe(days[0])} was relayed at {at:%Y-%m-%d %H:%M}")
     limit = f"{within} hours" if within != 1 else "an hour"
-    return Freshness(days[0], False, f"day {days[0]} was not relayed within {limit} after IMGRELAY_DROP_AT")
+    return Freshness(days[0], False, f"{describe(days[0])} was not relayed within {limit} after IMGRELAY_DROP_AT")
 
 
 def evaluate_freshness(

@@ -1,4 +1,4 @@
-"""Asset checks of `relayed_images`."""
+"""Asset checks of the daily assets."""
 
 import warnings
 from collections.abc import Iterator
@@ -21,8 +21,9 @@ DESTINATION_HOLDS = "destination_holds_results"
 CHECKS = (FAILED_ENTRIES, DESTINATION_HOLDS)
 
 
-CHECK_OUTPUTS = {f"{RELAYED_IMAGES.to_python_identifier()}_{name}": name for name in CHECKS}
-"""By output name of the asset's graph, as Dagster derives it for a check: the output of op `report` for that check."""
+def check_outputs(asset: str) -> dict[str, str]:
+    """By output name of the asset's graph, as Dagster derives it for a check: the output of op `report` for it."""
+    return {f"{asset}_{name}": name for name in CHECKS}
 
 
 MAX_NAMED_OBJECTS = 5
@@ -37,8 +38,8 @@ def try_inspect(store: ObjectStore, summary: Summary) -> Inspection | None:
         return None
 
 
-def check_specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
-    """The asset checks that each run of asset `relayed_images` evaluates."""
+def check_specs(asset: dg.AssetKey, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """The asset checks that each run of a daily asset evaluates."""
     described = {
         FAILED_ENTRIES: "Warns with the reasons when any entry failed, or when entries are left to shard runs.",
         DESTINATION_HOLDS: "Whether the destination holds what the results record: each image of a sample exists "
@@ -48,17 +49,20 @@ def check_specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
         # Without partitions_def, a check shows a row "Skipped" for every run.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
-            dg.AssetCheckSpec(name, asset=RELAYED_IMAGES, description=description, partitions_def=partitions)
+            dg.AssetCheckSpec(name, asset=asset, description=description, partitions_def=partitions)
             for name, description in described.items()
         ]
 
 
-def check_results(summary: Summary, inspection: Inspection | None) -> Iterator[dg.AssetCheckResult]:
+def check_results(
+    summary: Summary, inspection: Inspection | None, asset: dg.AssetKey = RELAYED_IMAGES
+) -> Iterator[dg.AssetCheckResult]:
     """Yield the result of each check for a run.
 
     Args:
         summary: the run's summary, or for a shard run that of its coordinator.
         inspection: the sample of stored images; None if the destination could not be inspected.
+        asset: the asset's key.
     """
     reasons = most_frequent(summary.reasons, len(summary.reasons))
     entries = formatting.count(summary.entries)
@@ -70,7 +74,7 @@ def check_results(summary: Summary, inspection: Inspection | None) -> Iterator[d
             ", and are left to shard runs" if summary.status == PARTIAL else ""
         )
     yield dg.AssetCheckResult(
-        asset_key=RELAYED_IMAGES,
+        asset_key=asset,
         check_name=FAILED_ENTRIES,
         passed=not summary.failed and not summary.not_attempted,
         severity=dg.AssetCheckSeverity.WARN,
@@ -84,7 +88,7 @@ def check_results(summary: Summary, inspection: Inspection | None) -> Iterator[d
     wrong = inspection.mismatches if inspection is not None else ["the destination could not be inspected"]
     checked = inspection.checked if inspection is not None else 0
     yield dg.AssetCheckResult(
-        asset_key=RELAYED_IMAGES,
+        asset_key=asset,
         check_name=DESTINATION_HOLDS,
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR if inspection is not None else dg.AssetCheckSeverity.WARN,

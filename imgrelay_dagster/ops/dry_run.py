@@ -34,7 +34,7 @@ def preview_run(
     Args:
         run_id: the id under which the destination is checked.
         rows: opens the manifest; it gets a function that takes notes about it.
-        day: the run's day, for patterns of keys; today in UTC if None.
+        day: the run's day (hour, week), for patterns of keys; today in UTC if None.
 
     Raises:
         RelayError: the manifest, the template or the destination cannot be used.

@@ -1,4 +1,4 @@
-"""Where a run reads its lines from: a manifest, URLs in its config, its day's manifest, or its coordinator's ledger."""
+"""Where a run reads its lines from: a manifest, URLs in its config, that of its period, or its coordinator's ledger."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from imgrelay_dagster.automation.daily_manifests import find_and_record
-from imgrelay_dagster.automation.partitions import describe_locations
+from imgrelay_dagster.automation.day_assets import DayAsset
+from imgrelay_dagster.automation.manifest_locations import describe_locations
+from imgrelay_dagster.automation.partitions import describe
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.errors import RelayError
@@ -34,7 +36,7 @@ def row_source(step: Step, config: RelayConfig, http: HttpResource) -> RowSource
     """Find where this run reads its lines from.
 
     Raises:
-        RelayError: the day has no manifest, or the run has neither a source nor a partition.
+        RelayError: the period has no manifest, or the run has neither a source nor a partition.
     """
     shard = step.settings.shard
     if shard is not None:  # its run was launched with the coordinator's tags
@@ -42,9 +44,10 @@ def row_source(step: Step, config: RelayConfig, http: HttpResource) -> RowSource
         return RowSource(lambda _: shard_rows(store, step.settings.dataset, shard), {})
     tags = {} if config.manifest is None else {MANIFEST_TAG: shown_address(config.manifest)}
     if config.manifest is None and not config.urls and config.url_lines is None:
-        if step.day is None:
-            raise RelayError("this run has no partition; launch asset relayed_images with one")
-        found = _manifest_of_day(step, step.day)
+        if step.asset is None or step.period is None:
+            name = "relayed_images" if step.asset is None else step.asset.name
+            raise RelayError(f"this run has no partition; launch asset {name} with one")
+        found = _manifest_of_period(step, step.asset, step.period)
         config = config.model_copy(update={"manifest": found.address})
         tags = {MANIFEST_TAG: found.address, VERSION_TAG: found.version}
     return RowSource(partial(rows_of_config, config, step.stores, http), tags)
@@ -63,10 +66,11 @@ def rows_of_config(config: RelayConfig, stores: StoresResource, http: HttpResour
     return read_lines(config.urls, options)
 
 
-def _manifest_of_day(step: Step, day: str) -> ManifestFile:
-    found = find_and_record(step.context.instance, day, step.stores)
+def _manifest_of_period(step: Step, asset: DayAsset, period: str) -> ManifestFile:
+    found = find_and_record(step.context.instance, period, step.stores, asset)
     if found is None:
         raise RelayError(
-            f"there is no manifest of day {day}; looked for {describe_locations(day)}; put it there and launch again"
+            f"there is no manifest of {describe(period)}; looked for {describe_locations(period, asset.manifests)}; "
+            "put it there and launch again"
         )
     return found

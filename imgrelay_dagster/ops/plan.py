@@ -20,7 +20,7 @@ from imgrelay_dagster.ops.profile import apply_profile
 from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.run_origin import run_origin
 from imgrelay_dagster.ops.stages import TaskResult
-from imgrelay_dagster.ops.step import Step, TaskInput, priority_tags, run_settings
+from imgrelay_dagster.ops.step import Step, TaskInput, check_one_asset, priority_tags, run_settings
 from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.destination_check import check_destination
@@ -89,6 +89,7 @@ def _plan(
     """
     started = time.time()
     with fail_run_on_error():
+        check_one_asset(context)
         profiled = apply_profile(context, config, stores)
         config = profiled.config
         settings = run_settings(context, config)

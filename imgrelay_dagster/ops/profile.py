@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from imgrelay_dagster.automation.partitions import day_dataset, find_day_manifest
+from imgrelay_dagster.automation.manifest_locations import find_period_manifest
 from imgrelay_dagster.config.profiles import APPLIED, changed_values, choose, merge, with_values
 from imgrelay_dagster.config.run_config import RelayConfig
-from imgrelay_dagster.ops.step import partition_day
+from imgrelay_dagster.ops.step import day_asset_of, partition_of
 from imgrelay_dagster.relay.records.dataset_form import read_form
 from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
@@ -52,17 +52,23 @@ def apply_profile(context: dg.OpExecutionContext, config: RelayConfig, stores: S
     if config.profile is not None and config.profile.startswith(APPLIED):
         return ProfiledConfig(config, values, config.profile.removeprefix(APPLIED) or None)
     open_store = partial(stores.open, policy=INTERACTIVE)
-    day = partition_day(context)
+    asset, period = day_asset_of(context), partition_of(context)
     manifest = config.manifest or context.run.tags.get(MANIFEST_TAG)
-    if manifest is None and day is not None:
-        found = find_day_manifest(day, open_store)
+    if manifest is None and asset is not None and period is not None:
+        found = find_period_manifest(period, open_store, asset.manifests)
         manifest = None if found is None else found.address
-    chosen = choose(config.profile, manifest, open_store, is_day=day is not None)
+    chosen = choose(
+        config.profile,
+        manifest,
+        open_store,
+        asset=None if asset is None else asset.name,
+        asset_profile=None if asset is None else asset.profile,
+    )
     if chosen is not None:
         values = merge(chosen.values, values)
         return ProfiledConfig(with_values(config, values), values, chosen.name)
     if config.profile is None and not values and _keeps_settings(context.run, manifest):
-        dataset = day_dataset(day) if day is not None else config.dataset
+        dataset = config.dataset if asset is None or period is None else asset.dataset(period)
         assert config.destination is not None
         values = read_form(open_store(config.destination), dataset or "")
         if values:

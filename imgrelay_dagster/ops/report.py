@@ -25,7 +25,6 @@ from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource
 from imgrelay_dagster.runs.adjustments import present_adjustments
-from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 from imgrelay_dagster.runs.status import results_tags, tag_coordinator
 
 
@@ -83,8 +82,8 @@ def _report(
         )
     if summary.forecast is not None:
         context.log.info(summary.forecast.sentence())
-    # A partition shows the results of its whole manifest, so the shard run of a day shows the merged summary.
-    reported = merged if step.day and merged else summary
+    # A partition shows the results of its whole manifest, so the shard run of one shows the merged summary.
+    reported = merged if step.asset is not None and merged else summary
     # The merged results list stored images only when every shard is done; until then inspect those of this run.
     inspected = summary if reported.status == PARTIAL else reported
     inspection = try_inspect(stores.open(settings.destination, INTERACTIVE), inspected)
@@ -93,12 +92,13 @@ def _report(
     if planned.shards:
         metadata = {"shards": dg.MetadataValue.int(planned.shards), **metadata}
     failed = next((each for each in (summary, reported) if each.status not in ("success", PARTIAL)), None)
-    if failed is None or step.day is None:
+    asset = step.asset
+    if failed is None or asset is None:
         yield dg.Output(None, output_name="result", metadata=metadata)
     else:  # a materialization would show the failed day as done
-        context.log_event(dg.AssetObservation(RELAYED_IMAGES, partition=step.day, metadata=metadata))
-    if step.day is not None:
-        yield from check_results(reported, inspection)
+        context.log_event(dg.AssetObservation(asset.key, partition=step.period, metadata=metadata))
+    if asset is not None:
+        yield from check_results(reported, inspection, asset.key)
     if failed is not None:
         raise dg.Failure(
             description=failure_description(failed, settings.with_adjustments(adjustments)),

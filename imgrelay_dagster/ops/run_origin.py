@@ -1,7 +1,10 @@
 """What a run's report says about its launch: manifest, profile, who launched it, and what looks like a mistake."""
 
+from dataclasses import replace
+
 import dagster as dg
 
+from imgrelay_dagster.automation.partitions import time_zone
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.planning.setting_warnings import output_warnings, template_warnings
 from imgrelay_dagster.relay.settings import RunOrigin, Settings
@@ -26,14 +29,15 @@ def run_origin(
     profile: str | None,
 ) -> RunOrigin:
     """Describe the launch of this run. Logs a warning for each setting that looks like a mistake."""
+    origin = RunOrigin(manifest, launched_by(context.run), profile, time_zone=time_zone().key)
     try:
         template = templates.open().load(settings.template)
     except RelayError:  # planning says so
-        return RunOrigin(manifest, launched_by(context.run), profile)
+        return origin
     warnings = (*template_warnings(template, settings.layout), *output_warnings(settings.output))
     for warning in warnings:
         context.log.warning(warning)
-    return RunOrigin(manifest, launched_by(context.run), profile, template.size, warnings)
+    return replace(origin, template_size=template.size, warnings=warnings)
 
 
 def launched_by(run: dg.DagsterRun) -> str:

@@ -15,8 +15,8 @@ from imgrelay_dagster.relay.keys import default_key, fingerprint
 from imgrelay_dagster.relay.storage.object_settings import ObjectSettings
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreOptions
 
-_DAY_DATASET = re.compile(r"daily-\d{4}-\d{2}-\d{2}")
-"""Names of the datasets of daily manifests."""
+_PERIOD_DATASET = re.compile(r"((?:\w+-)?)(?:daily|hourly|weekly)-\d{4}-\d{2}-\d{2}(?:-\d{2})?(?:-\d{4})?")
+"""Names of the datasets of daily assets: of a day, an hour or a week, with the asset's name unless it is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class RunOrigin:
         profile: the profile whose settings it uses, if it has one.
         template_size: width and height of its template in pixels.
         warnings: what looks like a mistake in its settings, each as one sentence.
+        time_zone: the time zone of times in the report, a name of the IANA database.
     """
 
     manifest: str | None = None
@@ -61,6 +62,7 @@ class RunOrigin:
     profile: str | None = None
     template_size: tuple[int, int] | None = None
     warnings: tuple[str, ...] = ()
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,12 @@ class Settings:
         return f"{self.dataset}/" if self.sample else ""
 
     def is_related_dataset(self, name: str) -> bool:
-        """Whether another dataset may replace this one's images: days of one daily list share the images they share."""
-        return bool(_DAY_DATASET.fullmatch(self.dataset) and _DAY_DATASET.fullmatch(name))
+        """Whether another dataset may replace this one's images: days of one daily list share the images they share.
+
+        Also after a change from days to hours or weeks, but not those of another daily asset.
+        """
+        own, other = _PERIOD_DATASET.fullmatch(self.dataset), _PERIOD_DATASET.fullmatch(name)
+        return own is not None and other is not None and own[1] == other[1]
 
     @property
     def image_store(self) -> StoreOptions:

@@ -6,11 +6,8 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.records.summary import Summary, read_summary
 from imgrelay_dagster.relay.settings import Shard
-from imgrelay_dagster.runs.queries import RELAYED_IMAGES
+from imgrelay_dagster.runs.queries import day_asset_names
 from imgrelay_dagster.runs.tags import COORDINATOR_TAG, RESULTS_TAG, SETTLED_TAG, SHARD_TAG
-
-PLAN_STEPS = ("plan", f"{RELAYED_IMAGES.to_python_identifier()}.plan")
-"""The keys of step `plan`: in job `relay`, and in a run of asset `relayed_images`."""
 
 LOOKBACK = 7 * 24 * 3600.0
 """Seconds after a run's last update in which the sensors still look after it."""
@@ -53,7 +50,9 @@ def is_settled(run: dg.DagsterRun) -> bool:
 
 def was_planned(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether the run's step `plan` succeeded, so that the run has a ledger."""
-    steps = instance.get_run_step_stats(run_id, list(PLAN_STEPS))
+    run = instance.get_run_by_id(run_id)
+    keys = ["plan", *(f"{name}.plan" for name in (day_asset_names(run) if run else ()))]
+    steps = instance.get_run_step_stats(run_id, keys)
     return any(step.status is StepEventStatus.SUCCESS for step in steps)
 
 

@@ -29,6 +29,20 @@ LATE_DAYS = 31
 FIRST = 90
 """Days before today on which daily drops begin."""
 
+PROFILES = """
+profiles:
+  small: {output: {format: webp, quality: 60}, key: "small/{name}-{hash}.{ext}"}
+assets:
+  - name: thumbnails
+    profile: small
+    manifests: "thumbnails/{day}.txt"
+    description: Small pictures for the shop.
+    owners: ["team:catalog", "anna@example.com"]
+    kinds: [webp]
+    tags: {domain: catalog}
+"""
+"""The profiles and daily assets of the instance."""
+
 _TODAY = utc_now().date()
 _untaken = (_TODAY - timedelta(days=before) for before in range(FIRST, LATE_DAYS, -1))
 
@@ -59,10 +73,12 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
     folder = tmp_path_factory.mktemp("e2e")
     inbox = folder / "inbox"
     inbox.mkdir()
+    (folder / "profiles.yaml").write_text(PROFILES)
     drop_at = utc_now() + timedelta(minutes=3)
     with DagsterServers(
         folder,
         IMGRELAY_INBOX=str(inbox),
+        IMGRELAY_PROFILES=str(folder / "profiles.yaml"),
         IMGRELAY_INBOX_INTERVAL="5",
         IMGRELAY_WEBHOOK_URL=webhook.url,
         IMGRELAY_FAILURES_LOG=str(folder / "failures.log"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imgrelay_dagster.demo.origin import Origin
-from tests.e2e.conftest import own_days
+from tests.e2e.conftest import day_before, own_days
 from tests.support.command import until
 from tests.support.dagster_servers import DagsterServers
 from tests.support.list_files import write_list
@@ -68,3 +68,65 @@ def test_sidecars_in_the_inbox_decide_the_settings_of_lists_of_any_format(served
             assert [result["carried"] for result in results] == [{"Sku": "S1"}, {"Sku": "S2"}]
     finally:
         stop_sensor(served, "inbox")
+
+
+_ASSET = """
+query Asset($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode {
+      description kinds tags { key value } owners { ... on UserAssetOwner { email } ... on TeamAssetOwner { team } }
+      assetChecksOrError { ... on AssetChecks { checks { name } } }
+    }
+  }
+}
+"""
+
+
+def test_a_daily_asset_of_a_profile_has_lists_datasets_settings_and_sensor_of_its_own(
+    served: DagsterServers, origin: Origin
+):
+    """Its images and those of `relayed_images` come from the same URLs, and neither replaces the other's."""
+    shown = served.ask(_ASSET, key={"path": ["thumbnails"]})["assetNodeOrError"]
+    assert shown == {
+        "description": "Small pictures for the shop.",
+        "kinds": ["webp"],
+        "tags": [{"key": "domain", "value": "catalog"}],
+        "owners": [{"team": "catalog"}, {"email": "anna@example.com"}],
+        "assetChecksOrError": {"checks": [{"name": "destination_holds_results"}, {"name": "failed_entries"}]},
+    }
+    (day,) = own_days(1)
+    (served.manifests / "thumbnails").mkdir()
+    for name in (f"{day}.txt", f"thumbnails/{day}.txt"):
+        served.write_manifest(name, [origin.url(f"jpeg/small-dawn.jpg?{day}-{number}") for number in range(2)])
+    assert wait_for_backfill(served, backfill(served, [day], "thumbnails")) == "COMPLETED_SUCCESS"
+    (thumbnails,) = runs_tagged(served, dagster__partition=day)
+    images = materialize(served, day)
+    assert served.wait_for(images) == "SUCCESS", served.why(images)
+    assert served.summary(images)["dataset"] == f"daily-{day}"
+    assert (served.summary(thumbnails)["dataset"], served.tags(thumbnails)["imgrelay/profile"]) == (
+        f"thumbnails-daily-{day}",
+        "small",
+    )
+    for run_id, suffix in ((thumbnails, "webp"), (images, "jpg")):
+        results = served.results(run_id)
+        assert [(each["outcome"], each["key"].rpartition(".")[2]) for each in results] == [("uploaded", suffix)] * 2
+    both = materialize(served, day, assets=("relayed_images", "thumbnails"))
+    assert served.wait_for(both) == "FAILURE"
+    assert served.failure(both) == (
+        "a run relays one daily asset, not relayed_images and thumbnails; launch each of them by itself"
+    )
+
+    late = day_before(6)
+    path = served.manifests / served.write_manifest(f"thumbnails/{late}.txt", [origin.url("jpeg/small-dawn.jpg")])
+    os.utime(path, (time.time() - 60,) * 2)
+    start_sensor(served, "late_manifests")
+    try:
+        (run_id,) = until(
+            lambda: list(runs_tagged(served, imgrelay__dataset=f"thumbnails-daily-{late}")), 120, "the day has a run"
+        )
+    finally:
+        stop_sensor(served, "late_manifests")
+    assert served.wait_for(run_id) == "SUCCESS", served.why(run_id)
+    run = served.dagster.get_run_by_id(run_id)
+    assert run is not None
+    assert run.job_name == "relay_day_thumbnails"

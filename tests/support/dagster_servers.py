@@ -152,6 +152,13 @@ class DagsterServers:
         self.kill(*left)
         return described
 
+    def restart(self, **environment: str) -> None:
+        """Stop the servers and start them again with a changed environment."""
+        left = self.stop()
+        assert not left, left
+        self._environment |= environment
+        self.start()
+
     def lose_the_machine(self) -> None:
         """Kill every process of this instance at once: servers, runs and steps."""
         self.kill(*self.processes())

@@ -1,5 +1,6 @@
 """What people click in the Dagster UI, asked for as the UI asks for it: through GraphQL."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.support.command import until
@@ -122,14 +123,17 @@ def wait_for_backfill(served: DagsterServers, backfill_id: str, limit: float = 2
     return until(ended, limit, f"backfill {backfill_id} ends")
 
 
-def materialize(served: DagsterServers, day: str, config: dict[str, Any] | None = None) -> str:
-    """Launch one day of asset `relayed_images` as its Materialize button does; returns the run's id."""
-    selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": ["relayed_images"]}]}
+def materialize(
+    served: DagsterServers, day: str, config: dict[str, Any] | None = None, assets: Sequence[str] = ("relayed_images",)
+) -> str:
+    """Launch one day of daily assets as the Materialize button does; returns the run's id."""
+    selection = [{"path": [asset]} for asset in assets]
+    selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": selection}
     tags = [{"key": "dagster/partition", "value": day}]
     params = {
         "selector": selector,
         "mode": "default",
-        "runConfigData": {"ops": {"relayed_images": {"config": config}}} if config else {},
+        "runConfigData": {"ops": {asset: {"config": config} for asset in assets}} if config else {},
         "executionMetadata": {"tags": tags},
     }
     answer = served.ask(_LAUNCH_ASSET, params=params)["launchPipelineExecution"]

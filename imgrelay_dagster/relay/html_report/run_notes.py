@@ -1,6 +1,7 @@
 """What the report says about a run as a whole: where it comes from, and what looks like a mistake."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
@@ -43,11 +44,13 @@ def origin_facts(summary: Summary, settings: Settings, now: float) -> tuple[tupl
         "manifest": redact_text(origin.manifest) if origin.manifest else None,
         "profile": origin.profile,
         "launched by": origin.launched_by,
-        "started": _time(now - summary.seconds),
-        "ended": _time(now),
+        "started": local_time(now - summary.seconds, origin.time_zone, seconds=True),
+        "ended": local_time(now, origin.time_zone, seconds=True),
     }
     return tuple((name, text) for name, text in facts.items() if text)
 
 
-def _time(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def local_time(at: float, zone: str, *, seconds: bool = False) -> str:
+    """A time, given in seconds since the epoch, as people of a time zone write it."""
+    local = datetime.fromtimestamp(at, ZoneInfo(zone))
+    return f"{local:%Y-%m-%d %H:%M:%S %Z}" if seconds else f"{local:%Y-%m-%d %H:%M %Z}"

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.html_report.charts import Chart, histogram_chart, timeline_chart
 from imgrelay_dagster.relay.html_report.contact_sheet import Thumbnail
 from imgrelay_dagster.relay.html_report.host_statistics import HostStatistics
 from imgrelay_dagster.relay.html_report.run_facts import Facts, settings_facts, versions_facts
-from imgrelay_dagster.relay.html_report.run_notes import origin_facts, warnings
+from imgrelay_dagster.relay.html_report.run_notes import local_time, origin_facts, warnings
 from imgrelay_dagster.relay.html_report.shared_sources import SharedPicture, shared_pictures
 from imgrelay_dagster.relay.html_report.statistics import Example, Failure, RunStatistics
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Stage
@@ -145,7 +144,7 @@ def build_view_model(
     return ReportPage(
         dataset=summary.dataset,
         summary=summary,
-        created=f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M} UTC",
+        created=local_time(now, settings.origin.time_zone),
         lead=_lead(summary, stored),
         stored=stored,
         results_prefix=results_prefix(summary.dataset, summary.run_id),

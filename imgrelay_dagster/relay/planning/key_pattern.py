@@ -15,7 +15,7 @@ from imgrelay_dagster.relay.placeholders import Placeholders
 
 OWN_NAMES = ("line", "part", "host", "path", "name", "hash", "template", "dataset", "day", "ext")
 """Names that are not columns: the number of the line, and of the URL in its cell; host, folder and file name of the
-URL, and the first 16 hex digits of its SHA-256; the template's name; the dataset; the day of the run in UTC, or of its
+URL, and the first 16 hex digits of its SHA-256; the template's name; the dataset; the day of the run, or its
 partition; the extension of the output format."""
 
 _ENDS_IN_EXTENSION = re.compile(r"(?:(?!\{ext\b).)*\.\{ext\}", re.DOTALL)

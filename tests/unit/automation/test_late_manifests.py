@@ -8,8 +8,8 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 
 from imgrelay_dagster.automation import late_manifests
-from imgrelay_dagster.automation.daily_manifests import day_request, find_and_record
-from imgrelay_dagster.automation.partitions import due_days
+from imgrelay_dagster.automation.daily_manifests import find_and_record, period_request
+from imgrelay_dagster.automation.partitions import due_periods
 from imgrelay_dagster.resources import StoresResource
 from tests.support.day_manifests import DAY, EARLIER, NOW, create_run, requested_days, scan, write_manifest
 
@@ -31,7 +31,7 @@ def test_only_a_rewritten_manifest_is_requested_again(
     write_manifest(manifests, f"{DAY}.txt")
     manifest = find_and_record(instance, DAY, stores)
     assert manifest is not None
-    create_run(instance, day_request(DAY, manifest), DagsterEventType.RUN_START, end)  # launched by the schedule
+    create_run(instance, period_request(DAY, manifest), DagsterEventType.RUN_START, end)  # launched by the schedule
     late = scan(instance, stores)
     assert requested_days(late) == []
     assert requested_days(scan(instance, stores, late.cursor)) == []
@@ -54,7 +54,7 @@ def test_a_run_that_was_never_launched_does_not_count(
     write_manifest(manifests, f"{DAY}.txt")
     manifest = find_and_record(instance, DAY, stores)
     assert manifest is not None
-    create_run(instance, day_request(DAY, manifest))
+    create_run(instance, period_request(DAY, manifest))
     assert requested_days(scan(instance, stores)) == []
     monkeypatch.setattr(late_manifests, "LAUNCH_GRACE", -3650 * 86_400.0)
     assert requested_days(scan(instance, stores)) == [DAY]
@@ -94,7 +94,7 @@ def test_days_that_are_not_due_or_too_old_are_not_requested(
 def test_a_month_of_late_manifests_is_requested_over_several_ticks(
     manifests: Path, stores: StoresResource, instance: dg.DagsterInstance
 ):
-    for day in due_days(NOW, 31):
+    for day in due_periods(NOW, 31):
         write_manifest(manifests, f"{day}.txt")
     cursor, requested = None, []
     while (late := scan(instance, stores, cursor)).requests:
@@ -103,7 +103,7 @@ def test_a_month_of_late_manifests_is_requested_over_several_ticks(
             create_run(instance, request, DagsterEventType.RUN_START, DagsterEventType.RUN_SUCCESS)
         requested += requested_days(late)
         cursor = late.cursor
-    assert requested == due_days(NOW, 31)
+    assert requested == due_periods(NOW, 31)
 
 
 def test_a_day_with_two_manifests_does_not_stop_the_others(

@@ -62,7 +62,7 @@ def test_a_variable_sets_a_value(
         *((environment.INBOX_INTERVAL, given, "a whole number of at least 1") for given in ("soon", "0", "-5", "1.5")),
         (environment.FIRST_DAY, "yesterday", "a date such as 2026-01-01"),
         (environment.DROP_AT, "25:00", "a time of day such as 06:00"),
-        (environment.DROP_DAY, "tomorrow", "one of yesterday, today"),
+        (environment.DROP_DAY, "tomorrow", "one of yesterday, today, previous, current"),
         (environment.LATE_DAYS, "367", "a whole number from 1 to 366"),
         (environment.MAX_CONCURRENT, "513", "a whole number from 1 to 512"),
         (environment.EXECUTOR, "threads", "one of multiprocess, celery, k8s"),

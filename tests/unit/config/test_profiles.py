@@ -48,7 +48,7 @@ def test_the_first_rule_that_fits_decides_and_a_name_wins(folder: Path):
     assert choose("webp", manifest, no_store) == Chosen("webp", {"output": {"format": "webp", "quality": 70}})
     assert choose("none", manifest, no_store) is None
     assert choose(None, f"{folder}/other.csv", no_store) is None
-    day = choose(None, f"{folder}/other.csv", no_store, is_day=True)
+    day = choose(None, f"{folder}/other.csv", no_store, asset="relayed_images")
     assert day is not None
     assert day.name == "webp"
     with pytest.raises(RelayError, match="there is no profile 'png'; there are watermark, webp"):
