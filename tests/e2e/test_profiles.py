@@ -90,7 +90,7 @@ def test_a_daily_asset_of_a_profile_has_lists_datasets_settings_and_sensor_of_it
     assert shown == {
         "description": "Small pictures for the shop.",
         "kinds": ["webp"],
-        "tags": [{"key": "domain", "value": "catalog"}],
+        "tags": [{"key": "dagster/kind/webp", "value": ""}, {"key": "domain", "value": "catalog"}],
         "owners": [{"team": "catalog"}, {"email": "anna@example.com"}],
         "assetChecksOrError": {"checks": [{"name": "destination_holds_results"}, {"name": "failed_entries"}]},
     }
