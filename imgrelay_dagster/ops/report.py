@@ -80,8 +80,9 @@ def _report(
             f"{summary.not_attempted} not attempted of {planned.entries} entries in {len(task_results)} tasks"
             + (f", {sum(len(result.deferred) for result in task_results)} of them deferred" if deferred else "")
         )
-    if summary.forecast is not None:
-        context.log.info(summary.forecast.sentence())
+    notes = (summary.compared and summary.compared.sentence(), summary.forecast and summary.forecast.sentence())
+    for note in filter(None, notes):
+        context.log.info(note)
     # A partition shows the results of its whole manifest, so the shard run of one shows the merged summary.
     reported = merged if step.asset is not None and merged else summary
     # The merged results list stored images only when every shard is done; until then inspect those of this run.

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,3 +60,26 @@ def test_failures_are_found_by_the_columns_that_people_know(
     for part in ("gone.jpg", "frame.png", "up to 90 % are tolerated"):
         assert part in page
         assert part in written["report.html"]
+    ended = re.compile(r"<dt>ended</dt><dd>[^<]+</dd>")
+    assert ended.findall(page) == ended.findall(written["report.html"]) != []
+
+
+def test_a_run_is_compared_with_the_one_before(imgrelay: Callable[..., Ran], origin: Origin, tmp_path: Path):
+    lists = {1: ("jpeg/small-dawn.jpg?1", "bad/gone.jpg"), 2: ("jpeg/small-dawn.jpg?2", "bad/gone.jpg")}
+    found = []
+    for paths in lists.values():
+        (tmp_path / "pets.txt").write_text("".join(f"{origin.url(path)}\n" for path in paths))
+        ran = imgrelay("run", "--manifest", tmp_path / "pets.txt", "--destination", tmp_path / "out",
+                       "--tolerated-failure-percentage", "60", "--json")  # fmt: skip
+        assert ran.code == 0, ran.err
+        found.append(json.loads(ran.out.splitlines()[-1]))
+    first, second = found
+    assert "compared" not in first
+    compared = second["compared"]
+    assert (compared["run_id"], compared["new"], compared["gone"], compared["failed_again"]) == (
+        first["run_id"], 1, 1, 1,
+    )  # fmt: skip
+    page = (tmp_path / "out/_relay/pets/runs" / second["run_id"] / "report.html").read_text()
+    for words in ("Compared with the previous run", "gone from the list", "failed then and now", first["run_id"]):
+        assert words in page
+    assert second["started_at"] < second["ended_at"]

@@ -55,7 +55,9 @@ class ShardedRuns:
     ) -> Summary:
         """Plan one of the shards and finish it, with `done` of its entries uploaded, or all of them."""
         shard = Shard("whole", number, of)
-        made = self.plan(run_id, replace(WHOLE, shard=shard), list(shard_rows(self.store, "birds", shard)))
+        made = self.plan(
+            run_id, replace(WHOLE, shard=shard, whole_list=False), list(shard_rows(self.store, "birds", shard))
+        )
         assert made.shards == 0
         records = [record for task in made.tasks() for record in task.records]
         with ReceiptWriter(self.store, run_receipts_prefix("birds", run_id), "upload-x") as writer:

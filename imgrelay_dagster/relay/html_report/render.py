@@ -4,6 +4,7 @@ import base64
 import hashlib
 import logging
 import time
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -32,9 +33,8 @@ def write_html_report(store: ObjectStore, summary: Summary, settings: Settings, 
     try:
         thumbnails = read_thumbnails(store, statistics.stored_sample)
         shared = [StoredImage(each.line, each.key, 0, 0) for each in statistics.sources.most_shared()]
-        page = build_view_model(
-            summary, settings, statistics, thumbnails, read_thumbnails(store, shared), now=time.time()
-        )
+        ended = datetime.fromisoformat(summary.ended_at).timestamp() if summary.ended_at else time.time()
+        page = build_view_model(summary, settings, statistics, thumbnails, read_thumbnails(store, shared), now=ended)
         key = report_key(summary.dataset, summary.run_id)
         put_object(store, key, render(page).encode(), "text/html; charset=utf-8")
     except Exception as error:  # noqa: BLE001 - the results are complete without it

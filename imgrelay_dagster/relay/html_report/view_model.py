@@ -12,6 +12,7 @@ from imgrelay_dagster.relay.html_report.run_notes import local_time, origin_fact
 from imgrelay_dagster.relay.html_report.shared_sources import SharedPicture, shared_pictures
 from imgrelay_dagster.relay.html_report.statistics import Example, Failure, RunStatistics
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Stage
+from imgrelay_dagster.relay.records.comparison import WORDS
 from imgrelay_dagster.relay.records.layout import results_prefix
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.settings import Settings
@@ -96,6 +97,15 @@ class SheetImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A kind of difference from the previous run, the number of its entries, and some of their keys."""
+
+    words: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportPage:
     """The content of the page. Texts may be hostile; `render.py` sanitizes and escapes them."""
 
@@ -126,6 +136,8 @@ class ReportPage:
     failing_hosts: tuple[FailingHost, ...]
     slow_hosts: tuple[SlowHost, ...]
     hosts_note: str
+    compared: tuple[Difference, ...]
+    compared_note: str
     settings: Facts
     versions: Facts
 
@@ -180,6 +192,8 @@ def build_view_model(
             for name, host in statistics.hosts.slowest(TOP_HOSTS)
         ),
         hosts_note=_hosts_note(statistics),
+        compared=_differences(summary),
+        compared_note=f"with run {summary.compared.run_id} of the same dataset" if summary.compared else "",
         settings=settings_facts(settings),
         versions=versions_facts(),
     )
@@ -275,6 +289,13 @@ def _stages(statistics: RunStatistics) -> tuple[StageTime, ...]:
 def _failing_host(name: str, host: HostStatistics) -> FailingHost:
     main_reason = max(host.reasons.items(), key=lambda item: item[1])[0]
     return FailingHost(name, host.failed, host.entries, main_reason)
+
+
+def _differences(summary: Summary) -> tuple[Difference, ...]:
+    if summary.compared is None:
+        return ()
+    counts, examples = summary.compared.counts(), summary.compared.examples
+    return tuple(Difference(WORDS[name], count, tuple(examples.get(name, ()))) for name, count in counts.items())
 
 
 def _hosts_note(statistics: RunStatistics) -> str:

@@ -9,6 +9,7 @@ from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.records.comparison import Comparison
 from imgrelay_dagster.relay.records.forecast import Forecast
 from imgrelay_dagster.relay.records.layout import summary_key
 from imgrelay_dagster.relay.storage.error_text import explain, is_missing_bucket
@@ -29,8 +30,10 @@ class Summary:
     it stored too few, and in summaries of earlier versions. `not_asked` of the failed entries were not asked for in
     this run, because an earlier failure is remembered as permanent. `whole_list` is false if the lines of the run are
     known to be a part of its dataset's. `shared_sources` are the pictures that answered the most URLs: their number by
-    the picture's SHA-256. `adjusted` tells what was changed about the run while it was under way, in the words of
-    `relay/adjustments.py`. `forecast` says what the whole list of a sample would take.
+    the picture's SHA-256. `compared` says what is different from the previous run of the dataset. `started_at` and
+    `ended_at` are times in UTC; empty in summaries of earlier versions. `adjusted` tells what was changed about the run
+    while it was under way, in the words of `relay/adjustments.py`. `forecast` says what the whole list of a sample
+    would take.
     """
 
     run_id: str
@@ -53,6 +56,9 @@ class Summary:
     shared_sources: dict[str, int] = field(default_factory=dict)
     forecast: Forecast | None = None
     adjusted: str = ""
+    compared: Comparison | None = None
+    started_at: str = ""
+    ended_at: str = ""
 
     @property
     def failed_percentage(self) -> float:
@@ -97,6 +103,9 @@ def dump_summary(summary: Summary, indent: int | None = None) -> bytes:
         "shared_sources": not summary.shared_sources,
         "forecast": summary.forecast is None,
         "adjusted": not summary.adjusted,
+        "compared": summary.compared is None,
+        "started_at": not summary.started_at,
+        "ended_at": not summary.ended_at,
     }
     return summary_json.dump_json(
         summary, indent=indent, exclude={name for name, left_out in usual.items() if left_out}

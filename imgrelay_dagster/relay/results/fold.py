@@ -16,11 +16,12 @@ from imgrelay_dagster.relay.adjustments import Adjustments
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds, entry_number
 from imgrelay_dagster.relay.records.key_index import StoredKeys
-from imgrelay_dagster.relay.records.layout import ledger_key, run_receipts_prefix
+from imgrelay_dagster.relay.records.layout import RESULTS_FILE, ledger_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts
 from imgrelay_dagster.relay.records.summary import Summary, read_summary
+from imgrelay_dagster.relay.results.comparison import compare_with_previous
 from imgrelay_dagster.relay.results.shard_merge import add_shard_summary
 from imgrelay_dagster.relay.results.writer import RunTotals, upload_results, write_result_files
 from imgrelay_dagster.relay.storage.error_text import explain
@@ -77,7 +78,13 @@ def _write(
         ):
             totals = _write_files(store, ledger, scratch, run_id, stored)
             tick()
-            summary = upload_results(store, totals, scratch, seconds=seconds, status=status, started=started)
+            compared = None
+            if ledger.settings.shard is None and ledger.settings.sample is None:
+                whole_list, results = ledger.settings.whole_list, scratch / RESULTS_FILE
+                compared = compare_with_previous(store, dataset, run_id, results, whole_list=whole_list, tick=tick)
+            summary = upload_results(
+                store, totals, scratch, seconds=seconds, status=status, started=started, compared=compared
+            )
             if ledger.settings.shard is not None:
                 add_shard_summary(store, dataset, ledger.settings.shard, summary)
             merge_receipts(store, run_receipts_prefix(dataset, run_id), scratch)

@@ -21,6 +21,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.planning.shards import ShardPlan, read_shard_plan, shard_number, shard_plan_json
 from imgrelay_dagster.relay.records.layout import (
+    RESULTS_FILE,
     results_key,
     shard_of_summary,
     shard_plan_key,
@@ -31,6 +32,7 @@ from imgrelay_dagster.relay.records.layout import (
 from imgrelay_dagster.relay.records.ledger import Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, sum_summaries, summary_json, write_summary
+from imgrelay_dagster.relay.results.comparison import compare_with_previous
 from imgrelay_dagster.relay.results.writer import upload_results, write_result_files
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.storage.error_text import explain
@@ -201,7 +203,11 @@ def _write_results(
                 yield record
 
         totals = write_result_files(records(), ledger.settings, scratch, coordinator)
-        return upload_results(store, totals, scratch, seconds=seconds, status=status)
+        compared = None
+        if status != PARTIAL:
+            whole_list, path = ledger.settings.whole_list, scratch / RESULTS_FILE
+            compared = compare_with_previous(store, dataset, coordinator, path, whole_list=whole_list)
+        return upload_results(store, totals, scratch, seconds=seconds, status=status, compared=compared)
 
 
 def _merged_records(ledger: Ledger, results: list[IO[bytes]]) -> Iterator[Record]:

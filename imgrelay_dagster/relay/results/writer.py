@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.run_notes import stretched_template
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
 from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record
+from imgrelay_dagster.relay.records.comparison import Comparison
 from imgrelay_dagster.relay.records.forecast import Forecast, forecast
 from imgrelay_dagster.relay.records.layout import (
     FAILED_FILE,
@@ -83,13 +85,16 @@ class RunTotals:
         tolerated = self.settings.tolerated_failure_percentage
         return "failure" if self.outcomes[Outcome.NOT_ATTEMPTED] or failed_percentage > tolerated else "success"
 
-    def summary(self, seconds: float, status: str | None, started: float | None = None) -> Summary:
+    def summary(
+        self, seconds: float, status: str | None, started: float | None = None, compared: Comparison | None = None
+    ) -> Summary:
         """The summary of the run.
 
         Args:
             seconds: wall time of the run.
             status: how the run ended; None derives it from the counts.
             started: when the run started, in seconds since the epoch, if it is known.
+            compared: what is different from the previous run.
         """
         first, gap = self.stored.first, self.stored.largest_gap
         uploaded = self.outcomes[Outcome.UPLOADED]
@@ -114,6 +119,9 @@ class RunTotals:
             forecast=self._forecast(seconds, started),
             shared_sources={source.digest: source.urls for source in self.statistics.sources.most_shared()},
             adjusted=self.settings.adjusted,
+            compared=compared,
+            started_at="" if started is None else _utc(started),
+            ended_at="" if started is None else _utc(started + seconds),
         )
 
     def _forecast(self, seconds: float, started: float | None) -> Forecast | None:
@@ -131,6 +139,10 @@ class RunTotals:
             requests=self.statistics.requests,
             reasons=self.reasons,
         )
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def write_result_files(records: Iterable[Record], settings: Settings, scratch: Path, run_id: str) -> RunTotals:
@@ -158,12 +170,13 @@ def upload_results(
     seconds: float,
     status: str | None = None,
     started: float | None = None,
+    compared: Comparison | None = None,
 ) -> Summary:
     """Upload what `write_result_files` wrote, then `summary.json` and `report.html`; return the summary.
 
     The summary is written after the files, because a run with a summary counts as having all its results.
     """
-    summary = totals.summary(seconds, status, started)
+    summary = totals.summary(seconds, status, started, compared)
     dataset, run_id = summary.dataset, summary.run_id
     put_object(store, results_key(dataset, run_id), scratch / RESULTS_FILE, RECEIPTS_TYPE)
     put_object(store, failed_key(dataset, run_id), scratch / FAILED_FILE, RECEIPTS_TYPE)
