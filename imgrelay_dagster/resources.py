@@ -30,6 +30,7 @@ from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, scheme
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.listing import ListedObject
 from imgrelay_dagster.relay.storage.retry_policy import BULK, INTERACTIVE, RetryPolicy
+from imgrelay_dagster.relay.storage.scratch_files import SCRATCH, set_scratch_place
 from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreOptions
 from imgrelay_dagster.relay.storage.stored_files import StoredFiles
 from imgrelay_dagster.relay.storage.stores import Access, open_store
@@ -84,6 +85,12 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             return None
         return KeptOriginals(Path(f"{address.rstrip('/')}-originals"), limit)
 
+    @property
+    def staging_folder(self) -> Path | None:
+        """Scratch space if it is a local folder."""
+        address = absolute(self.staging_address)
+        return None if is_remote(address) else Path(address)
+
     def staged_runs(self) -> list[str]:
         """The IDs of the runs that have scratch files.
 
@@ -94,7 +101,7 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             found = self.open(self.staging_address, INTERACTIVE).list_with_delimiter()
         except (BaseError, OSError) as error:
             raise RelayError(f"staging {self.staging_address!r} cannot be listed: {explain(error)}") from error
-        return sorted(prefix.rstrip("/") for prefix in found["common_prefixes"])
+        return sorted({prefix.rstrip("/") for prefix in found["common_prefixes"]} - {SCRATCH})
 
     def list_any(self, address: str) -> Iterator[ListedObject]:
         """List all objects below an address by another client than obstore, also those whose keys it rejects.
@@ -205,6 +212,7 @@ def build_resources() -> dict[str, object]:
     """Build all resources from the environment."""
     _remove_empty_variables()
     stores = StoresResource(s3=s3_resource(), staging_address=staging_address())
+    set_scratch_place(stores.staging_folder)
     hosts = list(environment.ALLOWED_HOSTS.get())
     return {
         "stores": stores,

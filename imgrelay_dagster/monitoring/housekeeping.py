@@ -23,6 +23,7 @@ from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.results.shard_merge import add_unplanned_shard
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
+from imgrelay_dagster.relay.storage.scratch_files import clear_leftover_scratch
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.adjustments import present_adjustments
 from imgrelay_dagster.runs.queries import run_records
@@ -132,7 +133,9 @@ def clear_staging(stores: StoresResource, run: dg.DagsterRun) -> None:
 
 
 def clear_leftover_staging(instance: dg.DagsterInstance, stores: StoresResource) -> Iterator[str]:
-    """Clear the scratch space of ended runs; yields one message for each."""
+    """Clear the scratch space of ended runs, and of processes that were killed; yields one message for each."""
+    if stores.staging_folder is not None:
+        yield from clear_leftover_scratch(stores.staging_folder)
     try:
         staged = stores.staged_runs()
     except RelayError as error:

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dagster as dg
 
@@ -16,6 +14,7 @@ from imgrelay_dagster.relay.planning.preview import Preview, remove_traces
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.addresses import is_remote
 from imgrelay_dagster.relay.storage.retry_policy import PROBE
+from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 from imgrelay_dagster.resources import StoresResource, TemplatesResource
 
 Rows = Callable[[Callable[[str], None]], Iterable[Row]]
@@ -44,14 +43,14 @@ def preview_run(
     open_probe = partial(stores.open, settings.destination, PROBE)
     features = check_destination(lambda options: open_probe(options=options), settings, run_id)
     store = stores.open(settings.destination, options=features.options)
-    with TemporaryDirectory(prefix="imgrelay-") as scratch:
+    with scratch_folder() as scratch:
         plan_run(
             rows(tell),
             settings,
             run_id=run_id,
             store=store,
             templates=templates.open(),
-            scratch=Path(scratch),
+            scratch=scratch,
             list_any=partial(stores.list_any, settings.destination) if is_remote(settings.destination) else None,
             day=day,
             tell=tell,

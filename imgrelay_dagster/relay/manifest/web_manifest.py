@@ -1,6 +1,5 @@
 """A manifest on the web: downloaded by the same guarded client as the images, then read like a local file."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from imgrelay_dagster.relay.manifest.reader import read_manifest
 from imgrelay_dagster.relay.manifest.rows import Row
 from imgrelay_dagster.relay.manifest_formats import manifest_format
 from imgrelay_dagster.relay.redact import redact
+from imgrelay_dagster.relay.storage.scratch_files import scratch_file
 
 MAX_BYTES = 4 * 1024**3
 """Bytes of a manifest that is downloaded."""
@@ -46,7 +46,7 @@ def web_rows(url: str, downloader: Downloader, options: ReadOptions) -> Iterator
     Raises:
         RelayError: while being iterated: it cannot be downloaded, or is not valid as a whole.
     """
-    with tempfile.TemporaryFile() as file, downloader:
+    with scratch_file() as file, downloader:
 
         @contextmanager
         def sink() -> Iterator[IO[bytes]]:

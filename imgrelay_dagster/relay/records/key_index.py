@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
 from obstore.exceptions import BaseError
@@ -23,6 +22,7 @@ from imgrelay_dagster.relay.records.layout import DATASETS_PREFIX, key_index_key
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import put_object
 from imgrelay_dagster.relay.storage.reading import read_chunks
+from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 
 KEY_BYTES, FINGERPRINT_BYTES = 8, 4
 ENTRY_BYTES = KEY_BYTES + FINGERPRINT_BYTES
@@ -95,7 +95,7 @@ def hash_fingerprint(fingerprint: str) -> bytes:
 
 def remove_keys(store: ObjectStore, dataset: str, keys: Iterable[str]) -> None:
     """Remove keys from a dataset's index, because their images were deleted."""
-    with TemporaryDirectory(prefix="imgrelay-") as folder, StoredKeys(Path(folder) / "keys.db") as stored:
+    with scratch_folder() as folder, StoredKeys(folder / "keys.db") as stored:
         stored.remove(keys)
         stored.write(store, dataset)
 

@@ -1,7 +1,6 @@
 """Results as CSV, for spreadsheets: what a person needs to find an image and what became of it."""
 
 import csv
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
@@ -9,6 +8,7 @@ from typing import IO
 from imgrelay_dagster.relay.outcomes import MEANINGS, Record
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.redact import redact, redact_key, redact_text
+from imgrelay_dagster.relay.storage.scratch_files import scratch_file
 
 FIRST_COLUMNS = ("line", "key")
 LAST_COLUMNS = (
@@ -59,7 +59,7 @@ def carried_names(records: Iterable[Record]) -> list[str]:
 
 def write_failed_table(path: Path, lines: Iterable[bytes]) -> None:
     """Write `failed.csv` to `path`, from the lines of `results.jsonl`. Its columns are those of the failed lines."""
-    with tempfile.TemporaryFile() as failed, path.open("w", newline="", encoding="utf-8", errors="replace") as file:
+    with scratch_file() as failed, path.open("w", newline="", encoding="utf-8", errors="replace") as file:
         names: dict[str, None] = {}
         for line in lines:
             if _FAILED in line:  # faster than parsing a hundred thousand lines

@@ -1,8 +1,6 @@
 """Making `report.html` and `failed.csv` again from what a run has left in the destination."""
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 from obstore.store import ObjectStore
 
@@ -19,6 +17,7 @@ from imgrelay_dagster.relay.results.csv_table import write_failed_table
 from imgrelay_dagster.relay.results.history import result_lines
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.objects import put_object
+from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 
 
 def rebuild_report(store: ObjectStore, dataset: str, run_id: str) -> str:
@@ -32,14 +31,14 @@ def rebuild_report(store: ObjectStore, dataset: str, run_id: str) -> str:
         raise RelayError(f"run {run_id} of dataset {dataset!r} has no results yet; a run writes them at its end")
     settings = read_run_settings(store, dataset, run_id) or Settings(dataset, "")
     statistics = RunStatistics(run_id, stretched_template(settings))
-    with tempfile.TemporaryDirectory(prefix="imgrelay-") as scratch:
-        with ReceiptIndex(Path(scratch) / "receipts.db") as receipts:
+    with scratch_folder() as scratch:
+        with ReceiptIndex(scratch / "receipts.db") as receipts:
             for receipt in read_receipts(store, run_receipts_prefix(dataset, run_id)):
                 receipts.add(receipt.entry, receipt)
             for record in map(record_json.validate_json, result_lines(store, dataset, run_id)):
                 ended = receipts.get(record.entry)
                 statistics.add(record if ended is None else replace(record, at=ended.at))
-        path = Path(scratch) / FAILED_TABLE_FILE
+        path = scratch / FAILED_TABLE_FILE
         write_failed_table(path, result_lines(store, dataset, run_id))
         put_object(store, failed_table_key(dataset, run_id), path, "text/csv; charset=utf-8")
     if not write_html_report(store, summary, settings, statistics):

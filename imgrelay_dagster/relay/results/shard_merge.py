@@ -5,7 +5,6 @@ is added up again. Its other results are merged once, after the last shard run, 
 """
 
 import heapq
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -38,6 +37,7 @@ from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import put_object
 from imgrelay_dagster.relay.storage.reading import read_chunks
+from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 
 
 def write_shard_plan(store: ObjectStore, dataset: str, coordinator: str, *, shards: int, seconds: float) -> Summary:
@@ -191,8 +191,7 @@ def _write_results(
     ledger = read_ledger(store, dataset, coordinator, shards_ledger_key)
     if ledger is None:
         return None
-    with ledger, tempfile.TemporaryDirectory(prefix="imgrelay-") as name, ExitStack() as exits:
-        scratch = Path(name)
+    with ledger, scratch_folder() as scratch, ExitStack() as exits:
         keys = [results_key(dataset, summary.run_id) for summary in summaries.values()]
         found = (_download(store, key, scratch / f"shard-{index}.jsonl") for index, key in enumerate(keys))
         files = [exits.enter_context(file) for file in found if file is not None]

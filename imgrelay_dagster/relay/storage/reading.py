@@ -1,11 +1,12 @@
 """Reading large objects in pieces, also from stores that ignore the range of a request and send the whole object."""
 
-import tempfile
 from collections.abc import Iterator
 from typing import IO
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
+
+from imgrelay_dagster.relay.storage.scratch_files import open_scratch_file, scratch_errors
 
 CHUNK_SIZE = 1024 * 1024
 """Bytes of an object that are read at once."""
@@ -41,10 +42,11 @@ def read_chunks(store: ObjectStore, key: str, size: int) -> Iterator[bytes]:
 
 def spool(store: ObjectStore, key: str) -> IO[bytes]:
     """The whole object in a temporary file, positioned at its beginning; the caller closes it."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file = open_scratch_file()
     try:
         for chunk in store.get(key).stream(min_chunk_size=CHUNK_SIZE):
-            file.write(chunk)
+            with scratch_errors():
+                file.write(chunk)
     except BaseException:
         file.close()
         raise

@@ -9,7 +9,44 @@ from pathlib import Path
 import pytest
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
+from imgrelay_dagster.relay.storage import scratch_files
+from imgrelay_dagster.relay.storage.scratch_files import clear_leftover_scratch, scratch_folder, set_scratch_place
+
+
+@pytest.fixture(autouse=True)
+def default_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch_files._Place, "folder", None)
+
+
+def test_the_folder_lies_in_staging_is_private_and_deleted(tmp_path: Path) -> None:
+    set_scratch_place(tmp_path / "staging")
+    with scratch_folder() as folder, scratch_folder() as second:
+        assert folder.parent == second.parent == tmp_path / "staging" / "scratch"
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)] == [0o700, 0o700]
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_a_staging_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "staging").write_text("a file")
+    set_scratch_place(tmp_path / "staging")
+    with pytest.raises(RelayError, match=r"staging.*set IMGRELAY_STAGING"), scratch_folder():
+        pass
+
+
+def test_the_folder_of_a_killed_process_is_cleared_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_scratch_place(tmp_path)
+    killed = tmp_path / "scratch" / "imgrelay-killed"
+    with scratch_folder() as used:
+        killed.mkdir()
+        (killed / "in-use").touch()
+        assert list(clear_leftover_scratch(tmp_path)) == []  # it may have been made just now
+        monkeypatch.setattr(scratch_files, "MIN_AGE", 0.0)
+        (message,) = clear_leftover_scratch(tmp_path)
+        assert message.endswith(": imgrelay-killed")
+        assert used.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_is_private_and_deleted() -> None:
