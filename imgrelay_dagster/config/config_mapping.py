@@ -8,6 +8,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from imgrelay_dagster.config.run_config import RelayConfig, RelayOptions
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.settings import StopWhenFailed
 
 Options = TypeVar("Options", bound=RelayOptions)
 
@@ -18,6 +19,16 @@ sensor fills in."""
 NOT_IN_DAY_FORM = {"dataset", "max_concurrent"}
 """Fields that the form of a daily run does not have. The day determines its dataset. The launchpad has the number of
 concurrent steps in its own `execution` section, which the form of a graph-backed asset cannot fill in."""
+
+
+_SHOWN_PERCENTAGE = float(str(StopWhenFailed().percentage))
+_SHOWN_STOP = {"percentage": _SHOWN_PERCENTAGE, "after": StopWhenFailed().after}
+"""`stop_when_failed` as the launchpad shows it when it opens.
+
+The launchpad sends the defaults that it shows, like any other value. Dagster also fills them in where a run config
+leaves them out, as those of automation and those from before this field do, and such runs never end early. The two are
+told apart by the identity of this number: what was sent is another object.
+"""
 
 
 def relay_run_config(form: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +58,9 @@ def day_run_config(form: dict[str, Any]) -> dict[str, Any]:
 
 def _checked(kind: type[Options], form: dict[str, Any]) -> Options:
     given = {name: value for name, value in form.items() if not (name in OPTIONAL_SECTIONS and value is None)}
+    stop = given.get("stop_when_failed")
+    if stop is not None and stop["percentage"] is _SHOWN_PERCENTAGE:
+        del given["stop_when_failed"]
     try:
         return kind.checked(given)
     except RelayError as error:
@@ -70,6 +84,12 @@ def _form_fields(kind: type[RelayOptions]) -> dict[str, dg.Field]:
     carry = fields["carry"]
     fields["carry"] = dg.Field(
         dg.ScalarUnion(str, [str]), default_value=[], is_required=False, description=carry.description
+    )
+    fields["stop_when_failed"] = dg.Field(
+        fields["stop_when_failed"].config_type,
+        default_value=_SHOWN_STOP,
+        is_required=False,
+        description=fields["stop_when_failed"].description,
     )
     for name in OPTIONAL_SECTIONS:
         given = fields[name].config_type

@@ -102,7 +102,7 @@ class RelayOptions(dg.Config):
     stop_when_failed: StopWhenFailedConfig | None = Field(
         None,
         description="End the run early if it clearly goes wrong, such as {percentage: 50, after: 500}: more than half "
-        "of at least 500 entries failed. Default: never.",
+        "of at least 500 entries failed. Off if left out.",
     )
     refresh: bool = Field(False, description="Relay every entry again, also those that are done.")
     retry_permanent: bool = Field(

@@ -32,6 +32,9 @@ def test_the_launchpad_opens_with_a_sample_that_runs_as_it_is(served: DagsterSer
     run_id = page.url.rpartition("/")[2]
     assert served.wait_for(run_id) == "SUCCESS"
     assert (served.summary(run_id)["dataset"], served.summary(run_id)["uploaded"]) == ("sample", 2)
+    run = served.dagster.get_run_by_id(run_id)
+    assert run is not None
+    assert run.run_config["stop_when_failed"] == {"percentage": 50.0, "after": 500}  # as the launchpad showed it
 
 
 def test_pasted_urls_are_launched_from_the_launchpad_and_followed_to_their_end(

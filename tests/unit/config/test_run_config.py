@@ -10,7 +10,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_graphql.schema.run_config import default_values_yaml_from_type_snap
 
 from imgrelay_dagster.config.allowed_paths import allow_arguments
-from imgrelay_dagster.config.config_mapping import relay_run_config
+from imgrelay_dagster.config.config_mapping import day_config_mapping, relay_run_config
 from imgrelay_dagster.config.run_config import RelayConfig, RelayOptions
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.relay.errors import RelayError
@@ -168,6 +168,29 @@ def test_the_launchpad_opens_without_the_limits_on_downloads():
     for given, attempts in (({}, 3), ({"download": None}, 3), ({"download": {"attempts": 7}}, 7)):
         config = dg.validate_run_config(job, {**URLS, **given})["ops"]["plan"]["config"]
         assert config["download"]["attempts"] == attempts
+
+
+def test_the_launchpad_opens_with_an_early_end_that_other_run_configs_do_not_have():
+    job = defs.resolve_job_def("relay")
+    schema = job.get_job_snapshot().config_schema_snapshot
+    opened = default_values_yaml_from_type_snap(schema, schema.get_config_snap(job.run_config_schema.config_type.key))
+    shown = {"percentage": 50.0, "after": 500}
+    assert yaml.safe_load(opened)["stop_when_failed"] == shown
+    for given, used in (
+        ({}, None),
+        ({"stop_when_failed": None}, None),
+        ({"stop_when_failed": {"percentage": 50.0, "after": 500}}, shown),
+        ({"stop_when_failed": {}}, shown),
+        ({"stop_when_failed": {"after": 7}}, {"percentage": 50.0, "after": 7}),
+    ):
+        config = dg.validate_run_config(job, {**URLS, **given})["ops"]["plan"]["config"]
+        assert config["stop_when_failed"] == used, given
+
+
+def test_the_form_of_a_day_shows_an_early_end_too():
+    for form, used in (({}, None), ({"stop_when_failed": {"after": 9}}, {"percentage": 50.0, "after": 9})):
+        mapped = day_config_mapping.resolve_from_unvalidated_config(form)
+        assert mapped["plan"]["config"]["stop_when_failed"] == used
 
 
 def test_a_wrong_form_is_refused_before_anything_starts():
