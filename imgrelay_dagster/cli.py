@@ -107,12 +107,8 @@ def _launch_run(config: dict[str, Any], signals: ShutdownSignals, *, as_json: bo
             with loading():
                 from imgrelay_dagster.commands.launch import launch  # noqa: PLC0415
                 from imgrelay_dagster.commands.preflight import check_run_config  # noqa: PLC0415
-                from imgrelay_dagster.dagster_patches.resolved_config import (  # noqa: PLC0415
-                    patch_resolved_config,
-                    prepare_resolved_config,
-                )
+                from imgrelay_dagster.dagster_patches.resolved_config import patch_resolved_config  # noqa: PLC0415
                 from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage  # noqa: PLC0415
-                from imgrelay_dagster.definitions import relay_job  # noqa: PLC0415
                 from imgrelay_dagster.forkserver.server import step_server  # noqa: PLC0415
 
                 patch_sqlite_storage()
@@ -122,7 +118,6 @@ def _launch_run(config: dict[str, Any], signals: ShutdownSignals, *, as_json: bo
                 from imgrelay_dagster.commands.dry_run import dry_run  # noqa: PLC0415
 
                 return dry_run(checked, console)
-            prepare_resolved_config(relay_job(), checked.model_dump())
             with step_server(console.draw_lock):
                 result = launch(checked, home, signals, console)
     except RelayError as error:

@@ -16,16 +16,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import dagster as dg
+
 # Private names, as in dagster 1.13.5 to 1.13.29.
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite import create_db_conn_string
-from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from imgrelay_dagster.dagster_patches.guard import Patch, install
+from imgrelay_dagster.dagster_patches.guard import Patch, install, is_known
+from imgrelay_dagster.dagster_patches.spare_engine import SpareEngine
 
 
 def _exists(database: str | None) -> bool:
@@ -42,9 +45,13 @@ def _opener(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return from_local
 
 
+_spare = SpareEngine(NullPool, timeout=5.0)
+"""With SQLite's default time limit, as in Dagster's."""
+
+
 @functools.cache
 def _engine(address: str) -> Engine:
-    return create_engine(address, poolclass=NullPool)
+    return _spare.take(address)
 
 
 def _connect(storage: SqliteRunStorage) -> Iterator[Connection]:
@@ -84,6 +91,25 @@ OPENED_STORAGE = Patch(
     },
     apply=_apply,
 )
+
+
+def prepare_opened_storage() -> None:
+    """Do beforehand, in the process that steps are forked from, what `patch_opened_storage` needs in each of them."""
+    if is_known(OPENED_STORAGE):
+        _spare.warm_up(_find_run)
+
+
+def _find_run(engine: Engine) -> None:
+    """Look for a run, as each step does."""
+
+    class OneEngine(SqliteRunStorage):
+        @contextmanager
+        def connect(self) -> Iterator[Connection]:
+            with engine.begin() as connection:
+                yield connection
+
+    RunStorageSqlMetadata.create_all(engine)
+    OneEngine("sqlite://").get_runs(dg.RunsFilter(run_ids=["none"]), limit=1)
 
 
 def patch_opened_storage() -> bool:

@@ -18,6 +18,7 @@ import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, cast
 from weakref import WeakKeyDictionary, finalize
 
@@ -25,16 +26,19 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 # Private names, as in dagster 1.13.5 to 1.13.29.
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sql import ALEMBIC_SCRIPTS_LOCATION
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import StaticPool
 
 from imgrelay_dagster.dagster_patches.guard import Patch, install, is_known
+from imgrelay_dagster.dagster_patches.spare_engine import SpareEngine
 
 _from_config = ScriptDirectory.from_config
+
+_spare = SpareEngine(StaticPool, SQLITE_BUSY_TIMEOUT_SECONDS)
 
 _engines: WeakKeyDictionary[SqliteEventLogStorage, dict[str, Engine]] = WeakKeyDictionary()
 """For each storage object its engines by address: one connection each, guarded by that object's own lock."""
@@ -78,8 +82,7 @@ def _engine(storage: SqliteEventLogStorage, address: str) -> Engine:
         engines = _engines[storage] = {}
         finalize(storage, _close, engines)
     if address not in engines:
-        arguments = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
-        engines[address] = create_engine(address, poolclass=StaticPool, connect_args=arguments)
+        engines[address] = _spare.take(address)
     return engines[address]
 
 
@@ -115,6 +118,17 @@ def prepare_sqlite_storage() -> None:
     """Do beforehand, in the process that steps are forked from, what `patch_sqlite_storage` needs in each of them."""
     if is_known(SQLITE_STORAGE):
         _migrations()
+        _spare.warm_up(_insert_event)
+
+
+def _insert_event(engine: Engine) -> None:
+    """Add a row of the columns that each event has, as `SqlEventLogStorage.prepare_insert_event` does."""
+    SqlEventLogStorageMetadata.create_all(engine)
+    # The compiled statement depends on the order of the columns.
+    row = {"run_id": "", "event": "", "dagster_event_type": "", "timestamp": datetime.now()}
+    row |= {"step_key": "", "asset_key": None, "partition": None}
+    with engine.begin() as connection:
+        connection.execute(SqlEventLogStorageTable.insert().values(**row))
 
 
 def patch_sqlite_storage() -> bool:

@@ -20,16 +20,18 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.multiprocess import MultiprocessExecutor
+from dagster._core.executor.multiprocess import MultiprocessExecutor, MultiprocessExecutorChildProcessCommand
+from dagster._core.system_config.objects import ResolvedRunConfig
 
 from imgrelay_dagster.config.defaults import checked_max_concurrent
 from imgrelay_dagster.config.executor_choice import PRELOAD
 from imgrelay_dagster.dagster_patches.event_polling import poll_all_steps
 from imgrelay_dagster.dagster_patches.opened_storage import patch_opened_storage
-from imgrelay_dagster.dagster_patches.resolved_config import patch_resolved_config
+from imgrelay_dagster.dagster_patches.resolved_config import Key, patch_resolved_config, remember, remembered
 from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage
 from imgrelay_dagster.dagster_patches.stop_event import StopEvent, steps_can_have_stop_events
 from imgrelay_dagster.execution.download_limit import download_limit
+from imgrelay_dagster.execution.own_task import with_own_task
 from imgrelay_dagster.execution.whole_run import all_steps
 
 FORKSERVER = "forkserver"
@@ -47,11 +49,23 @@ def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
 class StepProcess(contexts.ForkServerProcess):
     """A process of one step. It uses the patches that make steps cheaper, and prints no traceback when canceled."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Called in the run's process; the arguments are those of multiprocessing's processes."""
+        super().__init__(*arguments, **named)
+        self._resolved: tuple[Key, ResolvedRunConfig] | None = None
+        for command in cast(Any, self)._args:
+            if isinstance(command, MultiprocessExecutorChildProcessCommand):
+                self._resolved = remembered(command.recon_pipeline.get_definition(), command.run_config)
+                if command.known_state is not None:
+                    command.known_state = with_own_task(command.known_state, command.step_key)
+
     def run(self) -> None:
         """Change this process, then execute the step."""
         patch_sqlite_storage()
         patch_opened_storage()
         patch_resolved_config()
+        if self._resolved is not None:
+            remember(*self._resolved)
         sys.unraisablehook = _print_unraisable
         logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # logs the same about a closed connection
         super().run()

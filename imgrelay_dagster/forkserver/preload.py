@@ -13,6 +13,8 @@ from imgrelay_dagster.config import environment
 from imgrelay_dagster.forkserver.fast_imports import loading
 
 with loading():
+    from imgrelay_dagster.dagster_patches.opened_storage import prepare_opened_storage
+    from imgrelay_dagster.dagster_patches.resolved_config import prepare_resolved_config
     from imgrelay_dagster.dagster_patches.sqlite_storage import prepare_sqlite_storage
     from imgrelay_dagster.forkserver.warmup import warm_up
 
@@ -69,6 +71,8 @@ with loading():
     for _name in MODULES + (POSTGRES if environment.PRELOAD_POSTGRES.get() else ()):
         importlib.import_module(_name)
     prepare_sqlite_storage()
+    prepare_opened_storage()
+    prepare_resolved_config()
     warm_up()
 
 LOADED = frozenset(sys.modules)

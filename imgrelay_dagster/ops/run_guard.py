@@ -72,7 +72,8 @@ class RunGuard:
         if time.monotonic() < self._next_check:
             return
         self._next_check = time.monotonic() + STATUS_INTERVAL
-        run = self._instance.get_run_by_id(self._run_id)
+        # `get_run_by_id` reads more than is needed here, and each step does this at its start.
+        run = next(iter(self._instance.get_runs(dg.RunsFilter(run_ids=[self._run_id]), limit=1)), None)
         if run is not None and run.status in _ENDED_STATUSES:
             raise dg.DagsterExecutionInterruptedError(f"the run is {run.status.value.lower()}")
         if run is not None:

@@ -19,6 +19,8 @@ def describe_step() -> dict[str, str]:
     from dagster._core.executor.multiprocess import MultiprocessExecutorChildProcessCommand
     from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
+    from imgrelay_dagster.dagster_patches import opened_storage, resolved_config, sqlite_storage
+
     frame: Any = sys._getframe()
     while not isinstance(frame.f_locals.get("self"), MultiprocessExecutorChildProcessCommand):
         frame = frame.f_back
@@ -27,6 +29,8 @@ def describe_step() -> dict[str, str]:
         "connection": SqliteEventLogStorage._connect.__wrapped__.__module__,  # type: ignore[attr-defined]
         "migrations": ScriptDirectory.from_config.__module__,
         "process": type(multiprocessing.current_process()).__name__,
+        "configs resolved before": str(len(resolved_config._results)),
+        "spare engines left": str(sum(module._spare._spare is not None for module in (sqlite_storage, opened_storage))),
     }
 
 
@@ -59,6 +63,8 @@ def test_a_step_of_ours_uses_every_patch(instance: dg.DagsterInstance):
         "connection": "imgrelay_dagster.dagster_patches.sqlite_storage",
         "migrations": "imgrelay_dagster.dagster_patches.sqlite_storage",
         "process": "StepProcess",
+        "configs resolved before": "1",
+        "spare engines left": "1",  # of the runs, which only a step with a guard looks at
     }
 
 
@@ -69,6 +75,8 @@ def test_a_step_of_another_project_uses_none_though_it_is_forked_from_the_same_p
         "connection": "dagster._core.storage.event_log.sqlite.sqlite_event_log",
         "migrations": "alembic.script.base",
         "process": "ForkServerProcess",
+        "configs resolved before": "0",
+        "spare engines left": "2",
     }
 
 

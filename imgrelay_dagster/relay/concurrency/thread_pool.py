@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from imgrelay_dagster.relay.concurrency.signals import defer_interrupts
 from imgrelay_dagster.relay.errors import RelayError, Stopped
@@ -32,6 +32,7 @@ def work_through(
     work: Callable[[T], R],
     *,
     threads: int,
+    wanted: Callable[[], int] | None = None,
     stop: threading.Event,
     crashed: Callable[[T, BaseException], R],
     done: Callable[[R], None] = lambda _: None,
@@ -44,6 +45,7 @@ def work_through(
         items: the arguments of the calls.
         work: may raise `RelayError` to end the whole pool, or `Stopped` after `stop` is set.
         threads: maximum number of threads.
+        wanted: how many threads have work at present, if fewer; more are started when it grows.
         stop: set when this call ends early; `work` must return or raise soon after that.
         crashed: converts any other exception of `work` into that item's result.
         done: called in the calling thread with each result, in the order of completion; also with results that
@@ -56,72 +58,97 @@ def work_through(
         Stopped: another thread set `stop` before every item had its result.
         BaseException: any interrupt of the calling thread, within `TICK` seconds; the threads are stopped first.
     """
-    waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
-    for numbered in enumerate(items):
-        waiting.put(numbered)
-    # Results stay in this list: an interrupt could lose a result between its removal from a queue and `done`.
-    ended: list[tuple[int, R | None, RelayError | None]] = []
-    wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
-
-    def end(index: int, result: R | None, failure: RelayError | None) -> None:
-        ended.append((index, result, failure))
-        wakeups.put(None)
-
-    def run_worker() -> None:
-        while not stop.is_set():
-            try:
-                index, item = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                end(index, work(item), None)
-            except Stopped:
-                return
-            except RelayError as error:
-                end(index, None, error)
-                return
-            except BaseException as error:  # noqa: BLE001 - a panic in Rust is not an Exception; interrupts
-                # are raised in the main thread only
-                end(index, crashed(item, error), None)
-
-    workers = [
-        threading.Thread(target=run_worker, name=f"relay-{number}", daemon=True)
-        for number in range(min(threads, len(items)))
-    ]
+    workers = _Workers(items, work, stop, crashed)
     reported = 0
     with defer_interrupts() as handle_interrupts:
         try:
-            for thread in workers:
-                thread.start()
             last_tick = time.monotonic()
             while reported < len(items):
+                workers.start(threads if wanted is None else min(threads, max(1, wanted())))
                 with suppress(queue.Empty):
-                    wakeups.get(timeout=TICK)
+                    workers.wakeups.get(timeout=TICK)
                 handle_interrupts()
-                if reported < len(ended):
-                    _, result, failure = ended[reported]
+                if reported < len(workers.ended):
+                    _, result, failure = workers.ended[reported]
                     if failure is not None:
                         raise failure
                     done(cast(R, result))
                     reported += 1
-                elif not any(thread.is_alive() for thread in workers) and reported == len(ended):
+                elif not workers.are_alive() and reported == len(workers.ended):
                     raise Stopped if stop.is_set() else RelayError(THREADS_GONE)
                 if time.monotonic() - last_tick >= TICK:
                     tick()
                     last_tick = time.monotonic()
-            results = {index: cast(R, result) for index, result, _ in ended}
+            results = {index: cast(R, result) for index, result, _ in workers.ended}
             return [results[index] for index in range(len(items))]
         finally:
             if reported < len(items):
                 # An image that a thread has just stored must get its record.
                 stop.set()
-                _join_workers(workers, leave)
-                for _, result, failure in ended[reported:]:
+                workers.join(leave)
+                for _, result, failure in workers.ended[reported:]:
                     if failure is None:
                         done(cast(R, result))
 
 
-def _join_workers(workers: Sequence[threading.Thread], limit: float) -> None:
-    until = time.monotonic() + limit
-    for thread in filter(threading.Thread.is_alive, workers):
-        thread.join(max(0.0, until - time.monotonic()))
+class _Workers(Generic[T, R]):
+    """The threads of one call of `work_through`.
+
+    Attributes:
+        ended: index, result and failure of each item that is done, in the order of completion. They stay in this list:
+            an interrupt could lose a result between its removal from a queue and `done`.
+        wakeups: has an element for each of them.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[T],
+        work: Callable[[T], R],
+        stop: threading.Event,
+        crashed: Callable[[T, BaseException], R],
+    ) -> None:
+        self._work, self._stop, self._crashed = work, stop, crashed
+        self._waiting: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+        for numbered in enumerate(items):
+            self._waiting.put(numbered)
+        self._threads: list[threading.Thread] = []
+        self.ended: list[tuple[int, R | None, RelayError | None]] = []
+        self.wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def start(self, most: int) -> None:
+        """Start threads until there are `most` of them, if there is work for another one."""
+        while len(self._threads) < most and not self._waiting.empty():
+            thread = threading.Thread(target=self._run, name=f"relay-{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def are_alive(self) -> bool:
+        """Whether any thread still works."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def join(self, limit: float) -> None:
+        """Wait for the threads, for `limit` seconds at most."""
+        until = time.monotonic() + limit
+        for thread in filter(threading.Thread.is_alive, self._threads):
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                index, item = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._end(index, self._work(item), None)
+            except Stopped:
+                return
+            except RelayError as error:
+                self._end(index, None, error)
+                return
+            except BaseException as error:  # noqa: BLE001 - a panic in Rust is not an Exception; interrupts
+                # are raised in the main thread only
+                self._end(index, self._crashed(item, error), None)
+
+    def _end(self, index: int, result: R | None, failure: RelayError | None) -> None:
+        self.ended.append((index, result, failure))
+        self.wakeups.put(None)

@@ -109,7 +109,7 @@ def download_task(
     def download(task: Task, client: Downloader, threads: int) -> Task:
         def run(part: Task, slot: Slot, until: float | None) -> Task:
             work = partial(fetch, client=client, slot=slot, until=until)
-            return run_entries(part, context, Stage.DOWNLOAD, work, threads)
+            return run_entries(part, context, Stage.DOWNLOAD, work, threads, wanted=pace.threads_for(slot))
 
         patience = None if last_chance else BUSY_PATIENCE
         return busy_hosts_last(

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from math import ceil
 from urllib.parse import urlsplit
 
+from imgrelay_dagster.relay.stages.busy_hosts import Slot
+
 START = 16
 """Concurrent downloads of a step at first, and from near servers."""
 
@@ -55,6 +57,10 @@ class DownloadPace:
         """As `slot`, but only `cap` limits the number: for downloads that mostly wait for their turn at a host."""
         with self._place(self._cap, check):
             yield
+
+    def threads_for(self, slot: Slot) -> Callable[[], int] | None:
+        """How many threads can get this slot of this pace at present; None if its number is not known."""
+        return self.allowed_now if slot == self.slot else None
 
     def allowed_now(self) -> int:
         """The number of downloads that may be under way now."""

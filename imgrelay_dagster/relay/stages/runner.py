@@ -25,13 +25,15 @@ def run_entries(
     work: Callable[[Record], Record],
     threads: int,
     *,
+    wanted: Callable[[], int] | None = None,
     leave: float = JOIN_LIMIT,
 ) -> Task:
     """Call `work` on each of the task's records; return the task with the records that are left.
 
     Args:
         work: returns the record as it leaves the stage. May raise `EntryFailure` or `Deferred`.
-        threads: threads that call `work`.
+        threads: threads that call `work`, at most.
+        wanted: how many of them have work at present.
         leave: seconds that running calls of `work` have to end when the stage ends early.
 
     Raises:
@@ -78,6 +80,7 @@ def run_entries(
         [record for record in task.records if record.entry not in context.settled],
         run_entry,
         threads=threads,
+        wanted=wanted,
         stop=context.stop,
         crashed=crashed,
         done=done,

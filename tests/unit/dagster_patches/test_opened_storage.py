@@ -8,7 +8,8 @@ CODE = """
 import sys
 import dagster as dg
 from dagster._core.storage import sql
-from imgrelay_dagster.dagster_patches.opened_storage import patch_opened_storage
+from imgrelay_dagster.dagster_patches.opened_storage import patch_opened_storage, prepare_opened_storage
+from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage, prepare_sqlite_storage
 checks = []
 def counted(*arguments, check=sql.check_alembic_revision):
     checks.append(1)
@@ -36,6 +37,18 @@ def test_missing_databases_are_created_and_existing_ones_are_opened_without_a_ch
 assert patch_opened_storage()
 print(use(), len(checks) > 2)
 checks.clear()
+print(use(), len(checks))  # the new run's own database is created
+"""
+    assert run(code, tmp_path).splitlines() == ["(1, 1, 0) True", "(1, 2, 0) 1"]
+
+
+def test_a_step_whose_process_was_prepared_opens_them_without_a_check_too(tmp_path: Path):
+    code = """
+print(use(), len(checks) > 2)
+checks.clear()
+prepare_sqlite_storage()
+prepare_opened_storage()
+assert patch_sqlite_storage() and patch_opened_storage()
 print(use(), len(checks))  # the new run's own database is created
 """
     assert run(code, tmp_path).splitlines() == ["(1, 1, 0) True", "(1, 2, 0) 1"]

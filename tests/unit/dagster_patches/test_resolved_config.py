@@ -39,6 +39,35 @@ print([number for number in calls])
     assert run(code) == "[1, 1, 1, 2, 2, 1, 1]"  # `original` adds one each time
 
 
+def test_the_order_of_a_config_makes_no_difference_and_a_subset_of_a_job_does():
+    code = """
+assert resolved_config.patch_resolved_config()
+with_subset = jobs[0].get_subset(op_selection=["count"])
+for job, form in ((jobs[0], {"a": 1, "b": 2}), (jobs[0], {"b": 2, "a": 1}), (with_subset, {"a": 1, "b": 2})):
+    print(resolved_config._key(job, form) == resolved_config._key(jobs[0], {"a": 1, "b": 2}))
+@dg.graph
+def twice():
+    count.alias("one")(); count.alias("two")()
+whole = twice.to_job(name="twice")
+print(resolved_config._key(whole, {}) == resolved_config._key(whole.get_subset(op_selection=["one"]), {}))
+"""
+    assert run(code).split() == ["True", "True", "True", "False"]
+
+
+def test_a_result_is_passed_to_another_process():
+    code = """
+import pickle
+key, resolved = pickle.loads(pickle.dumps(resolved_config.remembered(jobs[0], {"number": 5})))
+assert resolved_config.patch_resolved_config()
+resolved_config._results.clear()
+calls.clear()
+resolved_config.remember(key, resolved)
+assert ResolvedRunConfig.build(jobs[0], {"number": 5}) == resolved
+print(calls)
+"""
+    assert run(code) == "[]"
+
+
 def test_the_number_of_results_is_bounded_and_a_bad_config_is_refused_each_time():
     code = """
 assert resolved_config.patch_resolved_config()

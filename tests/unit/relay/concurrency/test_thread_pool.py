@@ -24,6 +24,25 @@ def test_results_keep_the_order_of_the_items():
     assert run_pool(work, list(range(50)), threads=8) == [number * 2 for number in range(50)]
 
 
+def test_threads_start_when_they_have_work():
+    wanted, names, lock = 0, set[str](), threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal wanted
+        with lock:
+            names.add(threading.current_thread().name)
+            seen = len(names)
+        if number == 10:
+            wanted = 3
+        if number > 10:
+            time.sleep(0.001)
+        return seen
+
+    seen = run_pool(work, list(range(2000)), threads=8, wanted=lambda: wanted)
+    assert set(seen[:10]) == {1}  # one at least, though none is wanted
+    assert seen[-1] == len(names) == 3
+
+
 def test_no_items_give_no_results():
     assert run_pool(lambda item: item, []) == []
 
