@@ -1,4 +1,4 @@
-"""10,000 images into Google's and Azure's test servers: killed, canceled, finished, and launched again."""
+"""10,000 images into Google's and Azure's test servers: killed, canceled, finished, and launched again; sensors."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import Ran
+from tests.support.cloud_sensors import check_landing
 from tests.support.clouds import SCHEMES, Cloud, start_cloud
 from tests.support.command import RunningCommand, until
 
@@ -100,3 +101,7 @@ def test_no_object_is_lost_or_doubled(cloud: Cloud, home: Path, tmp_path: Path):
     left = {path.partition("/")[0] for path in paths(staging)}
     assert done.summary["run_id"] not in left
     assert again.summary["run_id"] not in left
+
+
+def test_inbox_at_azure_and_late_manifests_at_google(origin: Origin, tmp_path: Path) -> None:
+    check_landing("az", "gs", origin, tmp_path)

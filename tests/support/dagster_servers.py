@@ -99,7 +99,7 @@ class DagsterServers:
         """The environment that servers and commands share."""
         folders = {"IMGRELAY_DESTINATION": str(self.out), "IMGRELAY_MANIFESTS": str(self.manifests)}
         own = {"DAGSTER_DISABLE_TELEMETRY": "yes", "PYTHONPATH": os.pathsep.join(self._code_folders())}
-        return command_environment(self.home, **own, **folders, **self._environment)
+        return command_environment(self.home, **{**own, **folders, **self._environment})
 
     def _code_folders(self) -> list[str]:
         """`PYTHONPATH`: what lets runs be forked from a warm process, then what was set before."""

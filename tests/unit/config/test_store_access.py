@@ -84,11 +84,26 @@ def test_google_credentials_come_from_a_file_a_key_or_a_token(tmp_path: Path):
     }
 
 
-def test_a_workload_identity_pool_goes_through_google_auth(tmp_path: Path):
-    path = tmp_path / "pool.json"
-    source = {"file": str(tmp_path / "token"), "format": {"type": "text"}}
-    content = {"type": "external_account", "audience": "a", "subject_token_type": "t", "credential_source": source}
-    path.write_text(json.dumps({**content, "token_url": "https://sts.googleapis.com/v1/token"}))
+USER = {"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"}
+POOL = {
+    "type": "external_account",
+    "audience": "a",
+    "subject_token_type": "t",
+    "credential_source": {"file": "token", "format": {"type": "text"}},
+    "token_url": "https://sts.googleapis.com/v1/token",
+}
+IMPERSONATED = {
+    "type": "impersonated_service_account",
+    "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/a@b"
+    ".iam.gserviceaccount.com:generateAccessToken",
+    "source_credentials": USER,
+}
+
+
+@pytest.mark.parametrize("content", [POOL, IMPERSONATED], ids=lambda content: content["type"])
+def test_workload_identity_pools_and_impersonation_go_through_google_auth(content: dict[str, object], tmp_path: Path):
+    path = tmp_path / "credentials.json"
+    path.write_text(json.dumps(content))
     assert google_access({"GOOGLE_APPLICATION_CREDENTIALS": str(path)}).credential_provider is not None
 
 
