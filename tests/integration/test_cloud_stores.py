@@ -38,6 +38,17 @@ from tests.support.day_manifests import DAY, create_run, scan
 from tests.support.inbox import Sensor, no_list
 from tests.support.s3_proxy import Fault, FaultyS3, Request
 
+OWN = {
+    "gs": {"acl": "public-read", "storage_class": "NEARLINE"},
+    "az": {"tags": {"project": "spring 2027"}, "storage_class": "Cool"},
+}
+"""What a run of `test_a_whole_run` sets for its images, in the way of each store; as the store then has it:"""
+
+STORED = {
+    "gs": {"x-goog-acl": "public-read", "x-goog-storage-class": "NEARLINE"},
+    "az": {"x-ms-tag-count": "1", "x-ms-access-tier": "Cool"},
+}
+
 BROKEN = Fault(answer=(500, "InternalError"))
 
 
@@ -117,7 +128,8 @@ def test_a_whole_run(
     put_object(store, "lists/birds.txt", "\n".join(origin.many(6)).encode(), "text/plain")
     root = cloud.address(f"whole-{cloud.scheme}")
     config = tmp_path / "config.yaml"
-    stored = {"cache_control": "max-age=60", "metadata": {"team": "a"}, "provenance": True}
+    disposition = {"cache_control": "max-age=60", "content_disposition": "inline"}
+    stored = {**disposition, "metadata": {"team": "a"}, "provenance": True, **OWN[cloud.scheme]}
     config.write_text(json.dumps({"object": stored}))
     arguments = ("run", "--manifest", f"{root}/lists/birds.txt", "--destination", f"{root}/out", "--json")
     environment = {**cloud.environment, "IMGRELAY_STAGING": f"{root}/staging"}
@@ -135,7 +147,10 @@ def test_a_whole_run(
     attributes = store.get(images[0]).attributes
     separator = "_" if cloud.scheme == "az" else "-"
     assert attributes["Cache-Control"] == "max-age=60"
+    assert attributes["Content-Disposition"] == "inline"
     assert attributes["Content-Type"] == "image/jpeg"
+    headers = cloud.headers_of(f"whole-{cloud.scheme}/{images[0]}")
+    assert {name: headers.get(name) for name in STORED[cloud.scheme]} == STORED[cloud.scheme]
     assert attributes["team"] == "a"
     assert attributes[f"imgrelay{separator}run"] == ran.summary["run_id"]
     assert len(attributes[f"imgrelay{separator}source{separator}sha256"]) == 64

@@ -95,8 +95,18 @@ class Azurite:
         status = self._request("PUT", f"/{ACCOUNT}/{container}/{quote(name)}", {"x-ms-blob-type": "BlockBlob"})
         assert status == 201, status
 
+    def headers_of(self, container: str, name: str) -> dict[str, str]:
+        """The headers that a blob is served with, their names in lower case."""
+        return self._send("HEAD", f"/{ACCOUNT}/{container}/{quote(name)}")[1]
+
     def _request(self, method: str, path: str, more: Mapping[str, str] | None = None) -> int:
-        """Send a request without a body, signed with the account's key ("Authorize with Shared Key")."""
+        return self._send(method, path, more)[0]
+
+    def _send(self, method: str, path: str, more: Mapping[str, str] | None = None) -> tuple[int, dict[str, str]]:
+        """Send a request without a body, signed with the account's key ("Authorize with Shared Key").
+
+        Returns the status and the headers of the answer.
+        """
         headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2023-11-03", **(more or {})}
         parts = urlsplit(path)
         query = "".join(f"\n{pair.replace('=', ':')}" for pair in sorted(filter(None, parts.query.split("&"))))
@@ -109,6 +119,6 @@ class Azurite:
             connection.request(method, path, headers={**headers, "Authorization": f"SharedKey {ACCOUNT}:{signature}"})
             answer = connection.getresponse()
             answer.read()
-            return answer.status
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}
         finally:
             connection.close()

@@ -42,6 +42,12 @@ class Cloud:
         else:
             self.server.put_empty(BUCKET, key)
 
+    def headers_of(self, key: str) -> dict[str, str]:
+        """The headers that an object was stored with, as the store has them; their names in lower case."""
+        if isinstance(self.server, GoogleStore):
+            return self.server.objects[key].headers
+        return self.server.headers_of(BUCKET, key)
+
 
 @contextmanager
 def start_cloud(scheme: str, folder: Path) -> Iterator[Cloud]:
