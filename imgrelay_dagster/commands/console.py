@@ -134,7 +134,9 @@ class Console:
             _write(sys.stdout, dump_summary(summary).decode() + "\n")
             return
         colour = {"success": "green", "failure": "red"}.get(summary.status, "yellow")
-        lines = [("status", summary.status, f"bold {colour}")]
+        tolerated = f", though {summary.failed_percentage:.1f} % of the entries failed, which is tolerated"
+        status = summary.status + (tolerated if summary.status == "success" and summary.failed else "")
+        lines = [("status", status, f"bold {colour}")]
         for name in ("entries", "uploaded", "unchanged", "failed", "not_attempted"):
             lines.append((name.replace("_", " "), f"{getattr(summary, name):,}", ""))
             if name == "failed":

@@ -136,6 +136,8 @@ def _plan(
             ),
             tick,
         )
+        if not run_plan.entries:
+            context.log.warning("the list is empty: it has no line with a URL")
         if settings.shard is None:
             write_form(store, settings.dataset, profiled.remembered)
         if run_plan.shards:

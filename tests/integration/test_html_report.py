@@ -1,6 +1,7 @@
 """`report.html` of a real run, opened in a real browser."""
 
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -33,4 +34,14 @@ def test_report_of_a_real_run_opens_in_a_browser(imgrelay: Command, origin: Orig
                 assert images.evaluate_all("images => images.every(image => image.naturalWidth > 100)")
                 assert seen.page.evaluate("document.documentElement.scrollWidth") == width
                 assert seen.page.locator(".reason").count() == 3
-                assert "2 of 5 images are stored, 3 failed." in seen.page.inner_text("body")
+                first_line = "2 of 5 images are stored, 3 failed (60.0 %); the run counts as a success"
+                assert first_line in seen.page.inner_text("body")
+        shown = browser.new_page()
+        shown.goto(report.as_uri())
+        before = shown.locator(".sheet figcaption a", has_text="before").first.get_attribute("href")
+        shown.locator(".sheet figure > a").first.click()  # leads to the stored image
+        assert before == urls[0]
+        image = Path(unquote(urlsplit(shown.url).path))
+        assert image.is_relative_to(tmp_path / "out")
+        assert shown.locator("img").evaluate("image => image.naturalWidth > 100")
+        shown.close()

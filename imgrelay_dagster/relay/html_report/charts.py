@@ -30,7 +30,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A bar chart. `max_label` is the value at its full height; `note` describes the chart in words."""
+    """A bar chart. `max_label` is the value at its full height; `note` describes the chart in words.
+
+    Without columns it is only the note: a single bar shows nothing.
+    """
 
     columns: tuple[Column, ...]
     labels: tuple[Label, ...]
@@ -43,6 +46,8 @@ def timeline_chart(timeline: Timeline) -> Chart | None:
     buckets, width = list(timeline.buckets()), timeline.bucket_seconds
     if not buckets:
         return None
+    if len(buckets) == 1:
+        return Chart((), (), "", f"all within {formatting.seconds(width)}")
     tallest = max(bucket.succeeded + bucket.failed for bucket in buckets)
     top = _round_up(tallest / width) * width
     columns = tuple(
@@ -73,6 +78,9 @@ def histogram_chart(histogram: LogHistogram, unit: Callable[[float], str]) -> Ch
     bars = histogram.bars()
     if not bars:
         return None
+    if len(bars) == 1:
+        values = "one value" if bars[0].count == 1 else f"{formatting.count(bars[0].count)} values"
+        return Chart((), (), "", f"{values}, {unit(histogram.quantile(0.5))}")
     tallest = max(bar.count for bar in bars)
     columns = tuple(
         Column(100 * bar.count / tallest, 0.0, f"{unit(bar.low)} to {unit(bar.high)}: {formatting.count(bar.count)}")

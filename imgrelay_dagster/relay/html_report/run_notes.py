@@ -25,10 +25,6 @@ def warnings(summary: Summary, settings: Settings, statistics: RunStatistics) ->
         found.append("The list is empty: it has no line with a URL.")
     elif not stored:
         found.append("No image is stored.")
-    if summary.status == "success" and summary.failed:
-        share = formatting.percent(summary.failed, summary.entries)
-        tolerated = f"up to {settings.tolerated_failure_percentage:g} % are tolerated"
-        found.append(f"{share} of the entries failed; the run counts as a success, because {tolerated}.")
     if statistics.stretched:
         found.append(
             f"The template was stretched by more than 2 % for {formatting.count(statistics.stretched)} of "

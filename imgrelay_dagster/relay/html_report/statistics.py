@@ -58,12 +58,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """A stored image: its manifest line, its key, its size in pixels."""
+    """A stored image: its manifest line, its key, its size in pixels, and its original's URL if that may be shown."""
 
     line: int
     key: str
     width: int
     height: int
+    original: str = ""
 
 
 class RunStatistics:
@@ -122,7 +123,8 @@ class RunStatistics:
             self._add_failure(record, record.reason)
         elif record.key and record.outcome in (Outcome.UPLOADED, Outcome.UNCHANGED):
             self.stretched += self._is_stretched(record)
-            self._stored.add(StoredImage(record.line, record.key, record.width or 0, record.height or 0))
+            original = record.url if is_public(record.url) else ""
+            self._stored.add(StoredImage(record.line, record.key, record.width or 0, record.height or 0, original))
             self.sources.add(record)
         if record.fingerprint is not None and record.outcome is not Outcome.NOT_ATTEMPTED:
             self._add_to_host(record, failed=failed)
@@ -190,6 +192,11 @@ class RunStatistics:
     def stored_sample(self) -> list[StoredImage]:
         """A sample of the stored images, in manifest order."""
         return sorted(self._stored.items, key=lambda stored: stored.line)
+
+
+def is_public(url: str) -> bool:
+    """Whether a report may link to a URL: one of the web, without user info and query, which may hold secrets."""
+    return url.startswith(("https://", "http://")) and redact(url) == url and "?" not in url
 
 
 def host_of(url: str) -> str:

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, StoreFailure
+from imgrelay_dagster.relay.formatting import count
 from imgrelay_dagster.relay.imaging.layout import parse_focus
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
+from imgrelay_dagster.relay.keys import IMAGE_EXTENSION
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
+from imgrelay_dagster.relay.open_keys import EXTENSIONS
 from imgrelay_dagster.relay.outcomes import EarlierImage, Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.entry_keys import EntryKeys
 from imgrelay_dagster.relay.planning.found_windows import FoundWindows
@@ -20,6 +23,9 @@ from imgrelay_dagster.relay.storage.source_access import check_source
 
 MAX_CACHED_FOLDERS = 1_000
 """Claimed folders held in memory. The others are looked up in the index again."""
+
+
+_DONE = (Outcome.UPLOADED, Outcome.UNCHANGED)
 
 
 class EntryPlanner:
@@ -58,6 +64,7 @@ class EntryPlanner:
         self._other_owner = other_owner
         self._in_folder = in_folder
         self._keys = EntryKeys(settings, day)
+        self._due_again = 0
         self._claimed_folders: set[str] = set()  # a cache of some of those in the index
 
     def plan(self, row: ManifestRow | BadRow) -> Planned:
@@ -96,6 +103,11 @@ class EntryPlanner:
     def report(self, tell: Callable[[str], None]) -> None:
         """Tell what was conspicuous in the manifest as a whole, a sentence each."""
         self._keys.report(tell)
+        if self._due_again:
+            tell(
+                f"{count(self._due_again)} entries that are done are due again: template, layout or output are not "
+                "those with which they were last relayed"
+            )
 
     def _identify(self, record: Record, row: ManifestRow) -> Record:
         """The record with its key and fingerprint.
@@ -170,8 +182,9 @@ class EntryPlanner:
         assert record.key is not None
         receipt = None if self._settings.refresh else self._receipts.get(record.key)
         if receipt is None or receipt.fingerprint != record.fingerprint:  # without one, its image was pruned
+            self._due_again += self._was_done(record, receipt)
             return record
-        if receipt.outcome in (Outcome.UPLOADED, Outcome.UNCHANGED):
+        if receipt.outcome in _DONE:
             image = EarlierImage.of(receipt)
             if not self._is_reusable(image, receipt, record):
                 return record
@@ -186,6 +199,20 @@ class EntryPlanner:
         if before is not None and self._is_reusable(before, receipt, record):
             return replace(record, earlier=before)
         return record
+
+    def _was_done(self, record: Record, receipt: Record | None) -> bool:
+        """Whether the entry's URL was done with other settings, also under the key of another output format."""
+        if self._settings.refresh:
+            return False
+        stem = IMAGE_EXTENSION.sub("", record.key or "")
+        others = (self._receipts.get(f"{stem}.{extension}") for extension in EXTENSIONS)
+        found = receipt or next(filter(None, others), None)
+        return (
+            found is not None
+            and found.fingerprint not in (None, record.fingerprint)
+            and found.outcome in _DONE
+            and found.url == record.url
+        )
 
     def _is_reusable(self, image: EarlierImage, receipt: Record, record: Record) -> bool:
         """Whether an image is in the destination, as far as the run is to find out, and made of the right source."""

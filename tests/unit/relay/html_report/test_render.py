@@ -185,3 +185,34 @@ def test_failure_to_write_the_report_fails_nothing(tmp_path: Path, caplog: pytes
     assert (obstacle.parents[1] / "summary.json").exists()
     assert "could not write report.html of run run1" in caplog.text
     assert not write_html_report(store, summary_of([]), SETTINGS, RunStatistics("run1"))
+
+
+@pytest.mark.parametrize("records", [[uploaded(1)], [failed(1)], [failed(line) for line in range(1, 40)]])
+def test_charts_of_one_value_are_words_and_those_of_failures_alone_are_red(records: list[Record]):
+    html = render_records(records)
+    if len(records) == 1:
+        assert 'class="plot' not in html
+        assert "all within" in html
+    else:
+        assert 'class="failed nonzero"' in html
+        assert 'class="uploaded nonzero"' not in html
+
+
+def test_thumbnails_link_to_images_and_to_originals_that_may_be_shown():
+    public, signed = "https://one.example/a.jpg", f"https://one.example/b.jpg?{SECRET}"
+    statistics = RunStatistics("run1")
+    records = [uploaded(1, public, key="shop/a b#1.jpg"), uploaded(2, signed)]
+    for record in records:
+        statistics.add(record)
+    thumbnails = [replace(THUMBNAIL, stored=stored) for stored in statistics.stored_sample]
+    html = render(build_view_model(summary_of(records), SETTINGS, statistics, thumbnails, now=0.0))
+    assert '<a href="../../../../shop/a%20b%231.jpg">after</a>' in html
+    assert f'<a href="{public}">before</a>' in html
+    assert '<a href="../../../../one.example/2.jpg">image</a>' in html
+    assert SECRET not in html
+
+
+def test_a_success_with_failures_says_so_in_its_first_line():
+    page = PageParser(render_records([uploaded(line) for line in range(1, 4)] + [failed(4)], status="success"))
+    first = "3 of 4 images are stored, 1 failed (25.0 %); the run counts as a success, because up to 5 % are tolerated."
+    assert first in page.text

@@ -269,3 +269,29 @@ def test_results_have_every_line_even_if_no_task_ran(planned: PlanRun, store: Me
     planned([*rows("http://h/a", "http://h/b", "http://h/a"), BadRow(4, "{", "broken JSON")])
     summary = write_results(store, "birds", run_id="run1", seconds=1.0, status="canceled")
     assert (summary.entries, summary.not_attempted, summary.failed, summary.status) == (4, 3, 1, "canceled")
+
+
+@pytest.mark.parametrize("changes", [{"template": "badge.png"}, {"output": Output(Format.PNG)}])
+def test_other_settings_say_how_many_entries_they_make_due_again(
+    store: MemoryStore, tmp_path: Path, changes: dict[str, object]
+):
+    """Also with another format, whose keys have another extension."""
+    told: list[str] = []
+    lines = rows("http://h/a.jpg", "http://h/b.jpg")
+
+    def plan(run_id: str, lines: list[Row], settings: Settings) -> None:
+        (tmp_path / run_id).mkdir()
+        made = plan_run(lines, settings, run_id=run_id, store=store, templates=TemplateFolder.shipped(),
+                        scratch=tmp_path / run_id, tell=told.append)  # fmt: skip
+        with ReceiptWriter(store, run_receipts_prefix("birds", run_id), "upload-x") as writer:
+            for record in (record for task in made.tasks() for record in task.records):
+                writer.add(replace(record, outcome=Outcome.UPLOADED, bytes_out=1, at=time.time()))
+
+    plan("first", lines, SETTINGS)
+    plan("second", [*lines, *rows("http://h/new.jpg")], SETTINGS)
+    assert told == []
+    plan("third", lines, replace(SETTINGS, **changes))
+    assert told == [
+        "2 entries that are done are due again: template, layout or output are not those with which they were last "
+        "relayed"
+    ]
