@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.ports import HOST, free_ports
 from imgrelay_dagster.relay.planning.destination_check import check_destination
 from imgrelay_dagster.relay.settings import Settings
@@ -22,6 +23,7 @@ from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, read_chunks
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.relay.storage.s3_settings import S3Settings
 from imgrelay_dagster.relay.storage.stores import open_store
+from tests.conftest import Ran
 from tests.support.azurite import MODULES
 
 ACCESS_KEY, SECRET_KEY = "accesskey123", "secretkey123"
@@ -132,3 +134,22 @@ def test_a_server_is_used_as_far_as_it_goes(endpoint: tuple[str, str]):
     assert sorted(meta["path"] for meta in store.list().collect()) == ["a b/ü+x.jpg", "large"]
     delete_objects(store, ["missing", "large", "a b/ü+x.jpg"])
     assert store.list().collect() == []
+
+
+@pytest.mark.parametrize("endpoint", ["rclone"], indirect=True)
+def test_a_whole_relay_without_ranges_and_conditions(
+    endpoint: tuple[str, str], origin: Origin, imgrelay: Callable[..., Ran], tmp_path: Path
+):
+    """Results are written, and the next run reads them: it finds nothing left to do."""
+    environment = {
+        "AWS_ENDPOINT_URL_S3": endpoint[1],
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "IMGRELAY_STAGING": f"s3://{BUCKET}/staging",
+    }
+    (tmp_path / "birds.txt").write_text("\n".join(origin.many(4)))
+    destination = ("--destination", f"s3://{BUCKET}/out")
+    for uploaded in (4, 0):
+        ran = imgrelay("run", "--manifest", tmp_path / "birds.txt", *destination, "--json", **environment)
+        assert (ran.code, ran.summary["uploaded"], ran.summary["unchanged"]) == (0, uploaded, 4 - uploaded), ran.err
+    assert imgrelay("verify", "--read", *destination, **environment).code == 0
