@@ -77,6 +77,29 @@ def test_special_characters_of_a_prefix_are_literal(cloud: Cloud, prefix: str):
     assert listed == [f"{prefix}/ü b.jpg"]
 
 
+EMPTY = (
+    *(
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_SKIP_SIGNATURE",
+    ),
+    *("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
+    *("AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_USE_AZURE_CLI", "AZURE_STORAGE_USE_EMULATOR"),
+)
+
+
+def test_empty_variables_count_as_unset(cloud: Cloud, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {**dict.fromkeys(EMPTY, ""), **cloud.environment}.items():
+        monkeypatch.setenv(name, value)
+    stores = build_resources()["stores"]
+    assert isinstance(stores, StoresResource)
+    store = stores.open(cloud.address("empty"))
+    put_object(store, "a.jpg", b"123", "image/jpeg")
+    assert bytes(store.get("a.jpg").bytes()) == b"123"
+    assert "images" in repr(store)
+
+
 def test_all_objects_are_deleted_although_the_first_is_missing(cloud: Cloud):
     store = cloud.open("deleting")
     keys = [f"k{number:03}" for number in range(300)]
