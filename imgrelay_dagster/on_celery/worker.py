@@ -16,6 +16,7 @@ import celery
 import dagster as dg
 import redis
 from celery import signals
+from celery.apps.worker import install_worker_term_hard_handler, on_cold_shutdown
 from celery.exceptions import Reject
 from celery.worker import state
 from dagster._grpc.types import ExecuteStepArgs
@@ -98,7 +99,29 @@ def _start_renewing() -> None:
     threading.Thread(target=renew_messages, name="renew-messages", daemon=True).start()
 
 
+def leave_at_once(sender: Any, **_: Any) -> None:
+    """Let SIGTERM end this worker at once, after `IMGRELAY_CELERY_GRACE`: its steps go to other workers.
+
+    It is Celery's cold shutdown. Celery's own switch for it, `REMAP_SIGTERM=SIGQUIT`, sends the steps a signal that
+    their processes ignore, and so waits for them.
+    """
+    install_worker_term_hard_handler(sender.controller, sig="SIGTERM", callback=_give_up_steps, exitcode=0)
+
+
+def _give_up_steps(worker: Any) -> None:
+    """Kill the processes of all steps, then shut down.
+
+    Celery would send them SIGTERM, which raises SystemExit in the op: Dagster counts that as a failed attempt, and the
+    run fails after three. A killed step leaves no trace but its receipts, and its message returns to the queue.
+    """
+    worker.wait_for_soft_shutdown()
+    for request in tuple(state.active_requests):
+        request.cancel(worker.consumer.pool, signal="KILL")
+    on_cold_shutdown(worker)
+
+
 app = make_celery_app()
 execute_plan = create_task(app, base=StepTask)  # type: ignore[no-untyped-call]
+signals.worker_ready.connect(leave_at_once, weak=False)
 if is_redis(broker_url()):
     signals.worker_ready.connect(lambda **_: _start_renewing(), weak=False)

@@ -122,6 +122,25 @@ def test_the_steps_of_a_killed_worker_are_executed_by_others(cluster: Cluster, w
     assert sum(requests.values()) - len(urls) <= TASK * restarted
 
 
+def test_a_worker_that_is_told_to_stop_leaves_at_once(cluster: Cluster, workers: None, slow: Origin) -> None:
+    urls = [slow.url(f"jpeg/small-dawn.jpg?told={n}") for n in range(4 * TASK)]
+    form = {**FORM, "manifest": cluster.put("manifests/told.txt", urls), "download": {"threads": 1}}
+    with cluster.launch(form) as run:
+        given_up = until(lambda: run.at_work("second", "download"), 120, "the second worker downloads")
+        worker = cluster.alive()["second"]
+        told = time.monotonic()
+        worker.terminate()
+        code = worker.process.wait(60)
+        print(f"the worker left after {time.monotonic() - told:.1f} s; its steps: {given_up}")
+        assert not run.steps(dg.DagsterEventType.STEP_SUCCESS, whole=True).keys() & set(given_up)
+        ran = run.wait(240)
+    assert code == 0
+    assert ran.code == 0, ran.err
+    assert ran.summary["uploaded"] == len(urls)
+    starts = run.steps(dg.DagsterEventType.STEP_START, whole=True)
+    assert {starts[step] for step in given_up} == {2}, "its steps were not started again, or too often"
+
+
 def test_workers_take_up_adjustments(cluster: Cluster, workers: None, slow: Origin) -> None:
     urls = [slow.url(f"jpeg/small-dawn.jpg?adjusted={n}") for n in range(8 * TASK)]
     form = {**FORM, "manifest": cluster.put("manifests/adjusted.txt", urls), "download": {"threads": 4}}
