@@ -7,6 +7,7 @@
 #                   tools/python_chroot.sh gets the interpreters of other Debian suites
 # make stress       tests with 10,000 entries, about 15 minutes (FIGURES=folder keeps the measurements)
 # make fuzz         damage pictures, manifests and URLs for SECONDS=60; each must end in a result or a reason
+# make wheel        build the wheel, and try it in an empty environment
 # make check        linters, types, import layers, known vulnerabilities, insecure patterns
 # make mutants      make small changes to the address guard and the outcome code, and list those that no test notices
 # make bench        measure the cost of a run (CASES="small-1000 photo-100", ALL=1 for all, ROUNDS=3); needs nginx and,
@@ -21,7 +22,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo dev test test-fast test-python stress check lock clean pictures fuzz mutants bench worker capacity
+.PHONY: install demo dev wheel test test-fast test-python stress check lock clean pictures fuzz mutants bench worker capacity
 
 install: $(VENV)/installed
 
@@ -50,7 +51,7 @@ $(BIN)/python:
 demo: $(VENV)/installed-$(if $(S3),s3,demo)
 	$(BIN)/python -m imgrelay_dagster.demo $(if $(S3),--s3)
 
-dev: install
+dev: $(VENV)/installed-demo
 	$(BIN)/python -m imgrelay_dagster.demo.dev
 
 SLOTS ?= 2
@@ -87,6 +88,9 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml imgrelay_dagster
 	$(BIN)/python tools/audit.py
+
+wheel: install
+	tools/try_wheel.sh $(BIN)/python
 
 ROUNDS ?= 1
 

@@ -3,11 +3,12 @@
 # Dagster instance by `imgrelay init`, the definitions, and a run of the demo's pictures with the templates of the wheel.
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
-python=${1:-$project/.venv/bin/python}
+python=${1:-.venv/bin/python}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 cd "$project"
+python=$(realpath --no-symlinks "$python")
 "$python" -m hatchling build --target wheel --directory "$scratch/dist" >/dev/null
 "$python" -m venv "$scratch/env"
 bin=$scratch/env/bin
