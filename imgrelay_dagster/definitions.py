@@ -16,6 +16,7 @@ from imgrelay_dagster.defs.sensors import (
     inbox,
     late_manifests,
     shards,
+    succeeded_runs,
 )
 from imgrelay_dagster.execution.executors import relay_executor
 from imgrelay_dagster.resources import build_resources, without_config
@@ -28,7 +29,7 @@ defs = dg.Definitions(
     asset_checks=[newest_day_is_relayed],
     jobs=[relay, *day_jobs],
     schedules=list(schedules_by_asset.values()),
-    sensors=[housekeeping, inbox, late_manifests, shards, day_freshness, failed_runs, canceled_runs],
+    sensors=[housekeeping, inbox, late_manifests, shards, day_freshness, failed_runs, canceled_runs, succeeded_runs],
     resources=without_config(build_resources()),
     executor=relay_executor,
 )

@@ -151,6 +151,12 @@ FAILURES_LOG = Variable(
 WEBHOOK_URL = Variable(
     "IMGRELAY_WEBHOOK_URL", URL, None, "Address to which such a line is posted as JSON. Never shown anywhere."
 )
+WEBHOOK_TEMPLATE = Variable(
+    "IMGRELAY_WEBHOOK_TEMPLATE",
+    FILE,
+    None,
+    "What is posted instead: `slack`, `discord`, `teams`, or the path of a template (docs/operating.md).",
+)
 PRELOAD_POSTGRES = Variable(
     "IMGRELAY_PRELOAD_POSTGRES",
     SWITCH,
@@ -212,6 +218,13 @@ CELERY_LOST_AFTER = Variable(
     seconds(2, 86_400),
     60.0,
     "Celery with Redis: seconds after which the steps of a silent worker go to other workers.",
+)
+CELERY_GRACE = Variable(
+    "IMGRELAY_CELERY_GRACE",
+    seconds(0, 86_400),
+    0.0,
+    "Celery: seconds that a worker told to stop (SIGTERM) goes on with its steps before they go to other workers.",
+    "`0`",
 )
 STEP_CPU = Variable("IMGRELAY_STEP_CPU", QUANTITY, "1", "Kubernetes: cores that a step's pod requests.")
 STEP_MEMORY = Variable(

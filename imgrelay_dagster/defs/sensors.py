@@ -106,18 +106,20 @@ def day_freshness(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     return dg.SensorResult(asset_events=evaluations, skip_reason=description, cursor=cursor)
 
 
-def _notification_sensor(name: str, status: dg.DagsterRunStatus, verb: str) -> dg.SensorDefinition:
+def _notification_sensor(
+    name: str,
+    status: dg.DagsterRunStatus,
+    description: str,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING,
+) -> dg.SensorDefinition:
     """A sensor that sends a notification of every run that ends with this status."""
 
     @dg.run_status_sensor(
         run_status=status,
         name=name,
         minimum_interval_seconds=environment.WATCH_INTERVAL.get_or_default(),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=(
-            f"Sends a notification of every run that {verb}: a line in the log file IMGRELAY_FAILURES_LOG and a POST "
-            "to IMGRELAY_WEBHOOK_URL, if these are set. Launches no runs. Leave it on."
-        ),
+        default_status=default_status,
+        description=description,
     )
     def sensor(context: dg.RunStatusSensorContext) -> None:
         send_notification(context)
@@ -125,5 +127,16 @@ def _notification_sensor(name: str, status: dg.DagsterRunStatus, verb: str) -> d
     return sensor
 
 
-failed_runs = _notification_sensor("failed_runs", dg.DagsterRunStatus.FAILURE, "fails")
-canceled_runs = _notification_sensor("canceled_runs", dg.DagsterRunStatus.CANCELED, "is canceled")
+_TOLD = (
+    "Sends a notification of every run that {}: a line in the log file IMGRELAY_FAILURES_LOG and a POST to "
+    "IMGRELAY_WEBHOOK_URL, if these are set. Launches no runs. Leave it on."
+)
+failed_runs = _notification_sensor("failed_runs", dg.DagsterRunStatus.FAILURE, _TOLD.format("fails"))
+canceled_runs = _notification_sensor("canceled_runs", dg.DagsterRunStatus.CANCELED, _TOLD.format("is canceled"))
+succeeded_runs = _notification_sensor(
+    "succeeded_runs",
+    dg.DagsterRunStatus.SUCCESS,
+    "Posts a notification of every run that succeeds to IMGRELAY_WEBHOOK_URL. Launches no runs. Turn it on to be told "
+    "of successes too.",
+    dg.DefaultSensorStatus.STOPPED,
+)

@@ -1,4 +1,4 @@
-"""Notifications of runs that failed or were canceled: a line in a log file, and a POST to a webhook.
+"""Notifications of runs that ended: of those that failed a line in a log file, of all a POST to a webhook.
 
 The URL of a webhook is a secret, its path above all, so messages show only its host.
 """
@@ -17,6 +17,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.monitoring.failure_reason import failure_reason
+from imgrelay_dagster.monitoring.webhook_body import webhook_body
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.backoff import is_transient_status
 from imgrelay_dagster.relay.redact import redact_text
@@ -61,9 +62,10 @@ def send_notification(context: dg.RunStatusSensorContext) -> None:
     if run.tags.get(NOTIFIED_TAG) == run.run_id:
         return
     notification = build_notification(context.instance, run)
-    context.log.warning(notification.text)
+    succeeded = run.status is dg.DagsterRunStatus.SUCCESS
+    (context.log.info if succeeded else context.log.warning)(notification.text)
     errors = []
-    for send in (_append_to_log, _post_to_webhook):
+    for send in (_post_to_webhook,) if succeeded else (_append_to_log, _post_to_webhook):
         try:
             send(notification)
         except RelayError as error:
@@ -76,12 +78,11 @@ def send_notification(context: dg.RunStatusSensorContext) -> None:
 def build_notification(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunNotification:
     """The notification of a run that has ended."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    canceled = run.status is dg.DagsterRunStatus.CANCELED
-    reason = "it was canceled" if canceled else redact_text(failure_reason(instance, run.run_id).splitlines()[0])
     will_retry = run.tags.get(WILL_RETRY_TAG) == "true"
     status = run.status.value
     # Anybody who launches a run can set its tags: a line break in one would forge a line of the log.
     tags = {name: redact_text(value) for name, value in run.tags.items()}
+    reason = _reason(instance, run, tags.get(RESULTS_TAG))
     dataset = f", dataset {tags[DATASET_TAG]}" if DATASET_TAG in tags else ""
     text = f"{at} {status} run {run.run_id} ({run.job_name}{dataset}): {reason}"
     return RunNotification(
@@ -97,6 +98,15 @@ def build_notification(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunN
         reason=reason,
         started_again=will_retry,
     )
+
+
+def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun, results: str | None) -> str:
+    """Why the run ended as it did; of a successful run its counts."""
+    if run.status is dg.DagsterRunStatus.CANCELED:
+        return "it was canceled"
+    if run.status is dg.DagsterRunStatus.SUCCESS:
+        return results or "it succeeded"
+    return redact_text(failure_reason(instance, run.run_id).splitlines()[0])
 
 
 def _append_to_log(notification: RunNotification) -> None:
@@ -116,9 +126,10 @@ def _post_to_webhook(notification: RunNotification) -> None:
     url = environment.WEBHOOK_URL.get()
     if not url:
         return
+    body = webhook_body(environment.WEBHOOK_TEMPLATE.get(), asdict(notification))
     results: list[str | None] = []
     # In its own thread, because no timeout of the client stops a server that sends its response byte by byte.
-    thread = threading.Thread(target=lambda: results.append(_post_with_retries(url, notification)), daemon=True)
+    thread = threading.Thread(target=lambda: results.append(_post_with_retries(url, body)), daemon=True)
     thread.start()
     thread.join(POST_TIMEOUT)
     error = results[0] if results else f"no answer within {POST_TIMEOUT:.0f} s"
@@ -127,8 +138,8 @@ def _post_to_webhook(notification: RunNotification) -> None:
         raise RelayError(f"the webhook at {host} did not accept the notification of run {run_id}: {error}")
 
 
-def _post_with_retries(url: str, notification: RunNotification) -> str | None:
-    """POST the notification; retry after a transient error.
+def _post_with_retries(url: str, body: bytes) -> str | None:
+    """POST the body; retry after a transient error.
 
     Returns:
         The error of the last attempt; None if the webhook accepted the notification.
@@ -142,7 +153,8 @@ def _post_with_retries(url: str, notification: RunNotification) -> str | None:
                 session.trust_env = False  # no credentials from .netrc
                 response = session.post(
                     url,
-                    json=asdict(notification),
+                    data=body,
+                    headers={"Content-Type": "application/json"},
                     timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                     allow_redirects=False,
                     stream=True,

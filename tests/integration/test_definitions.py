@@ -49,6 +49,7 @@ def test_the_definitions_load_in_a_fresh_interpreter_under_their_names(tmp_path:
             "inbox",
             "late_manifests",
             "shards",
+            "succeeded_runs",
         ],
         "resources": ["http", "io_manager", "stores", "templates"],
         "ops": ["compose", "download", "plan", "report", "upload"],

@@ -1,5 +1,6 @@
 """Notifications of failed and canceled runs, with a real webhook, in a Dagster instance without its daemon."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,3 +162,54 @@ def test_the_webhook_is_notified_if_the_log_cannot_be_written(
         with pytest.raises(RelayError, match=r"IMGRELAY_FAILURES_LOG .* cannot be written: Is a directory"):
             notify(instance, failed)
     assert len(hook.posts) == 1
+
+
+@pytest.mark.parametrize(("template", "path"), [("slack", "text"), ("discord", "content"), ("teams", "attachments")])
+def test_a_success_is_posted_as_a_chat_service_wants_it(
+    instance: dg.DagsterInstance, log: Path, monkeypatch: pytest.MonkeyPatch, template: str, path: str
+):
+    tags = {"imgrelay/dataset": 'birds "of" <!channel>', "imgrelay/results": "3 of 4, 1 failed"}
+    run = instance.create_run_for_job(relay_job(), run_config=URLS, tags=tags)
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "relay"), run.run_id)
+    monkeypatch.setenv("IMGRELAY_WEBHOOK_TEMPLATE", template)
+    with Webhook() as hook:
+        monkeypatch.setenv("IMGRELAY_WEBHOOK_URL", hook.url)
+        event = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "relay")
+        succeeded = instance.get_run_by_id(run.run_id)
+        sensors.succeeded_runs(dg.build_run_status_sensor_context("succeeded_runs", event, instance, succeeded))
+    (post,) = hook.posts
+    assert f'SUCCESS run {run.run_id} (relay, dataset birds \\"of\\"' in json.dumps(post[path])
+    assert "3 of 4, 1 failed" in json.dumps(post[path])
+    assert template != "slack" or "<!channel>" not in post["text"]
+    assert not log.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (None, "cannot be read: No such file or directory; give a file, or one of discord, slack, teams"),
+        ('{"text": {{ text }}}', "does not make JSON: "),
+        ('{"text": {{ txt | tojson }}}', "'txt' is not a field; the fields are text, at, run_id"),
+        ("{% if %}", ", line 1: "),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_named(
+    instance: dg.DagsterInstance,
+    failed: dg.DagsterRun,
+    log: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | None,
+    error: str,
+):
+    template = tmp_path / "chat.json"
+    if text is not None:
+        template.write_text(text)
+    monkeypatch.setenv("IMGRELAY_WEBHOOK_TEMPLATE", str(template))
+    with Webhook() as hook:
+        monkeypatch.setenv("IMGRELAY_WEBHOOK_URL", hook.url)
+        with pytest.raises(RelayError) as caught:
+            notify(instance, failed)
+    assert hook.posts == []
+    assert f"IMGRELAY_WEBHOOK_TEMPLATE '{template}'" in str(caught.value)
+    assert error in str(caught.value)

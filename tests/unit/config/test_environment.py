@@ -106,7 +106,7 @@ def test_a_bad_sensor_interval_leaves_the_code_location_alone(variable: str):
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "7"
+    assert done.stdout.strip() == "8"
     assert f"{variable} 'often' is not a whole number of at least 1; using the default" in done.stderr
 
 
