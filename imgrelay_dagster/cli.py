@@ -24,6 +24,7 @@ COMMANDS = {
     "datasets": ("datasets", "datasets"),
     "dev": ("dev", "dev"),
     "init": ("init", "init"),
+    "metrics": ("metrics", "metrics"),
     "prune": ("mirror", "prune_command"),
     "report": ("report", "report"),
     "results": ("results", "results"),

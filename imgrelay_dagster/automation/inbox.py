@@ -46,8 +46,8 @@ def evaluate_inbox(context: dg.SensorEvaluationContext, stores: StoresResource) 
         list_inbox(inbox, partial(stores.open, policy=INTERACTIVE), stores.list_any),
         InboxCursor.load(context.cursor),
         limit=MAX_RUNS_PER_TICK,
-        keys_with_run=lambda keys: _keys_with_run(context.instance, keys),
-        refusal=_refusal,
+        keys_with_run=partial(keys_with_run, context.instance),
+        refusal=refusal,
         atomic=is_remote(inbox),
     )
     cursor = scan.cursor.dump()
@@ -92,7 +92,7 @@ def _request(file: InboxFile) -> dg.RunRequest:
     )
 
 
-def _refusal(file: InboxFile) -> str | None:
+def refusal(file: InboxFile) -> str | None:
     """Why a run config refuses this manifest; None if it does not.
 
     Dagster validates the config of requested runs, so a refused manifest would fail every tick.
@@ -104,7 +104,7 @@ def _refusal(file: InboxFile) -> str | None:
     return None
 
 
-def _keys_with_run(instance: dg.DagsterInstance, keys: list[str]) -> set[str]:
+def keys_with_run(instance: dg.DagsterInstance, keys: list[str]) -> set[str]:
     """The keys that have a run. A run that is not launched does not count: requested again, Dagster launches it."""
     runs = instance.get_runs(dg.RunsFilter(tags={SENSOR_NAME_TAG: SENSOR_NAME, RUN_KEY_TAG: keys}))
     return {run.tags[RUN_KEY_TAG] for run in runs if run.status is not dg.DagsterRunStatus.NOT_STARTED}

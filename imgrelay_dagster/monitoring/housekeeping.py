@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 
 from imgrelay_dagster.config.allowed_paths import check_local_path
 from imgrelay_dagster.config.defaults import default_destination
+from imgrelay_dagster.config.host_classes import host_classes
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import lock_holder, release_lock
 from imgrelay_dagster.relay.records.dataset_names import check_dataset
@@ -65,7 +66,15 @@ def settle(
     _check_reachable(stores, destination, dataset)
     store = stores.open(destination, options=store_options(run.tags))
     adjustments = present_adjustments(instance, run.run_id)
-    summary = write_results(store, dataset, run_id=run.run_id, seconds=seconds, status=status, adjustments=adjustments)
+    summary = write_results(
+        store,
+        dataset,
+        run_id=run.run_id,
+        seconds=seconds,
+        status=status,
+        adjustments=adjustments,
+        host_class=host_classes(),
+    )
     release_lock(store, dataset, run.run_id)
     shard = shard_of(run)
     if shard is not None:

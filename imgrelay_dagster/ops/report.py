@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from imgrelay_dagster.config.host_classes import host_classes
 from imgrelay_dagster.ops.asset_checks import CHECKS, check_results, try_inspect
 from imgrelay_dagster.ops.dry_run import preview_metadata
 from imgrelay_dagster.ops.failures import fail_run_on_error
@@ -57,7 +58,13 @@ def _report(
         dataset, run_id = settings.dataset, context.run_id
         summary = call_in_background(
             lambda check: write_results(
-                store, dataset, run_id=run_id, seconds=seconds, tick=check, adjustments=adjustments
+                store,
+                dataset,
+                run_id=run_id,
+                seconds=seconds,
+                tick=check,
+                adjustments=adjustments,
+                host_class=host_classes(),
             ),
             guard.check,
         )

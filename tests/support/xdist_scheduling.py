@@ -12,6 +12,7 @@ SHARED_SERVERS = {
     "tests/e2e/test_inbox.py": "e2e: what users do",
     "tests/e2e/test_dagster_ways.py": "e2e: what users do",
     "tests/e2e/test_notify.py": "e2e: what users do",
+    "tests/e2e/test_metrics.py": "e2e: what users do",
     "tests/e2e/test_reexecution.py": "e2e: what users do",
     "tests/e2e/test_profiles.py": "e2e: runs that follow from others",
 }

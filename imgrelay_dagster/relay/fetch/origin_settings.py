@@ -75,6 +75,11 @@ class OriginRules:
                 self._cache[host] = found
         return found
 
+    def pattern_of(self, host: str) -> str | None:
+        """The pattern of the last section that matches a host name; None if none does, or only `*`."""
+        found = [each for each, _ in self._sections if each != "*" and fnmatchcase(host.lower().rstrip("."), each)]
+        return found[-1] if found else None
+
 
 def read_origin_settings(path: str | None, variables: Mapping[str, str]) -> OriginRules:
     """Read a settings file.

@@ -34,6 +34,10 @@ class Summary:
     `ended_at` are times in UTC; empty in summaries of earlier versions. `adjusted` tells what was changed about the run
     while it was under way, in the words of `relay/adjustments.py`. `forecast` says what the whole list of a sample
     would take.
+    the picture's SHA-256. `adjusted` tells what was changed about the run while it was under way, in the words of
+    `relay/adjustments.py`. `forecast` says what the whole list of a sample would take. `stage_seconds` are the seconds
+    that the images took in each stage, all together. `failures_by_host` counts the failures of entries that this run
+    asked for, by class of hosts and reason.
     """
 
     run_id: str
@@ -59,6 +63,8 @@ class Summary:
     compared: Comparison | None = None
     started_at: str = ""
     ended_at: str = ""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    failures_by_host: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def failed_percentage(self) -> float:
@@ -106,6 +112,8 @@ def dump_summary(summary: Summary, indent: int | None = None) -> bytes:
         "compared": summary.compared is None,
         "started_at": not summary.started_at,
         "ended_at": not summary.ended_at,
+        "stage_seconds": not summary.stage_seconds,
+        "failures_by_host": not summary.failures_by_host,
     }
     return summary_json.dump_json(
         summary, indent=indent, exclude={name for name, left_out in usual.items() if left_out}

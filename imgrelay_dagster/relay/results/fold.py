@@ -38,6 +38,7 @@ def write_results(
     status: str | None = None,
     tick: Callable[[], None] = lambda: None,
     adjustments: Adjustments | None = None,
+    host_class: Callable[[str], str] | None = None,
 ) -> Summary | None:
     """Write a run's `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`, and delete its ledger.
 
@@ -48,6 +49,7 @@ def write_results(
         status: how the run ended, if that is known; otherwise it follows from the outcomes.
         tick: called every 500 lines; an exception that it raises ends the work, which can be done again.
         adjustments: what was changed about the run while it was under way.
+        host_class: by which failures are counted in the summary; by default the kind of place a URL is.
 
     Returns:
         The summary; of the existing results if the run has them already. None for a run that was never planned or
@@ -60,14 +62,20 @@ def write_results(
         ledger = read_ledger(store, dataset, run_id, tick=tick)
         if ledger is not None:
             ledger.settings = ledger.settings.with_adjustments(adjustments or Adjustments())
-            return _write(store, ledger, run_id, seconds, status, tick)
+            return _write(store, ledger, run_id, seconds, status, tick, host_class)
     except BrokenLedger:
         delete_objects(store, [ledger_key(dataset, run_id)])
     return read_summary(store, dataset, run_id)
 
 
 def _write(
-    store: ObjectStore, ledger: Ledger, run_id: str, seconds: float, status: str | None, tick: Callable[[], None]
+    store: ObjectStore,
+    ledger: Ledger,
+    run_id: str,
+    seconds: float,
+    status: str | None,
+    tick: Callable[[], None],
+    host_class: Callable[[str], str] | None,
 ) -> Summary:
     dataset, started = ledger.settings.dataset, time.time() - seconds
     try:
@@ -76,7 +84,7 @@ def _write(
             scratch_folder() as scratch,
             StoredKeys(scratch / "keys.db") as stored,
         ):
-            totals = _write_files(store, ledger, scratch, run_id, stored)
+            totals = _write_files(store, ledger, scratch, run_id, stored, host_class)
             tick()
             compared = None
             if ledger.settings.shard is None and ledger.settings.sample is None:
@@ -96,11 +104,19 @@ def _write(
     return summary
 
 
-def _write_files(store: ObjectStore, ledger: Ledger, scratch: Path, run_id: str, stored: StoredKeys) -> RunTotals:
+def _write_files(
+    store: ObjectStore,
+    ledger: Ledger,
+    scratch: Path,
+    run_id: str,
+    stored: StoredKeys,
+    host_class: Callable[[str], str] | None,
+) -> RunTotals:
     with ReceiptIndex(scratch / "receipts.db") as receipts:
         for record in read_receipts(store, run_receipts_prefix(ledger.settings.dataset, run_id)):
             receipts.add(record.entry, record)
-        return write_result_files(stored.watch(_fold(iter(ledger), receipts)), ledger.settings, scratch, run_id)
+        records = stored.watch(_fold(iter(ledger), receipts))
+        return write_result_files(records, ledger.settings, scratch, run_id, host_class)
 
 
 def _fold(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]:

@@ -5,7 +5,7 @@ Memory does not grow with the number of records.
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,8 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.run_notes import stretched_template
-from imgrelay_dagster.relay.html_report.statistics import RunStatistics
-from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record
+from imgrelay_dagster.relay.html_report.statistics import RunStatistics, host_of
+from imgrelay_dagster.relay.outcomes import NOT_ASKED, Outcome, Record, Stage
 from imgrelay_dagster.relay.records.comparison import Comparison
 from imgrelay_dagster.relay.records.forecast import Forecast, forecast
 from imgrelay_dagster.relay.records.layout import (
@@ -36,6 +36,7 @@ from imgrelay_dagster.relay.results.csv_table import write_failed_table
 from imgrelay_dagster.relay.results.parquet_results import PARQUET_TYPE, wants_parquet, write_parquet
 from imgrelay_dagster.relay.results.stored_times import StoredTimes
 from imgrelay_dagster.relay.settings import Settings
+from imgrelay_dagster.relay.storage.addresses import is_remote
 from imgrelay_dagster.relay.storage.objects import put_object
 
 MAX_CARRIED_COLUMNS = 1_000
@@ -61,6 +62,9 @@ class RunTotals:
     bytes_out: int = 0
     carried: dict[str, None] = field(default_factory=dict)
     stored: StoredTimes = field(default_factory=StoredTimes)
+    host_class: Callable[[str], str] = lambda url: source_kind(url)[0]
+    stage_seconds: Counter[str] = field(default_factory=Counter)
+    failures_by_host: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
         """Add the record of a finished entry."""
@@ -74,9 +78,17 @@ class RunTotals:
             self.bytes_out += record.bytes_out or 0
             if record.at is not None:
                 self.stored.add(record.at)
+        for stage in Stage:
+            self.stage_seconds[stage.value] += getattr(record.seconds, stage.value)
         if record.outcome is Outcome.FAILED and record.reason is not None:
-            self.reasons[record.reason.value] += 1
-            self.not_asked += (record.detail or "").startswith(NOT_ASKED)
+            self._add_failure(record, record.reason.value)
+
+    def _add_failure(self, record: Record, reason: str) -> None:
+        self.reasons[reason] += 1
+        if (record.detail or "").startswith(NOT_ASKED):
+            self.not_asked += 1
+        else:
+            self.failures_by_host.setdefault(self.host_class(record.url), Counter())[reason] += 1
 
     def status(self) -> str:
         """`failure` if an entry was not attempted or more than the tolerated percentage failed, otherwise `success`."""
@@ -122,6 +134,8 @@ class RunTotals:
             compared=compared,
             started_at="" if started is None else _utc(started),
             ended_at="" if started is None else _utc(started + seconds),
+            stage_seconds={stage: round(seconds, 3) for stage, seconds in self.stage_seconds.items() if seconds},
+            failures_by_host={name: dict(reasons) for name, reasons in self.failures_by_host.items()},
         )
 
     def _forecast(self, seconds: float, started: float | None) -> Forecast | None:
@@ -145,9 +159,24 @@ def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def write_result_files(records: Iterable[Record], settings: Settings, scratch: Path, run_id: str) -> RunTotals:
+def source_kind(url: str) -> tuple[str, str]:
+    """The kind of place that an original comes from: `web` with its host, `store` or `folder`."""
+    if not url.lower().startswith(("http://", "https://")):
+        return ("store" if is_remote(url) else "folder"), ""
+    return "web", host_of(url)
+
+
+def write_result_files(
+    records: Iterable[Record],
+    settings: Settings,
+    scratch: Path,
+    run_id: str,
+    host_class: Callable[[str], str] | None = None,
+) -> RunTotals:
     """Write `results.jsonl` and `failed.jsonl` into the folder `scratch`; return the totals of the records."""
     totals = RunTotals(run_id, settings, RunStatistics(run_id, stretched_template(settings)))
+    if host_class is not None:
+        totals.host_class = host_class
     with (
         (scratch / RESULTS_FILE).open("wb") as results,
         (scratch / FAILED_FILE).open("wb") as failed,

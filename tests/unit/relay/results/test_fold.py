@@ -144,6 +144,7 @@ def test_the_summary_has_the_promised_fields_in_order(store: MemoryStore, tmp_pa
         "not_asked",
         "started_at",
         "ended_at",
+        "stage_seconds",
     ]
     assert (summary["status"], summary["images_per_second"]) == ("success", 0.5)
     assert read_summary(store, "birds", "run1") == written
