@@ -212,7 +212,8 @@ def build_resources() -> dict[str, object]:
     """Build all resources from the environment."""
     _remove_empty_variables()
     stores = StoresResource(s3=s3_resource(), staging_address=staging_address())
-    set_scratch_place(stores.staging_folder)
+    has_staging = environment.STAGING.get() or os.environ.get("DAGSTER_HOME")
+    set_scratch_place(stores.staging_folder if has_staging else None)
     hosts = list(environment.ALLOWED_HOSTS.get())
     return {
         "stores": stores,

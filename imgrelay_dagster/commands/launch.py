@@ -24,6 +24,7 @@ from imgrelay_dagster.commands import exit_codes
 from imgrelay_dagster.commands.console import Console
 from imgrelay_dagster.commands.signals import ShutdownSignals
 from imgrelay_dagster.commands.template import tell_window
+from imgrelay_dagster.config.executor_choice import steps_leave_this_host
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, release_semaphores, wait_for_steps
@@ -43,6 +44,9 @@ from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, INVOCATION_
 
 STOP_LIMIT = 7.0
 """Seconds that step processes get to end after a cancel. Then they are killed."""
+
+REMOTE_STOP_LIMIT = 25.0
+"""Seconds that steps on other hosts have: longer than the executor waits for them."""
 
 RELEASE_LIMIT = 1.2
 """Seconds for releasing resources after a second Ctrl-C, before the process exits."""
@@ -210,7 +214,7 @@ class _CommandRun:
 
     def _kill_hanging_steps(self) -> None:
         """After `STOP_LIMIT`, kill the remaining steps. If Dagster still waits for them, interrupt the main thread."""
-        time.sleep(STOP_LIMIT)
+        time.sleep(REMOTE_STOP_LIMIT if steps_leave_this_host() else STOP_LIMIT)
         if self._executing:
             kill_steps()
             time.sleep(1.0)

@@ -1,5 +1,6 @@
 """Errors that concern the whole run, turned into Dagster failures."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -12,6 +13,41 @@ from imgrelay_dagster.relay.storage.error_text import explain
 
 HALT_NOTE = "halt"
 """The note that a step leaves in staging when an error concerns the whole run, so that the other steps end too."""
+
+
+CANCEL_SEEN_LIMIT = 1.0
+"""Seconds within which a cancel that interrupts a step shows in the run's status."""
+
+_OVER = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
+
+
+@contextmanager
+def no_retry_when_canceled(context: dg.OpExecutionContext) -> Iterator[None]:
+    """Fail an interrupted step for good if its run is being canceled: by its retry policy it would be up for retry.
+
+    An interrupt for another reason stays as it is: the worker is stopped, or the run's process is gone.
+
+    Raises:
+        dagster.Failure: in place of an interrupt.
+    """
+    try:
+        yield
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+        if _is_canceled(context.instance, context.run_id):
+            raise dg.Failure(description="the run was canceled", allow_retries=False) from None
+        raise
+
+
+def _is_canceled(instance: dg.DagsterInstance, run_id: str) -> bool:
+    until = time.monotonic() + CANCEL_SEEN_LIMIT
+    while True:
+        with suppress(Exception):  # the database may be gone
+            run = instance.get_run_by_id(run_id)
+            if run is not None and run.status in _OVER:
+                return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
 
 
 @contextmanager

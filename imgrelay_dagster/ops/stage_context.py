@@ -10,7 +10,7 @@ import dagster as dg
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.ops.adjust import take_adjustments
-from imgrelay_dagster.ops.failures import fail_run_on_error
+from imgrelay_dagster.ops.failures import fail_run_on_error, no_retry_when_canceled
 from imgrelay_dagster.ops.run_guard import RunGuard
 from imgrelay_dagster.ops.step import Step
 from imgrelay_dagster.relay.concurrency.background import call_in_background
@@ -44,7 +44,7 @@ def stage_context(step: Step, stage: Stage, task: Task) -> Iterator[StageContext
     store = step.stores.open(settings.destination, options=settings.store)
     staging = step.stores.staging(context.run_id)
     stop = threading.Event()
-    with fail_run_on_error(staging):
+    with no_retry_when_canceled(context), fail_run_on_error(staging):
         steering = Steering()
         guard = RunGuard(step, staging, lambda run: take_adjustments(context, run, steering, staging))
 

@@ -187,6 +187,7 @@ def test_a_canceled_run_stops_its_workers_and_the_next_one_does_the_rest(
     assert cluster.run_status(run.id) is dg.DagsterRunStatus.CANCELED
     assert len(cluster.results("framed", "canceled", run.id)) == len(urls)
     assert cluster.objects("staging/") == {}
+    assert run.steps(dg.DagsterEventType.STEP_UP_FOR_RETRY) == {}
 
     before = Counter(slow.hits)
     with cluster.launch(form) as rest:

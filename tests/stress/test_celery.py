@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.execution.celery.settings import MAX_STARTS
 from imgrelay_dagster.runs.tags import RESULTS_TAG, SETTLED_TAG
 from tests.stress.test_hostile_web import FORM
@@ -19,6 +20,7 @@ from tests.support.celery_cluster import BUCKET, Cluster, missing
 from tests.support.celery_run import CeleryRun
 from tests.support.command import until
 from tests.support.compose_deployment import ComposeDeployment
+from tests.support.s3_proxy import Fault, FaultyS3, Request
 
 pytestmark = [pytest.mark.redis, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
@@ -63,6 +65,37 @@ def deployed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         IMGRELAY_WATCH_INTERVAL="5",
     ) as served:
         yield served
+
+
+def _is_composed(request: Request) -> bool:
+    return request.method == "PUT" and request.key.startswith("framed/") and "/_relay/" not in request.key
+
+
+def test_a_cancel_with_a_slow_store_waits_for_the_steps(cluster: Cluster, origin: Origin) -> None:
+    """The store takes two seconds for each image. Results come after the steps, and name all that is stored."""
+    slow = Fault(delay=2)
+    with FaultyS3(cluster.store) as store:
+        store.fault_for = lambda request: slow if _is_composed(request) else None
+        cluster.stop_workers()
+        cluster.more = {"AWS_ENDPOINT_URL_S3": store.endpoint}
+        try:
+            cluster.start_workers("slow-1", "slow-2", slots=SLOTS)
+            urls = [f"{origin.url('jpeg/small-dawn.jpg')}?slow={n}" for n in range(240)]
+            form = {"manifest": cluster.put("manifests/slow.txt", urls), "urls_per_task": 20, "max_concurrent": 4}
+            with cluster.launch(form) as run:
+                until(lambda: store.struck[slow] > SLOTS, 120, "images are being uploaded")
+                run.process.send_signal(signal.SIGINT)
+                ran = run.wait(90)
+        finally:
+            cluster.stop_workers()
+            cluster.more = {}
+    assert ran.code == 130, ran.err
+    assert run.steps(dg.DagsterEventType.STEP_UP_FOR_RETRY) == {}
+    rows = cluster.results("framed", "slow", run.id)
+    assert len(rows) == len(urls)
+    stored = cluster.images("framed")
+    assert [row["key"] for row in rows if row["key"] in stored and row["outcome"] != "uploaded"] == []
+    assert cluster.objects("staging/") == {}
 
 
 def test_workers_that_are_killed_stopped_and_added_change_nothing(

@@ -12,6 +12,7 @@ from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.objects import ErrorSource, StepFailureData, StepRetryData
 from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._core.execution.plan.step import ExecutionStep
+from dagster._core.execution.stats import StepEventStatus
 from dagster._serdes import serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 from kombu.exceptions import OperationalError
@@ -21,8 +22,9 @@ from imgrelay_dagster.execution.celery.settings import FINAL_ERROR
 UNREACHABLE_LIMIT = 300.0
 """Seconds for which the broker may be unreachable before the run fails."""
 
-REVOKE_LIMIT = 12.0
-"""Seconds for which a canceled run waits for a step to end."""
+REVOKE_LIMIT = 20.0
+"""Seconds for which a canceled run waits for a step to end. A step sees the cancel within 2 s; then its uploads get
+3 s, its receipts 5 s and its lock 10 s."""
 
 
 class CeleryStepResult:
@@ -56,8 +58,17 @@ class CeleryStepResult:
             self._result.revoke()
 
     def ready(self) -> bool:
-        """Whether there is a result, or the time limit after `revoke` has passed."""
-        return self._has_result() or (self._revoke_deadline is not None and self._clock() > self._revoke_deadline)
+        """Whether there is a result; after `revoke` also whether the step has ended, within a time limit."""
+        if self._revoke_deadline is None:
+            return self._has_result()
+        return self._clock() > self._revoke_deadline or (self._has_result() and not self._is_running())
+
+    def _is_running(self) -> bool:
+        """Whether a worker has started the step and not ended it: it may start at the moment at which it is revoked."""
+        with suppress(Exception):  # the database may be gone
+            stats = self._plan_context.instance.get_run_step_stats(self._plan_context.run_id, [self._step.key])
+            return any(each.status is StepEventStatus.IN_PROGRESS for each in stats)
+        return False
 
     def get(self) -> Any:
         """Return the step's events, serialized.

@@ -1,12 +1,15 @@
 """Composing images in the threads of one step: lack of memory is no verdict on an image."""
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.imaging.compose import Composed, compose_source
 from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
+from imgrelay_dagster.relay.imaging.host_turn import host_turn
+from imgrelay_dagster.relay.imaging.layout import Layout
 from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
 from imgrelay_dagster.relay.imaging.template import Template
 from imgrelay_dagster.relay.outcomes import Reason
@@ -15,6 +18,9 @@ from imgrelay_dagster.relay.settings import Settings
 LARGE_IMAGE = 64 << 20
 """Bytes of memory. A larger image that fails is tried once more, alone: some libraries report a lack of memory as a
 broken file."""
+
+VERY_LARGE_IMAGE = 320 << 20
+"""Bytes of memory. Of larger images only one is open on a host, whatever the number of its steps."""
 
 _MAY_BE_MEMORY = frozenset({Reason.CORRUPT_IMAGE, Reason.COMPOSE_ERROR})
 
@@ -67,6 +73,9 @@ class Composer:
                 raise EntryFailure(Reason.INTERNAL_ERROR, detail) from error
 
     def _compose(self, source: Source, template: Template, focus: str | None) -> Composed:
-        settings = self.settings
+        with host_turn(self.stop) if source.cost.memory > VERY_LARGE_IMAGE else nullcontext():
+            return self._compose_now(source, template, self.settings.layout_with(focus))
+
+    def _compose_now(self, source: Source, template: Template, layout: Layout) -> Composed:
         decoders = self.decoders if self.isolated or not source.cost.is_bounded else None
-        return compose_source(source, template, settings.layout_with(focus), settings.output, decoders=decoders)
+        return compose_source(source, template, layout, self.settings.output, decoders=decoders)
