@@ -110,3 +110,21 @@ def test_the_menu_of_a_failed_run_re_executes_it_from_failure(served: DagsterSer
     page.reload()
     page.get_by_text("RUN_SUCCESS").wait_for()
     page.get_by_text("Succeeded (5)").wait_for()  # all steps: plan, one chain of three for what was left, report
+
+
+def test_the_menu_of_a_failed_day_re_executes_it_from_asset_failure(
+    served: DagsterServers, origin: Origin, page: "Page"
+):
+    page.set_default_timeout(PATIENCE)
+    (day,) = own_days(1)
+    path = served.manifests / served.write_manifest(f"{day}.txt", urls(origin, day))
+    os.utime(path, (time.time() - 60,) * 2)
+    first = materialize(served, day, {"download": DOWNLOAD})
+    assert served.wait_for(first) == "FAILURE"
+    page.goto(f"{served.url}/runs/{first}")
+    page.get_by_role("button", name="Re-execute all").locator("xpath=following::button[1]").click()
+    page.get_by_text("From asset failure", exact=True).click()
+    page.wait_for_url(lambda url: "/runs/" in url and first not in url)
+    again = page.url.rpartition("/")[2].partition("?")[0]
+    assert_does_what_is_left(served, again, uploaded=2, unchanged=2)
+    assert served.tags(again)["dagster/partition"] == day
