@@ -8,10 +8,12 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEventType
 
+from imgrelay_dagster.automation.day_assets import day_assets
 from imgrelay_dagster.defs.assets import relayed_images
 from imgrelay_dagster.defs.jobs import relay_day
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.resources import build_resources
 from imgrelay_dagster.runs.tags import MANIFEST_TAG, VERSION_TAG
 from tests.support.day_manifests import DAY, create_run, scan, write_manifest
@@ -44,6 +46,28 @@ def test_manifests_are_found_in_s3(seaweed: SeaweedFS, instance: dg.DagsterInsta
     seaweed.client().put_object(Bucket="daily", Key=f"in/{DAY}.jsonl.gz", Body=b"two")
     (again,) = scan(instance, stores).requests
     assert again.tags[VERSION_TAG] != request.tags[VERSION_TAG]
+
+
+def test_daily_assets_are_read_from_a_file_of_profiles_in_a_store(seaweed: SeaweedFS, monkeypatch: pytest.MonkeyPatch):
+    """By another process: a store's client would leave threads in one that forks its steps."""
+    for name, value in seaweed.environment().items():
+        monkeypatch.setenv(name, value)
+    seaweed.create_bucket("settings")
+    monkeypatch.setenv("IMGRELAY_PROFILES", "s3://settings/profiles.yaml")
+    monkeypatch.setenv("IMGRELAY_DAY_ASSETS", "")
+
+    def read(text: str) -> list[str]:
+        seaweed.client().put_object(Bucket="settings", Key="profiles.yaml", Body=text.encode())
+        day_assets.cache_clear()
+        return [asset.name for asset in day_assets()]
+
+    try:
+        with pytest.raises(RelayError, match="asset 'a b': use another name"):
+            read("assets: [{name: a b}]")
+        assert read("assets: [{name: thumbnails}]") == ["relayed_images", "thumbnails"]
+        assert read("") == ["relayed_images", "thumbnails"]  # the code location has read it already
+    finally:
+        day_assets.cache_clear()
 
 
 def test_a_day_with_too_many_failures_is_not_materialized_but_shows_its_counts(
