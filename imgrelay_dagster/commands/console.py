@@ -134,9 +134,7 @@ class Console:
             _write(sys.stdout, dump_summary(summary).decode() + "\n")
             return
         colour = {"success": "green", "failure": "red"}.get(summary.status, "yellow")
-        tolerated = f", though {summary.failed_percentage:.1f} % of the entries failed, which is tolerated"
-        status = summary.status + (tolerated if summary.status == "success" and summary.failed else "")
-        lines = [("status", status, f"bold {colour}")]
+        lines = [("status", summary.status + _reservation(summary), f"bold {colour}")]
         for name in ("entries", "uploaded", "unchanged", "failed", "not_attempted"):
             lines.append((name.replace("_", " "), f"{getattr(summary, name):,}", ""))
             if name == "failed":
@@ -173,6 +171,17 @@ class Console:
         for text in texts:
             rendered.print(text, soft_wrap=True)
         _write(stream, cast(io.StringIO, rendered.file).getvalue())
+
+
+def _reservation(summary: Summary) -> str:
+    """What to know about a success that is none in full; empty for other runs."""
+    if summary.status != "success":
+        return ""
+    if not summary.entries:
+        return ", though the list is empty"
+    if summary.failed:
+        return f", though {summary.failed_percentage:.1f} % of the entries failed, which is tolerated"
+    return ""
 
 
 def _write(stream: IO[str], text: str) -> None:

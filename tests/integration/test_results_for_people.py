@@ -83,3 +83,12 @@ def test_a_run_is_compared_with_the_one_before(imgrelay: Callable[..., Ran], ori
     for words in ("Compared with the previous run", "gone from the list", "failed then and now", first["run_id"]):
         assert words in page
     assert second["started_at"] < second["ended_at"]
+
+
+def test_an_empty_list_is_a_success_that_says_so_in_its_first_line(imgrelay: Callable[..., Ran], tmp_path: Path):
+    (tmp_path / "none.txt").write_text("# no line yet\n")
+    ran = imgrelay("run", "--manifest", tmp_path / "none.txt", "--destination", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[0].split(maxsplit=1) == ["status", "success, though the list is empty"]
+    report = run_folder(tmp_path / "out") / "report.html"
+    assert "The list is empty: it has no line with a URL." in report.read_text()
