@@ -97,6 +97,11 @@ def test_orientation_is_applied_once() -> None:
         assert image.size == (48, 64)
 
 
+def test_code_points_of_a_heic_are_converted() -> None:
+    data = heic(Image.new("RGB", (64, 64), (200, 60, 50)), color_primaries=12, transfer_characteristics=13)
+    assert files.largest_difference(open_source(data, LIMIT), [(219, 41, 39)] * 4096) <= 2
+
+
 @pytest.mark.parametrize(
     ("name", "module", "detail"),
     [
