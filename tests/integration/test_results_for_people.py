@@ -92,3 +92,30 @@ def test_an_empty_list_is_a_success_that_says_so_in_its_first_line(imgrelay: Cal
     assert ran.out.splitlines()[0].split(maxsplit=1) == ["status", "success, though the list is empty"]
     report = run_folder(tmp_path / "out") / "report.html"
     assert "The list is empty: it has no line with a URL." in report.read_text()
+
+
+def test_a_blocked_address_counts_no_request(imgrelay: Callable[..., Ran], tmp_path: Path):
+    out = tmp_path / "out"
+    ran = imgrelay("run", "http://10.0.0.1/a.jpg", "--destination", out, "--tolerated-failure-percentage", "100")
+    assert ran.code == 0, ran.err
+    (line,) = (run_folder(out) / "results.jsonl").read_text().splitlines()
+    result = json.loads(line)
+    assert (result["reason"], result["attempts"]) == ("blocked_address", 0)
+    assert "<b>0</b><span>requests;" in (run_folder(out) / "report.html").read_text()
+
+
+def test_a_start_that_fails_names_the_path_as_given_and_leaves_no_dataset(
+    imgrelay: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("http://h/a.jpg\n")
+    out = tmp_path / "out"
+    for arguments, named in (
+        (("--manifest", "lists/missing.csv"), "'lists/missing.csv'"),
+        (("--manifest", "list.txt", "--template", "missing.png"), "'missing.png'"),
+    ):
+        ran = imgrelay("run", *arguments, "--destination", out)
+        assert ran.code in (1, 2)
+        assert named in ran.err
+        assert [path for path in out.rglob("*") if path.is_file()] == []
+        assert not list(out.glob("_relay/*"))

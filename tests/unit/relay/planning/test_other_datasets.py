@@ -107,3 +107,19 @@ def test_indexes_that_are_too_large_together_are_left_out(runs: Runs, tmp_path: 
         assert others.load(runs.store, "small") == 1
         assert others.owner("pets/cat.jpg", "ff" * 32) == "birds"
         assert others.owner("pets/dog.jpg", "ff" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "related"),
+    [
+        ("daily-2026-11-28", "daily-2026-11-29", True),
+        ("daily-2026-11-28", "hourly-2026-11-29-14", True),  # after a change of the partitions
+        ("hourly-2026-10-25-02-0100", "weekly-2026-10-19", True),
+        ("thumbnails-daily-2026-11-28", "thumbnails-daily-2026-11-29", True),
+        ("thumbnails-daily-2026-11-28", "daily-2026-11-28", False),  # another daily asset
+        ("daily-2026-11-28", "daily-summary", False),
+        ("birds", "birds-2", False),
+    ],
+)
+def test_periods_of_one_daily_asset_may_replace_each_others_images(own: str, other: str, related: bool):
+    assert Settings(dataset=own, destination="memory").is_related_dataset(other) is related
