@@ -12,14 +12,14 @@ import sys
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.forkserver.fast_imports import loading
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""NumPy would start a thread for each core, and threads do not survive a fork."""
+
 with loading():
     from imgrelay_dagster.dagster_patches.opened_storage import prepare_opened_storage
     from imgrelay_dagster.dagster_patches.resolved_config import prepare_resolved_config
     from imgrelay_dagster.dagster_patches.sqlite_storage import prepare_sqlite_storage
     from imgrelay_dagster.forkserver.warmup import warm_up
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-"""NumPy would start a thread for each core, and threads do not survive a fork."""
 
 MODULES = (
     "boto3.s3.inject",
