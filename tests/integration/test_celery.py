@@ -16,12 +16,14 @@ import pytest
 
 from imgrelay_dagster.demo.manifests import expected
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.monitoring import housekeeping, lost_runs
 from tests.support.celery_checks import check_same, ensure_workers, launch_alone
 from tests.support.celery_cluster import LOST_AFTER, Cluster, missing
 from tests.support.clouds import SCHEMES, start_cloud
 from tests.support.command import until
 from tests.support.compose_deployment import PROGRAMS, compose
+from tests.support.hostile_origin import HostileOrigin
 from tests.support.slow_origin import slow_origin
 
 pytestmark = [pytest.mark.redis, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
@@ -37,7 +39,10 @@ STOP_LIMIT = 20.0
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    settings = tmp_path_factory.mktemp("settings") / "origins.yaml"  # workers do not see the folder of the cluster
+    settings.write_text('"localhost":\n  headers: {X-Partner: "${PARTNER}"}\n')
     with Cluster(tmp_path_factory.mktemp("celery") / "here") as started:
+        started.more = {"IMGRELAY_ORIGIN_SETTINGS": str(settings), "PARTNER": "imgrelay"}
         yield started
 
 
@@ -71,6 +76,26 @@ def test_workers_give_the_same_results_as_one_machine(cluster: Cluster, workers:
     assert cluster.objects("staging/") == {}
     assert 1 <= max(staged) <= FORM["max_concurrent"], staged
     assert set(run.workers()) == {"celery@first", "celery@second"}
+
+
+def test_what_servers_want_and_send_is_no_matter_of_where_a_step_runs(cluster: Cluster, workers: None) -> None:
+    found = picture("jpeg/tiny-sunset.jpg")
+    with HostileOrigin({"/x.jpg": (found.data, found.media_type)}) as hostile:
+        paths = ["cookie-redirect", "gzipped", "deflated/raw", "retry-after/1", "once-a-connection/close"]
+        urls = [
+            hostile.url(f"/{path}/{number}/x.jpg")
+            for number in range(4)
+            for path in (*paths, "interim/103", "odd-headers")
+        ]
+        urls += [hostile.url(f"/wants/x-partner/{number}/x.jpg", "localhost") for number in range(4)]
+        manifest = cluster.put("manifests/servers.txt", urls)
+        with cluster.launch({**FORM, "urls_per_task": 8, "manifest": manifest}) as run:
+            ran = run.wait(180)
+        assert ran.code == 0, ran.err
+        rows = cluster.results("framed", "servers", run.id)
+        assert [(row["url"], row["detail"]) for row in rows if row["outcome"] != "uploaded"] == []
+        assert len(rows) == len(urls)
+        assert set(run.workers()) == {"celery@first", "celery@second"}
 
 
 def test_the_health_check_of_the_worker_container(cluster: Cluster, workers: None) -> None:

@@ -349,6 +349,22 @@ def cookie_redirect(request: Any) -> None:
 
 
 @route
+def odd_headers(request: Any) -> None:
+    """The image behind header lines that are none."""
+    body = content(request)
+    request.send(
+        b"HTTP/1.1 200 OK\r\nX-Odd : 1\r\nX Odd: 2\r\nno colon\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+
+
+@route
+def wants(request: Any) -> None:
+    """/wants/x-partner/x.jpg: the image if that header is sent, otherwise 403."""
+    name = request.rest.partition("/")[0]
+    request.send(image(content(request), "image/jpeg") if name in request.headers else answer("403 Forbidden"))
+
+
+@route
 def cookie_loop(request: Any) -> None:
     """A cookie and a redirect, whatever is sent."""
     request.send(answer("302 Found", b"", f"Location: {request.path}", "Set-Cookie: seen=1; Path=/"))
