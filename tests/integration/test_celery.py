@@ -64,7 +64,7 @@ FORM = {"urls_per_task": TASK, "max_concurrent": 2 * SLOTS, "tolerated_failure_p
 def test_workers_give_the_same_results_as_one_machine(cluster: Cluster, workers: None, origin: Origin) -> None:
     urls = origin.many(3 * TASK) + origin.manifest()
     manifest = cluster.put("manifests/birds.txt", urls)
-    short_limits = {"download": {"read_timeout": 5, "deadline": 6, "backoff": 0.1}}
+    short_limits = {"download": {"read_timeout": 10, "deadline": 12, "backoff": 0.1}}
     with cluster.launch({**FORM, **short_limits, "manifest": manifest}) as run:
         staged = run.watch_staging()
         ran = run.wait(180)

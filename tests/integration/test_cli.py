@@ -298,7 +298,8 @@ def test_a_closed_pipe_does_not_fail_the_run(origin: Origin, tmp_path: Path, hom
         timeout=120,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert done.stdout == "0\n"
+    assert all(" done, " in line for line in done.stderr.splitlines()), done.stderr  # progress, where the run is slow
 
 
 def test_help_and_version_do_not_import_dagster():

@@ -9,10 +9,10 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from imgrelay_dagster.relay.errors import RelayError
 
@@ -26,6 +26,10 @@ _PLACE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO, errno.ENOTDIR}
 )
 """Errors that say something about the place. Others are errors of what the files are used for."""
+
+_TRIES = 20
+
+T = TypeVar("T")
 
 _PREFIX, _LOCK = "imgrelay-", "in-use"
 
@@ -49,30 +53,30 @@ def scratch_folder() -> Iterator[Path]:
         RelayError: the place for temporary files is full, or cannot be written.
     """
     with scratch_errors():
-        parent = _parent()
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        folder = Path(_in_place(lambda parent: tempfile.mkdtemp(prefix=_PREFIX, dir=parent)))
         try:
             with (folder / _LOCK).open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            if parent is not None:
-                with suppress(OSError):  # another process uses it
-                    parent.rmdir()
+            _remove_empty_place()
 
 
 @contextmanager
 def scratch_file() -> Iterator[IO[bytes]]:
     """Open a temporary file without a name; raises as `scratch_folder` does."""
-    with scratch_errors(), tempfile.TemporaryFile(dir=_parent()) as file:
+    with scratch_errors(), open_scratch_file() as file:
         yield file
 
 
 def open_scratch_file() -> IO[bytes]:
     """Open a temporary file that the caller closes; raises as `scratch_folder` does."""
     with scratch_errors():
-        return tempfile.TemporaryFile(dir=_parent())
+        try:
+            return _in_place(lambda parent: tempfile.TemporaryFile(dir=parent))
+        finally:
+            _remove_empty_place()  # the file has no name there
 
 
 def clear_leftover_scratch(staging: Path) -> Iterator[str]:
@@ -97,11 +101,21 @@ def _is_locked(folder: Path) -> bool:
     return False
 
 
-def _parent() -> Path | None:
+def _in_place(make: Callable[[Path | None], T]) -> T:
+    """Call `make` with the folder for temporary files, which another process deletes at any moment if it is empty."""
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            if _Place.folder is not None:
+                _Place.folder.parent.mkdir(parents=True, exist_ok=True)
+                _Place.folder.mkdir(mode=0o700, exist_ok=True)
+            return make(_Place.folder)
+    return make(_Place.folder)
+
+
+def _remove_empty_place() -> None:
     if _Place.folder is not None:
-        _Place.folder.parent.mkdir(parents=True, exist_ok=True)
-        _Place.folder.mkdir(mode=0o700, exist_ok=True)
-    return _Place.folder
+        with suppress(OSError):  # another process uses it
+            _Place.folder.rmdir()
 
 
 @contextmanager

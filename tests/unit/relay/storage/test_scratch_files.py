@@ -4,18 +4,31 @@ import errno
 import sqlite3
 import stat
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.storage import scratch_files
-from imgrelay_dagster.relay.storage.scratch_files import clear_leftover_scratch, scratch_folder, set_scratch_place
+from imgrelay_dagster.relay.storage.scratch_files import (
+    clear_leftover_scratch,
+    open_scratch_file,
+    scratch_file,
+    scratch_folder,
+    set_scratch_place,
+)
 
 
 @pytest.fixture(autouse=True)
 def default_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scratch_files._Place, "folder", None)
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Path:
+    set_scratch_place(tmp_path / "staging")
+    return tmp_path / "staging"
 
 
 def test_the_folder_lies_in_staging_is_private_and_deleted(tmp_path: Path) -> None:
@@ -76,3 +89,25 @@ def test_a_place_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytes
 def test_other_errors_stay_as_they_are() -> None:
     with pytest.raises(FileNotFoundError), scratch_folder():
         Path("/nowhere/at/all").read_text()
+
+
+def test_files_and_folders_of_many_threads_leave_nothing_behind(staging: Path):
+    def work(number: int) -> int:
+        for _ in range(50):
+            with scratch_folder() as folder, scratch_file() as file, open_scratch_file() as other:
+                (folder / "a").write_bytes(b"x")
+                file.write(b"xx")
+                other.write(b"xxx")
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == list(range(8))
+    assert list(staging.iterdir()) == []
+
+
+def test_a_file_without_a_name_leaves_no_folder_while_it_is_open(staging: Path):
+    with scratch_file() as file:
+        assert list(staging.iterdir()) == []
+        file.write(b"x")
+        file.seek(0)
+        assert file.read() == b"x"
