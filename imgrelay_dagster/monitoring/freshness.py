@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from imgrelay_dagster.automation.day_assets import DEFAULT
 from imgrelay_dagster.automation.partitions import describe, due_periods, time_zone
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.runs.queries import RELAYED_IMAGES
 
-MANIFESTS = dg.AssetKey("daily_manifests")
+MANIFESTS = DEFAULT.manifests_key
 """The asset of the check. A check of `relayed_images` would be a step of each of its runs."""
 
 CHECK = "newest_day_is_relayed"
