@@ -11,15 +11,21 @@ from imgrelay_dagster.relay.results.writer import source_kind
 
 
 def host_classes() -> Callable[[str], str]:
-    """The function that classifies a URL: the host pattern of its settings (`IMGRELAY_ORIGIN_SETTINGS`), else its kind.
+    """The function that classifies a URL: its host's pattern in `IMGRELAY_ORIGIN_SETTINGS`, else its kind."""
+    return partial(_class_of, _rules())
 
-    A settings file that is not valid fails a run elsewhere; here it only means that there are no patterns.
-    """
+
+def class_names() -> list[str]:
+    """All classes that there are: the kinds of places, and the host patterns."""
+    return ["web", "store", "folder", *_rules().patterns()]
+
+
+def _rules() -> OriginRules:
+    """The settings file; without patterns if it is not valid, which fails a run elsewhere."""
     try:
-        rules = read_origin_settings(environment.ORIGIN_SETTINGS.get(), os.environ)
+        return read_origin_settings(environment.ORIGIN_SETTINGS.get(), os.environ)
     except RelayError:
-        rules = OriginRules()
-    return partial(_class_of, rules)
+        return OriginRules()
 
 
 def _class_of(rules: OriginRules, url: str) -> str:

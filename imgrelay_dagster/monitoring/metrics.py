@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from imgrelay_dagster.automation.inbox import MAX_RUNS_PER_TICK, inbox_address, keys_with_run, refusal
 from imgrelay_dagster.monitoring.freshness import newest_day
-from imgrelay_dagster.monitoring.run_totals import update_totals
+from imgrelay_dagster.monitoring.run_totals import initial_totals, update_totals
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest.inbox import InboxCursor, scan_inbox
 from imgrelay_dagster.relay.manifest.inbox_files import list_inbox
@@ -79,7 +79,7 @@ class RelayCollector:
         yield up
 
     def _totals(self) -> list[Metric]:
-        totals = update_totals(self._instance, self._stores)
+        totals = initial_totals() | dict(update_totals(self._instance, self._stores))
         families = {
             name: CounterMetricFamily(f"imgrelay_{name}", text, labels=labels)
             for name, (text, labels) in COUNTERS.items()

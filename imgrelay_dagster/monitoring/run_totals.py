@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from imgrelay_dagster.config.host_classes import class_names
 from imgrelay_dagster.relay.errors import RelayError
+from imgrelay_dagster.relay.outcomes import Reason, Stage
 from imgrelay_dagster.relay.records.summary import Summary, read_summary
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import StoresResource
-from imgrelay_dagster.runs.queries import is_relay_run, run_records
+from imgrelay_dagster.runs.queries import JOB_NAMES, is_relay_run, run_records
 from imgrelay_dagster.runs.status import LOOKBACK, is_settled
 from imgrelay_dagster.runs.store_tags import store_options
 from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG
@@ -29,6 +31,9 @@ SETTLE_LIMIT = 600.0
 """Seconds after its end in which a run may still get its results; after that it is counted without them."""
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+OUTCOMES = ("uploaded", "unchanged", "failed", "not_asked", "not_attempted")
+"""How entries are counted: `failed` without those that were not asked for again."""
 
 Key = tuple[str, ...]
 """The name of a total and the values of its labels."""
@@ -55,6 +60,20 @@ class RunTotals:
             found.totals.update({tuple(map(str, key)): float(value) for *key, value in stored["totals"]})
             found.counted = {str(run_id): float(ended) for run_id, ended in stored["counted"].items()}
         return found
+
+
+def initial_totals() -> dict[Key, float]:
+    """Zero for each total whose labels are known before a run ends.
+
+    Prometheus computes no increase for the first value of a series, so what is counted first would not be seen.
+    """
+    statuses = [status.value.lower() for status in ENDED]
+    keys: set[Key] = {("run_seconds",), ("bytes", "in"), ("bytes", "out")}
+    keys |= {("runs", job, status) for job in JOB_NAMES for status in statuses}
+    keys |= {("images", outcome) for outcome in OUTCOMES}
+    keys |= {("failures", reason, host_class) for reason in Reason for host_class in class_names()}
+    keys |= {("stage_seconds", stage) for stage in Stage}
+    return dict.fromkeys(sorted(keys), 0.0)
 
 
 def update_totals(instance: dg.DagsterInstance, stores: StoresResource) -> Mapping[Key, float]:
@@ -99,14 +118,9 @@ def _add(totals: dict[Key, float], run: dg.DagsterRun, summary: Summary | None) 
     totals["runs", run.job_name, run.status.value.lower()] += 1
     if summary is None:
         return
-    counts = {
-        "uploaded": summary.uploaded,
-        "unchanged": summary.unchanged,
-        "failed": summary.failed - summary.not_asked,
-        "not_asked": summary.not_asked,
-        "not_attempted": summary.not_attempted,
-    }
-    for outcome, number in counts.items():
+    failed = summary.failed - summary.not_asked
+    counts = (summary.uploaded, summary.unchanged, failed, summary.not_asked, summary.not_attempted)
+    for outcome, number in zip(OUTCOMES, counts, strict=True):
         totals["images", outcome] += number
     for host_class, reasons in summary.failures_by_host.items():
         for reason, number in reasons.items():

@@ -75,6 +75,10 @@ class OriginRules:
                 self._cache[host] = found
         return found
 
+    def patterns(self) -> list[str]:
+        """The host patterns, in order, without `*`."""
+        return list(dict.fromkeys(pattern for pattern, _ in self._sections if pattern != "*"))
+
     def pattern_of(self, host: str) -> str | None:
         """The pattern of the last section that matches a host name; None if none does, or only `*`."""
         found = [each for each, _ in self._sections if each != "*" and fnmatchcase(host.lower().rstrip("."), each)]
