@@ -15,6 +15,7 @@ from imgrelay_dagster.config import environment
 from imgrelay_dagster.defs.jobs import day_jobs, relay
 from imgrelay_dagster.monitoring.freshness import evaluate_freshness
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, settle_ended_runs
+from imgrelay_dagster.monitoring.late_receipts import check_late_receipts
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs, report_missed_failures
 from imgrelay_dagster.monitoring.notifications import send_notification
 from imgrelay_dagster.resources import StoresResource
@@ -37,6 +38,7 @@ def housekeeping(context: dg.SensorEvaluationContext, stores: StoresResource) ->
         end_lost_runs(context.instance, stores),
         report_missed_failures(context.instance),
         settle_ended_runs(context.instance, stores),
+        check_late_receipts(context.instance, stores),
         clear_leftover_staging(context.instance, stores),
     ):
         messages.append(message)

@@ -15,6 +15,7 @@ from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.ops.dry_run import preview_of
 from imgrelay_dagster.ops.failures import fail_run_on_error
 from imgrelay_dagster.ops.head_start import HeadStart
+from imgrelay_dagster.ops.late_receipts import take_up_late_receipts
 from imgrelay_dagster.ops.manifest_rows import RowSource, row_source
 from imgrelay_dagster.ops.profile import apply_profile
 from imgrelay_dagster.ops.run_guard import RunGuard
@@ -113,6 +114,7 @@ def _plan(
         store = stores.open(settings.destination, options=settings.store)
         if not (settings.refresh or settings.retry_permanent):
             staging.note_originals(settings.dataset)
+        take_up_late_receipts(step, store, RunGuard(step, staging))
         guard, head_start = RunGuard(step, staging), HeadStart(replace(step, settings=settings), http, templates)
 
         def tick() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import STEP_EVENTS
 
 from imgrelay_dagster.demo.pictures import picture
 from tests.conftest import Ran, command_environment
@@ -52,6 +53,15 @@ def status(home: Path) -> dg.DagsterRunStatus:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         (run,) = instance.get_runs()
         return run.status
+
+
+def steps_after_the_end(home: Path) -> list[str]:
+    """The events of steps that the run's log has after the run's end."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        (run,) = instance.get_runs()
+        kinds = [(event.dagster_event_type, event.message) for event in instance.all_logs(run.run_id)]
+    ended = [kind for kind, _ in kinds].index(dg.DagsterEventType.RUN_CANCELED)
+    return [f"{kind}: {message}" for kind, message in kinds[ended:] if kind in STEP_EVENTS]
 
 
 def some_uploaded(out: Path) -> bool:
@@ -98,6 +108,7 @@ def test_a_canceled_run_stops_keeps_finished_work_and_accounts_for_every_line(
     assert {path.name for path in run_folder(out).iterdir()} >= {"summary.json", "results.jsonl", "failed.jsonl"}
     check_accounts(files(out), summary, ENTRIES)
     assert status(home) is dg.DagsterRunStatus.CANCELED
+    assert steps_after_the_end(home) == []
     assert not list((home / "staging").iterdir())
     until(lambda: connections(origin) == 0, 3, "every connection is closed")
     if number == signal.SIGINT and group:

@@ -44,7 +44,9 @@ RECEIPTS_SUFFIX = ".jsonl"
 MERGED_RECEIPTS_SUFFIX = "/merged.jsonl"
 """Suffix of an object that holds the receipts of a finished run."""
 
-_LEDGER_FILE = "ledger.jsonl.gz"
+LEDGER_FILE = "ledger.jsonl.gz"
+"""The manifest as a run read it, until the run has its results."""
+
 _FAILED_ADDRESS = re.compile(rf"(?:.*/)?{RESERVED_ROOT}/([^/]+)/runs/[^/]+/{re.escape(FAILED_FILE)}(?:\.gz)?")
 
 
@@ -80,7 +82,7 @@ def run_receipts_prefix(dataset: str, run_id: str) -> str:
 
 def ledger_key(dataset: str, run_id: str) -> str:
     """Key of a run's ledger."""
-    return f"{run_receipts_prefix(dataset, run_id)}/{_LEDGER_FILE}"
+    return f"{run_receipts_prefix(dataset, run_id)}/{LEDGER_FILE}"
 
 
 def probe_key(dataset: str, run_id: str) -> str:
@@ -148,6 +150,12 @@ def report_key(dataset: str, run_id: str) -> str:
     return f"{results_prefix(dataset, run_id)}/{REPORT_FILE}"
 
 
+def run_of_settings(key: str) -> str | None:
+    """The id of the run whose `settings.json` has this key; None for any other key."""
+    folder, _, name = key.rpartition("/")
+    return folder.rpartition("/")[2] if name == SETTINGS_FILE else None
+
+
 def run_of_summary(key: str) -> str | None:
     """The id of the run whose `summary.json` has this key; None for any other key."""
     folder, _, name = key.rpartition("/")
@@ -167,7 +175,7 @@ def shards_prefix(dataset: str, coordinator: str) -> str:
 
 def shards_ledger_key(dataset: str, coordinator: str) -> str:
     """Key of a coordinator's ledger, which its shard runs and the merge of their results read. It is never deleted."""
-    return f"{shards_prefix(dataset, coordinator)}/{_LEDGER_FILE}"
+    return f"{shards_prefix(dataset, coordinator)}/{LEDGER_FILE}"
 
 
 def shard_plan_key(dataset: str, coordinator: str) -> str:

@@ -39,15 +39,22 @@ def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
 
     A line that cannot be parsed, such as one cut off by a loss of power, is skipped: its entry counts as not done.
     """
+    return read_listed(store, list_receipts(store, prefix))
+
+
+def list_receipts(store: ObjectStore, prefix: str) -> "list[ObjectMeta]":
+    """The objects below `prefix` that hold receipts, merged or not."""
+    return [meta for chunk in store.list(prefix) for meta in chunk if meta["path"].endswith(RECEIPTS_SUFFIX)]
+
+
+def read_listed(store: ObjectStore, listed: "list[ObjectMeta]") -> Iterator[Record]:
+    """The receipts in these objects, as `read_receipts` returns them."""
     merged = set()
-    for chunk in store.list(prefix):
-        for meta in chunk:
-            if not meta["path"].endswith(RECEIPTS_SUFFIX):
-                continue
-            try:
-                yield from _records(store, meta)
-            except FileNotFoundError:  # its run's receipts were merged after the listing
-                merged.add(meta["path"].rpartition("/")[0])
+    for meta in listed:
+        try:
+            yield from _records(store, meta)
+        except FileNotFoundError:  # its run's receipts were merged after the listing
+            merged.add(meta["path"].rpartition("/")[0])
     for run_prefix in sorted(merged):
         with suppress(FileNotFoundError):
             yield from _records(store, store.head(merged_receipts_key(run_prefix)))
@@ -80,23 +87,25 @@ def _valid_records(lines: Iterable[bytes]) -> Iterator[Record]:
             yield record_json.validate_json(line)
 
 
-def merge_receipts(store: ObjectStore, prefix: str, scratch: Path) -> None:
+def merge_receipts(store: ObjectStore, prefix: str, listed: "list[ObjectMeta]", scratch: Path) -> None:
     """Merge one run's receipts into one object, so that the next run sends few requests to read them.
 
+    The merged object also says which receipts the run's results include: those in another object beside it came later.
     If this is interrupted, some receipts are there twice, which does no harm.
 
     Args:
         prefix: the run's receipts (`layout.run_receipts_prefix`).
+        listed: the objects that the run's results were made from (`list_receipts`).
         scratch: a folder for the merged file.
     """
     merged_key = merged_receipts_key(prefix)
-    found = [meta for chunk in store.list(prefix) for meta in chunk if meta["path"].endswith(RECEIPTS_SUFFIX)]
-    if len(found) < 2:
+    single = [meta["path"] for meta in listed if meta["path"] != merged_key]
+    if not single:
         return
     merged = scratch / "receipts.jsonl"
     with merged.open("wb") as lines:
-        for meta in found:
+        for meta in listed:
             for record in _records(store, meta):
                 lines.write(record_json.dump_json(record) + b"\n")
     put_object(store, merged_key, merged, RECEIPTS_TYPE)
-    delete_objects(store, [meta["path"] for meta in found if meta["path"] != merged_key])
+    delete_objects(store, single)

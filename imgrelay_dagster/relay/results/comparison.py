@@ -49,6 +49,19 @@ def compare_with_previous(
     previous = previous_run(store, dataset, run_id)
     if previous is None:
         return None
+    return compare_with(store, dataset, previous, results, whole_list=whole_list, tick=tick)
+
+
+def compare_with(
+    store: ObjectStore,
+    dataset: str,
+    previous: str,
+    results: Path,
+    *,
+    whole_list: bool,
+    tick: Callable[[], None] = lambda: None,
+) -> Comparison:
+    """Compare `results` with those of the run `previous`, as `compare_with_previous` does."""
     with closing(sqlite3.connect(results.with_name("previous.db"))) as db:
         db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"

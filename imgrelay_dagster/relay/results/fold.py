@@ -7,7 +7,6 @@ is `not_attempted`. Memory does not grow with the number of entries.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -19,11 +18,11 @@ from imgrelay_dagster.relay.records.key_index import StoredKeys
 from imgrelay_dagster.relay.records.layout import RESULTS_FILE, ledger_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
-from imgrelay_dagster.relay.records.receipts import merge_receipts, read_receipts
+from imgrelay_dagster.relay.records.receipts import list_receipts, merge_receipts, read_listed
 from imgrelay_dagster.relay.records.summary import Summary, read_summary
 from imgrelay_dagster.relay.results.comparison import compare_with_previous
 from imgrelay_dagster.relay.results.shard_merge import add_shard_summary
-from imgrelay_dagster.relay.results.writer import RunTotals, upload_results, write_result_files
+from imgrelay_dagster.relay.results.writer import upload_results, write_result_files
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import delete_objects
 from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
@@ -84,7 +83,12 @@ def _write(
             scratch_folder() as scratch,
             StoredKeys(scratch / "keys.db") as stored,
         ):
-            totals = _write_files(store, ledger, scratch, run_id, stored, host_class)
+            listed = list_receipts(store, run_receipts_prefix(dataset, run_id))
+            with ReceiptIndex(scratch / "receipts.db") as receipts:
+                for record in read_listed(store, listed):
+                    receipts.add(record.entry, record)
+                records = stored.watch(_fold(iter(ledger), receipts))
+                totals = write_result_files(records, ledger.settings, scratch, run_id, host_class)
             tick()
             compared = None
             if ledger.settings.shard is None and ledger.settings.sample is None:
@@ -95,7 +99,7 @@ def _write(
             )
             if ledger.settings.shard is not None:
                 add_shard_summary(store, dataset, ledger.settings.shard, summary)
-            merge_receipts(store, run_receipts_prefix(dataset, run_id), scratch)
+            merge_receipts(store, run_receipts_prefix(dataset, run_id), listed, scratch)
             stored.write(store, dataset)
         tick()
         delete_objects(store, [ledger_key(dataset, run_id)])
@@ -104,34 +108,19 @@ def _write(
     return summary
 
 
-def _write_files(
-    store: ObjectStore,
-    ledger: Ledger,
-    scratch: Path,
-    run_id: str,
-    stored: StoredKeys,
-    host_class: Callable[[str], str] | None,
-) -> RunTotals:
-    with ReceiptIndex(scratch / "receipts.db") as receipts:
-        for record in read_receipts(store, run_receipts_prefix(ledger.settings.dataset, run_id)):
-            receipts.add(record.entry, record)
-        records = stored.watch(_fold(iter(ledger), receipts))
-        return write_result_files(records, ledger.settings, scratch, run_id, host_class)
-
-
 def _fold(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]:
     """The record of each ledger line, with its outcome."""
     for planned in ledger:
         record = planned.record
         if record.outcome is None and planned.same_as is not None:
-            yield _repeat(record, receipts.get(entry_number(planned.same_as, planned.same_part)))
+            yield repeat(record, receipts.get(entry_number(planned.same_as, planned.same_part)))
         elif record.outcome is None:
             yield receipts.get(record.entry) or replace(record, outcome=Outcome.NOT_ATTEMPTED)
         else:
             yield record
 
 
-def _repeat(record: Record, first: Record | None) -> Record:
+def repeat(record: Record, first: Record | None) -> Record:
     """The record of a line that repeats an earlier one: its outcome, without requests, bytes or time of its own."""
     if first is None:
         return replace(record, outcome=Outcome.NOT_ATTEMPTED)

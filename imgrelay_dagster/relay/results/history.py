@@ -11,7 +11,13 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.outcomes import Record
-from imgrelay_dagster.relay.records.layout import DATASETS_PREFIX, results_key, run_of_summary, runs_prefix
+from imgrelay_dagster.relay.records.layout import (
+    DATASETS_PREFIX,
+    results_key,
+    run_of_settings,
+    run_of_summary,
+    runs_prefix,
+)
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.reading import read_chunks
@@ -19,7 +25,7 @@ from imgrelay_dagster.relay.storage.reading import read_chunks
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that has its results, and the time when they were written."""
+    """A run that has its results, and the time when they were first written."""
 
     run_id: str
     at: datetime
@@ -41,19 +47,24 @@ def dataset_names(store: ObjectStore) -> list[str]:
 def past_runs(store: ObjectStore, dataset: str) -> list[PastRun]:
     """The runs of a dataset that have their results, newest first.
 
+    The time is that of `settings.json`, because the summary is written again if receipts arrive later. Runs of earlier
+    versions have only the summary.
+
     Raises:
         RelayError: the destination cannot be read.
     """
+    summaries: dict[str, datetime] = {}
+    settings: dict[str, datetime] = {}
     try:
-        found = [
-            PastRun(run_id, meta["last_modified"])
-            for chunk in store.list(runs_prefix(dataset))
-            for meta in chunk
-            if (run_id := run_of_summary(meta["path"])) is not None
-        ]
+        for chunk in store.list(runs_prefix(dataset)):
+            for meta in chunk:
+                for found, run_of in ((summaries, run_of_summary), (settings, run_of_settings)):
+                    if (run_id := run_of(meta["path"])) is not None:
+                        found[run_id] = meta["last_modified"]
     except (BaseError, OSError) as error:
         raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-    return sorted(found, key=lambda run: run.at, reverse=True)
+    runs = (PastRun(run_id, settings.get(run_id, at)) for run_id, at in summaries.items())
+    return sorted(runs, key=lambda run: run.at, reverse=True)
 
 
 def result_lines(store: ObjectStore, dataset: str, run_id: str) -> Iterator[bytes]:
@@ -62,9 +73,17 @@ def result_lines(store: ObjectStore, dataset: str, run_id: str) -> Iterator[byte
     Raises:
         RelayError: the destination cannot be read.
     """
+    return object_lines(store, results_key(dataset, run_id))
+
+
+def object_lines(store: ObjectStore, key: str) -> Iterator[bytes]:
+    """The lines of an object, such as a run's `failed.jsonl`. A missing object gives no lines.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
     rest = b""
     try:
-        key = results_key(dataset, run_id)
         for chunk in read_chunks(store, key, store.head(key)["size"]):
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines

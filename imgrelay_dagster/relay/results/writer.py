@@ -200,17 +200,22 @@ def upload_results(
     status: str | None = None,
     started: float | None = None,
     compared: Comparison | None = None,
+    again: bool = False,
 ) -> Summary:
     """Upload what `write_result_files` wrote, then `summary.json` and `report.html`; return the summary.
 
     The summary is written after the files, because a run with a summary counts as having all its results.
+
+    Args:
+        again: the run had results before. Its `settings.json`, by whose time runs are ordered, stays as it is.
     """
     summary = totals.summary(seconds, status, started, compared)
     dataset, run_id = summary.dataset, summary.run_id
     put_object(store, results_key(dataset, run_id), scratch / RESULTS_FILE, RECEIPTS_TYPE)
     put_object(store, failed_key(dataset, run_id), scratch / FAILED_FILE, RECEIPTS_TYPE)
     put_object(store, failed_table_key(dataset, run_id), scratch / FAILED_TABLE_FILE, "text/csv; charset=utf-8")
-    write_run_settings(store, totals.settings, run_id)
+    if not again:
+        write_run_settings(store, totals.settings, run_id)
     if wants_parquet(summary.entries, totals.carried):
         table = scratch / PARQUET_FILE
         write_parquet(scratch / RESULTS_FILE, table, NOT_IN_RESULTS, totals.carried)

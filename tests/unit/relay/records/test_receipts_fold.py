@@ -16,7 +16,7 @@ from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.plan import Plan
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.records.layout import run_receipts_prefix
-from imgrelay_dagster.relay.records.receipts import merge_receipts, record_json
+from imgrelay_dagster.relay.records.receipts import list_receipts, merge_receipts, record_json
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
@@ -96,7 +96,8 @@ def test_every_line_has_its_latest_surviving_outcome_and_the_next_run_relays_the
             line for line, found in candidates.items() if len({each for each in found if each[0] == max(found)[0]}) > 1
         }
         if merged:
-            merge_receipts(store, run_receipts_prefix("birds", "run1"), folder)
+            prefix = run_receipts_prefix("birds", "run1")
+            merge_receipts(store, prefix, list_receipts(store, prefix), folder)
         summary, rows = fold(store)
 
         assert [row["line"] for row in rows] == list(range(1, LINES + 1))
