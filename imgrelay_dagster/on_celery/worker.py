@@ -8,6 +8,8 @@ most `MAX_STARTS` times.
 
 import functools
 import logging
+import os
+import signal
 import threading
 import time
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import celery
 import dagster as dg
 import redis
-from celery import signals
+from celery import platforms, signals
 from celery.apps.worker import install_worker_term_hard_handler, on_cold_shutdown
 from celery.exceptions import Reject
 from celery.worker import state
@@ -25,6 +27,7 @@ from dagster_celery.tasks import create_task
 from kombu.transport.redis import Channel
 
 import imgrelay_dagster.forkserver.preload  # noqa: F401 - imported once, before the processes for steps are forked
+from imgrelay_dagster.config import environment
 from imgrelay_dagster.execution.celery.settings import MAX_STARTS, broker_url, is_redis, lost_after, make_celery_app
 
 logger = logging.getLogger(__name__)
@@ -99,13 +102,38 @@ def _start_renewing() -> None:
     threading.Thread(target=renew_messages, name="renew-messages", daemon=True).start()
 
 
-def leave_at_once(sender: Any, **_: Any) -> None:
-    """Let SIGTERM end this worker at once, after `IMGRELAY_CELERY_GRACE`: its steps go to other workers.
+@functools.cache
+def _handle_sigterm(consumer: Any) -> None:
+    """Let SIGTERM end this worker; called when it is ready, also after it has connected to the broker again.
 
-    It is Celery's cold shutdown. Celery's own switch for it, `REMAP_SIGTERM=SIGQUIT`, sends the steps a signal that
-    their processes ignore, and so waits for them.
+    With `IMGRELAY_CELERY_GRACE`, the worker first finishes its steps and takes no others; a second SIGTERM then ends it
+    at once. Celery's soft shutdown would sleep for the whole grace, and give away steps that end meanwhile.
+    Its switch for a cold shutdown, `REMAP_SIGTERM=SIGQUIT`, sends the steps a signal that their processes ignore.
     """
-    install_worker_term_hard_handler(sender.controller, sig="SIGTERM", callback=_give_up_steps, exitcode=0)
+    grace = environment.CELERY_GRACE.get()
+    leave_at_once = functools.partial(
+        install_worker_term_hard_handler, consumer.controller, sig="SIGTERM", callback=_give_up_steps, exitcode=0
+    )
+
+    def finish_steps(*_: Any) -> None:
+        leave_at_once()
+        threading.Thread(target=_leave_when_idle, args=(consumer, grace), name="leave-when-idle", daemon=True).start()
+
+    if grace:
+        platforms.signals["SIGTERM"] = finish_steps
+    else:
+        leave_at_once()
+
+
+def _leave_when_idle(consumer: Any, grace: float) -> None:
+    """Take no more steps, and send this process SIGTERM when none is left, after `grace` seconds at the latest."""
+    logger.warning("told to stop: finishing %d steps within %g s", len(state.reserved_requests), grace)
+    end = time.monotonic() + grace
+    for queue in list(consumer.app.amqp.queues.consume_from):
+        consumer.hub.call_soon(consumer.cancel_task_queue, queue)
+    while len(state.reserved_requests) and time.monotonic() < end:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _give_up_steps(worker: Any) -> None:
@@ -114,7 +142,6 @@ def _give_up_steps(worker: Any) -> None:
     Celery would send them SIGTERM, which raises SystemExit in the op: Dagster counts that as a failed attempt, and the
     run fails after three. A killed step leaves no trace but its receipts, and its message returns to the queue.
     """
-    worker.wait_for_soft_shutdown()
     for request in tuple(state.active_requests):
         request.cancel(worker.consumer.pool, signal="KILL")
     on_cold_shutdown(worker)
@@ -122,6 +149,6 @@ def _give_up_steps(worker: Any) -> None:
 
 app = make_celery_app()
 execute_plan = create_task(app, base=StepTask)  # type: ignore[no-untyped-call]
-signals.worker_ready.connect(leave_at_once, weak=False)
+signals.worker_ready.connect(lambda sender, **_: _handle_sigterm(sender), weak=False)
 if is_redis(broker_url()):
     signals.worker_ready.connect(lambda **_: _start_renewing(), weak=False)

@@ -88,16 +88,20 @@ class CeleryRun:
         """How many steps each worker has begun."""
         return Counter(worker for worker, _ in self._begun())
 
-    def at_work(self, name: str, op: str) -> list[str]:
-        """The steps of an op that a worker has begun and not ended."""
+    def at_work(self, name: str, op: str = "") -> list[str]:
+        """The steps (of an op) that a worker has begun and not ended."""
+        return [step for worker, step in self._under_way() if worker == f"celery@{name}" and step.startswith(op)]
+
+    def first_at_work(self, op: str) -> tuple[str, list[str]] | None:
+        """The first worker that has begun steps of an op and not ended them, and these steps."""
+        name = next((worker.partition("@")[2] for worker, step in self._under_way() if step.startswith(op)), None)
+        return None if name is None else (name, self.at_work(name, op))
+
+    def _under_way(self) -> list[tuple[str, str]]:
         kinds = (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE)
         ended = {event.step_key for kind in kinds for event in self.events(kind)}
         started = {event.step_key for event in self.events(dg.DagsterEventType.STEP_START)} - ended
-        return [
-            step
-            for worker, step in self._begun()
-            if worker == f"celery@{name}" and step in started and step.startswith(op)
-        ]
+        return [(worker, step) for worker, step in self._begun() if step in started]
 
     def _begun(self) -> list[tuple[str, str]]:
         found = []

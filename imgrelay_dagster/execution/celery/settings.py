@@ -81,8 +81,6 @@ def celery_settings() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "worker_max_tasks_per_child": 200,
-        # How long a worker that is told to stop goes on with its steps before they go to other workers.
-        "worker_soft_shutdown_timeout": environment.CELERY_GRACE.get(),
         "worker_send_task_events": False,
         "result_expires": RESULT_EXPIRES,
         "task_publish_retry_policy": {
