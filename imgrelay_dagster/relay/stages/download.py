@@ -12,6 +12,7 @@ from imgrelay_dagster.relay.outcomes import Record, Stage
 from imgrelay_dagster.relay.stages.busy_hosts import BUSY_PATIENCE, Slot, busy_hosts_last, is_slow
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.download_pace import START, DownloadPace
+from imgrelay_dagster.relay.stages.earlier_downloads import EarlierDownloads
 from imgrelay_dagster.relay.stages.mirrors import fetch_record
 from imgrelay_dagster.relay.stages.runner import run_entries
 from imgrelay_dagster.relay.stages.stored_sources import StoredSources
@@ -35,7 +36,8 @@ def download_task(
     """Fetch every entry's body into staging; return the task with the entries that are left.
 
     A download that takes far longer than the task's others is deferred (`Task.deferred`). When the downloads have
-    `PART_BYTES`, no more are started, and the other entries are the task's `rest`.
+    `PART_BYTES`, no more are started, and the other entries are the task's `rest`. What an earlier start of the step
+    downloaded before it was killed is not downloaded again, if staging is a local folder.
 
     Args:
         stored: fetches originals that are not on the web; None where the task has none.
@@ -61,16 +63,17 @@ def download_task(
             rest.add(record.entry)
             raise Deferred(record.attempts)
 
-    originals = context.staging.originals_of(context.settings.dataset, task.name)
+    earlier = EarlierDownloads(task, context)
 
     excused: dict[int, int] = {}  # by entry, for those whose hosts are busy: requests that do not count as attempts
 
     def fetch(record: Record, client: Downloader, slot: Slot, until: float | None) -> Record:
         nonlocal downloaded
-        kept = originals.take(record.url) if originals is not None and record.earlier is None else None
-        if kept is not None:
-            writer.set_location(record.entry, kept)
-            return replace(record, bytes_in=0)
+        found = earlier.take(record)
+        if found is not None:
+            record, location = found
+            writer.set_location(record.entry, location)
+            return record
         check_size(record)
         sink = partial(writer.open_entry, record.entry)
         on_web = partial(
@@ -116,8 +119,7 @@ def download_task(
             task, run, (pace.slot, pace.capped_slot), lambda entry: entry in excused and entry not in rest, patience
         )
 
-    keeps = context.staging.keeps_originals
-    digests = {record.entry: url_digest(record.url) for record in task.records} if keeps else None
+    digests = {record.entry: url_digest(record.url) for record in task.records} if context.staging.is_local else None
     with PackWriter(context.staging, task.name, Stage.DOWNLOAD, context.tick, digests) as writer:
         if last_chance:
             per_host = min(DEFERRED_THREADS, limits.run_per_host or limits.per_host * context.settings.max_concurrent)

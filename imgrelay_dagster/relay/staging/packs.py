@@ -20,6 +20,7 @@ from imgrelay_dagster.relay.concurrency.signals import ignore_interrupts
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.staging.originals import trailer
+from imgrelay_dagster.relay.staging.pack_journal import SUFFIX, PackJournal
 from imgrelay_dagster.relay.staging.pack_location import PackLocation
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.staging.tasks import Task
@@ -33,6 +34,9 @@ PARALLEL_WRITES = 2
 MAX_PACKED_ENTRY = 1024 * 1024
 """Bytes of the largest entry that goes into a pack. A larger one is written to an object of its own as it arrives."""
 
+_FinishedPack = tuple[str, bytearray, PackJournal | None]
+"""Key, content and journal of a pack."""
+
 CACHED_PACKS = 2
 """Packs that a step keeps in memory while it reads: some threads still read one pack when others start the next."""
 
@@ -42,8 +46,9 @@ class PackWriter:
 
     Args:
         tick: called several times a second while the last pack is written; an exception that it raises ends the wait.
-        digests: the URL digest of each entry, if the packs are to be kept should the run be interrupted. Each object
-            then ends with a trailer (`originals.py`), and an interrupted step also writes the pack that it fills.
+        digests: the URL digest of each entry, if the packs are to be kept should the step be interrupted. Each object
+            then ends with a trailer (`originals.py`), an interrupted step also writes the pack that it fills, and in a
+            local folder that pack has a journal (`pack_journal.py`).
 
     Attributes:
         locations: the location of each entry by its number, in the order of the packs. Complete after the context
@@ -72,6 +77,8 @@ class PackWriter:
     def _start_pack(self) -> None:
         self._key, self._pack = self._new_key(), bytearray()
         self._packed: dict[int, tuple[int, int]] = {}
+        path = None if self._digests is None else self._staging.local_path(f"{self._key}{SUFFIX}")
+        self._journal = None if path is None else PackJournal(path)
 
     def _new_key(self) -> str:
         return self._staging.key(self._task, self._stage, uuid.uuid4().hex)
@@ -83,17 +90,19 @@ class PackWriter:
             self._staging.put(key, data + self._trailer({entry: (0, len(data))}))
             self.set_location(entry, PackLocation(key, 0, len(data), whole_object=True))
             return
-        full: tuple[str, bytearray] | None = None
+        full: _FinishedPack | None = None
         with self._lock:
             self.locations[entry] = PackLocation(self._key, len(self._pack), len(data))
             self._packed[entry] = len(self._pack), len(data)
             self._pack += data
+            if self._journal is not None and self._digests is not None:
+                self._journal.add(self._digests[entry], data)
             if len(self._pack) >= PACK_SIZE:
                 self._writes.acquire()
                 full = self._finish_pack()
         if full is not None:
             try:
-                self._staging.put(*full)
+                self._store(full)
             finally:
                 self._writes.release()
 
@@ -115,10 +124,16 @@ class PackWriter:
         digests = self._digests
         return b"" if digests is None else trailer({digests[entry]: place for entry, place in entries.items()})
 
-    def _finish_pack(self) -> tuple[str, bytearray]:
-        finished = self._key, self._pack + self._trailer(self._packed)
+    def _finish_pack(self) -> _FinishedPack:
+        finished = self._key, self._pack + self._trailer(self._packed), self._journal
         self._start_pack()
         return finished
+
+    def _store(self, pack: _FinishedPack) -> None:
+        key, data, journal = pack
+        self._staging.put(key, data)
+        if journal is not None:
+            journal.delete()
 
     def set_location(self, entry: int, location: PackLocation) -> None:
         """Set the location of an entry whose bytes are in staging already."""
@@ -135,10 +150,10 @@ class PackWriter:
             return
         if error is None:
             last = self._finish_pack()
-            call_in_background(lambda _: self._staging.put(*last), self._tick)
+            call_in_background(lambda _: self._store(last), self._tick)
         elif self._digests is not None:
             with ignore_interrupts(), suppress(RelayError), self._lock:
-                self._staging.put(*self._finish_pack())
+                self._store(self._finish_pack())
 
 
 class EntryBuffer:
@@ -193,6 +208,10 @@ class PackReader:
         """The task with its records in the order of their bytes in the packs, so that no pack is read twice."""
         order = {entry: number for number, entry in enumerate(self._locations)}
         return replace(self._task, records=tuple(sorted(self._task.records, key=lambda record: order[record.entry])))
+
+    def size(self, entry: int) -> int:
+        """The number of an entry's bytes."""
+        return self._locations[entry].size
 
     def read(self, entry: int) -> bytes:
         """An entry's bytes.

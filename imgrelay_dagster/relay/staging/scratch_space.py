@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import obstore
@@ -21,6 +22,8 @@ from imgrelay_dagster.relay.concurrency.thread_pool import work_through
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.staging.originals import KeptOriginals, OriginalsOfTask
+from imgrelay_dagster.relay.staging.pack_journal import close_journals, read_downloads
+from imgrelay_dagster.relay.staging.pack_location import PackLocation
 from imgrelay_dagster.relay.storage.error_hints import setting_advice
 from imgrelay_dagster.relay.storage.error_text import explain, is_disk_full
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
@@ -84,6 +87,15 @@ class Staging:
         with self._wrap_errors(key):
             return memoryview(call_again_after_pause(lambda: self._store.get(key).bytes(), BaseError))
 
+    def local_path(self, key: str) -> Path | None:
+        """The path of an object in a local folder; None in any other store."""
+        return None if self._folder is None else self._folder / key
+
+    def left_downloads(self, task: str) -> dict[str, PackLocation]:
+        """What an earlier start of a task's download step has left in a local folder, by URL digest."""
+        prefix = f"{self._run_id}/{task}/{Stage.DOWNLOAD.value}"
+        return {} if self._folder is None else read_downloads(self._folder / prefix, prefix)
+
     def put_note(self, name: str, data: bytes) -> None:
         """Write a note, a small object about the run's progress; it replaces an earlier note of the same name."""
         key = f"{self._run_id}/notes/{name}"
@@ -130,6 +142,8 @@ class Staging:
         run_folder = self._folder / self._run_id
         with suppress(OSError):
             tasks = [run_folder / task] if task is not None else list(run_folder.iterdir())
+            for folder in tasks:
+                close_journals(folder / Stage.DOWNLOAD.value)
             self._kept.keep(dataset, tasks)
 
     def forget_originals(self, dataset: str) -> None:
