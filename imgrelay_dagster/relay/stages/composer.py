@@ -1,7 +1,6 @@
 """Composing images in the threads of one step: lack of memory is no verdict on an image."""
 
 import threading
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 from imgrelay_dagster.relay.errors import EntryFailure
@@ -10,6 +9,7 @@ from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.host_turn import host_turn
 from imgrelay_dagster.relay.imaging.layout import Layout
+from imgrelay_dagster.relay.imaging.malloc import trim_memory
 from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
 from imgrelay_dagster.relay.imaging.template import Template
 from imgrelay_dagster.relay.outcomes import Reason
@@ -73,8 +73,14 @@ class Composer:
                 raise EntryFailure(Reason.INTERNAL_ERROR, detail) from error
 
     def _compose(self, source: Source, template: Template, focus: str | None) -> Composed:
-        with host_turn(self.stop) if source.cost.memory > VERY_LARGE_IMAGE else nullcontext():
-            return self._compose_now(source, template, self.settings.layout_with(focus))
+        layout = self.settings.layout_with(focus)
+        if source.cost.memory <= VERY_LARGE_IMAGE:
+            return self._compose_now(source, template, layout)
+        with host_turn(self.stop):
+            try:
+                return self._compose_now(source, template, layout)
+            finally:
+                trim_memory()  # before the next one's turn
 
     def _compose_now(self, source: Source, template: Template, layout: Layout) -> Composed:
         decoders = self.decoders if self.isolated or not source.cost.is_bounded else None

@@ -7,6 +7,8 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, Stopped
+from imgrelay_dagster.relay.imaging.malloc import return_freed_memory
+from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.stages.context import StageContext
@@ -23,6 +25,9 @@ LEAVE_LIMIT = 3.0
 OUTAGE_FAILURES = 32
 """Uploads of one step that must fail in a row before the store is checked for an outage: two for each thread."""
 
+BODY_BUDGET = 64 << 20
+"""Bytes of the images that the threads of a step hold at the same time. A larger one is uploaded alone."""
+
 RECEIPT_LIMIT = 5.0
 """Seconds within which a working store accepts a receipt."""
 
@@ -33,6 +38,7 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
     Raises:
         RelayError: the store does not work any more, or its disk is full.
     """
+    return_freed_memory()
     keeps = context.staging.keeps_originals
     if not keeps:  # otherwise an interrupted step leaves them for the next run
         call_in_background(lambda _: context.staging.clear_stage(task.name, Stage.DOWNLOAD), context.tick)
@@ -40,8 +46,13 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
     images = ImageHeaders(context.settings, context.run_id)
     reader = PackReader(context.staging, task)
     outage = OutageDetector(context.settings.destination)
+    budget = MemoryBudget(BODY_BUDGET)
 
     def upload_entry(record: Record) -> Record:
+        with budget.hold(reader.size(record.entry), context.stop):
+            return upload_image(record)
+
+    def upload_image(record: Record) -> Record:
         data = reader.read(record.entry)
         assert record.key is not None
         if context.stop.is_set():
