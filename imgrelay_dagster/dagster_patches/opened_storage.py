@@ -28,7 +28,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from imgrelay_dagster.dagster_patches.guard import Patch, install, is_known
-from imgrelay_dagster.dagster_patches.spare_engine import SpareEngine
+from imgrelay_dagster.dagster_patches.spare_engine import SpareEngines
 
 
 def _exists(database: str | None) -> bool:
@@ -45,7 +45,7 @@ def _opener(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return from_local
 
 
-_spare = SpareEngine(NullPool, timeout=5.0)
+_spare = SpareEngines(NullPool, timeout=5.0)
 """With SQLite's default time limit, as in Dagster's."""
 
 

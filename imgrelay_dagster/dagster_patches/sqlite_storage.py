@@ -34,11 +34,11 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import StaticPool
 
 from imgrelay_dagster.dagster_patches.guard import Patch, install, is_known
-from imgrelay_dagster.dagster_patches.spare_engine import SpareEngine
+from imgrelay_dagster.dagster_patches.spare_engine import SpareEngines
 
 _from_config = ScriptDirectory.from_config
 
-_spare = SpareEngine(StaticPool, SQLITE_BUSY_TIMEOUT_SECONDS)
+_spare = SpareEngines(StaticPool, SQLITE_BUSY_TIMEOUT_SECONDS)
 
 _engines: WeakKeyDictionary[SqliteEventLogStorage, dict[str, Engine]] = WeakKeyDictionary()
 """For each storage object its engines by address: one connection each, guarded by that object's own lock."""
@@ -88,7 +88,7 @@ def _engine(storage: SqliteEventLogStorage, address: str) -> Engine:
 
 def _close(engines: dict[str, Engine]) -> None:
     for engine in engines.values():
-        engine.dispose()
+        _spare.give_back(engine)
 
 
 def _apply() -> None:

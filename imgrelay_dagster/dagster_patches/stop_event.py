@@ -1,8 +1,8 @@
 """A stop event that is set without waiting for the process that it stops.
 
 Changes: `DagsterApiServer._mp_ctx`, the multiprocessing context with which Dagster's code server starts runs. Nothing
-is replaced in multiprocessing: `multiprocessing.get_context("spawn")` and its `Event` stay Python's own. The executor
-uses `StopEvent` through a context of its own (`execution/multiprocess.py`).
+is replaced in multiprocessing: `multiprocessing.get_context("spawn")` and its `Event` stay Python's own. Steps are
+stopped by other means (`execution/step_process.py`).
 
 Why: `multiprocessing.Event.set` holds its lock until every waiter has woken up. A process that has just ended never
 wakes up, so a run that is terminated while one of its steps ends would hang for ever.
@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import Event
 from typing import Any
 
-from imgrelay_dagster.dagster_patches.guard import Patch, install, is_known
+from imgrelay_dagster.dagster_patches.guard import Patch, install
 
 _EVENT = {
     "multiprocessing.synchronize:Event.__init__": frozenset({"b4a94d36686627a6"}),
@@ -70,23 +70,7 @@ STOP_EVENT = Patch(
     apply=_apply,
 )
 
-STEP_STOP_EVENT = Patch(
-    name="stop event of steps",
-    libraries="dagster 1.13.5 to 1.13.29, CPython 3.11 to 3.14",
-    sources={
-        **_EVENT,
-        "dagster._core.executor.multiprocess:MultiprocessExecutor.execute": frozenset({"60b1287e2c5b3cd8"}),
-    },
-    apply=lambda: None,
-)
-"""Changes nothing by itself. The executor uses it to check whether its steps can have stop events."""
-
 
 def patch_stop_event() -> bool:
     """Let Dagster's code server stop its runs by stop events, if this process is one; returns whether it does."""
     return _SERVER in sys.modules and install(STOP_EVENT)
-
-
-def steps_can_have_stop_events() -> bool:
-    """Whether multiprocessing and Dagster's executor are as `StopEvent` needs them."""
-    return is_known(STEP_STOP_EVENT)

@@ -30,7 +30,7 @@ def describe_step() -> dict[str, str]:
         "migrations": ScriptDirectory.from_config.__module__,
         "process": type(multiprocessing.current_process()).__name__,
         "configs resolved before": str(len(resolved_config._results)),
-        "spare engines left": str(sum(module._spare._spare is not None for module in (sqlite_storage, opened_storage))),
+        "spare engines left": str(len(sqlite_storage._spare) + len(opened_storage._spare)),
     }
 
 
@@ -59,7 +59,7 @@ def execute(job: Any, instance: dg.DagsterInstance) -> dict[str, str]:
 def test_a_step_of_ours_uses_every_patch(instance: dg.DagsterInstance):
     """Fails when one of them silently stops applying."""
     assert execute(relay_like_job, instance) == {
-        "stop event": "imgrelay_dagster.dagster_patches.stop_event",
+        "stop event": "imgrelay_dagster.execution.step_process",
         "connection": "imgrelay_dagster.dagster_patches.sqlite_storage",
         "migrations": "imgrelay_dagster.dagster_patches.sqlite_storage",
         "process": "StepProcess",

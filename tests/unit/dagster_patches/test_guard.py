@@ -12,7 +12,8 @@ from imgrelay_dagster.dagster_patches.guard import Patch, install, is_known, sou
 from imgrelay_dagster.dagster_patches.opened_storage import OPENED_STORAGE
 from imgrelay_dagster.dagster_patches.resolved_config import RESOLVED_CONFIG
 from imgrelay_dagster.dagster_patches.sqlite_storage import SQLITE_STORAGE
-from imgrelay_dagster.dagster_patches.stop_event import STEP_STOP_EVENT, STOP_EVENT
+from imgrelay_dagster.dagster_patches.step_context import STEP_CONTEXT
+from imgrelay_dagster.dagster_patches.stop_event import STOP_EVENT
 
 PATCHES = (
     EVENT_POLLING,
@@ -20,7 +21,7 @@ PATCHES = (
     OPENED_STORAGE,
     RESOLVED_CONFIG,
     SQLITE_STORAGE,
-    STEP_STOP_EVENT,
+    STEP_CONTEXT,
     STOP_EVENT,
 )
 FUNCTION = "json:dumps"

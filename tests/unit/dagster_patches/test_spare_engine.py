@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool, StaticPool
 
-from imgrelay_dagster.dagster_patches.spare_engine import SpareEngine
+from imgrelay_dagster.dagster_patches.spare_engine import SpareEngines
 
 
 def use(engine: Engine) -> None:
@@ -24,7 +24,7 @@ def test_the_spare_engine_is_taken_once_and_writes_where_it_was_taken_for(tmp_pa
     for pool in (NullPool, StaticPool):
         addresses = [f"sqlite:///{tmp_path}/{pool.__name__}-{number}.db" for number in range(2)]
         warmed: list[Engine] = []
-        spare = SpareEngine(pool, 5.0)
+        spare = SpareEngines(pool, 5.0)
         spare.warm_up(lambda engine: (use(engine), warmed.append(engine))[0])  # noqa: B023
         first, second = map(spare.take, addresses)
         assert first is warmed[0]
@@ -39,8 +39,21 @@ def test_the_spare_engine_is_taken_once_and_writes_where_it_was_taken_for(tmp_pa
 
 
 def test_without_a_warm_up_each_engine_is_new(tmp_path: Path):
-    spare = SpareEngine(NullPool, 5.0)
+    spare = SpareEngines(NullPool, 5.0)
     first, second = (spare.take(f"sqlite:///{tmp_path}/{number}.db") for number in range(2))
     use(first)
     use(second)
     assert [rows(first), rows(second)] == [1, 1]
+
+
+def test_an_engine_that_is_given_back_is_taken_for_another_database(tmp_path: Path):
+    spare = SpareEngines(StaticPool, 5.0)
+    first = spare.take(f"sqlite:///{tmp_path}/first.db")
+    use(first)
+    spare.give_back(first)
+    assert len(spare) == 1
+    assert spare.take(f"sqlite:///{tmp_path}/second.db") is first
+    use(first)
+    use(first)
+    assert rows(first) == 2
+    assert rows(spare.take(f"sqlite:///{tmp_path}/first.db")) == 1

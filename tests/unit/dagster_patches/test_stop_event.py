@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from imgrelay_dagster.dagster_patches.stop_event import StopEvent, StopEventSpawnContext
-from imgrelay_dagster.execution.multiprocess import StepContext
 
 HANGS = 30.0
 """Seconds after which something that should not wait at all counts as hanging."""
@@ -21,10 +20,10 @@ def wait_for(event: StopEvent, about_to: Any) -> None:
     sys.exit(0 if event.wait() and event.is_set() else 1)
 
 
-@pytest.fixture(params=[StepContext, StopEventSpawnContext])
-def context(request: pytest.FixtureRequest) -> Any:
-    """The two contexts that have stop events."""
-    return request.param()
+@pytest.fixture
+def context() -> Any:
+    """The context that has stop events."""
+    return StopEventSpawnContext()
 
 
 @pytest.fixture
