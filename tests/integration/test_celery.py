@@ -16,14 +16,12 @@ import pytest
 
 from imgrelay_dagster.demo.manifests import expected
 from imgrelay_dagster.demo.origin import Origin
-from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.monitoring import housekeeping, lost_runs
 from tests.support.celery_checks import check_same, ensure_workers, launch_alone
 from tests.support.celery_cluster import LOST_AFTER, Cluster, missing
 from tests.support.clouds import SCHEMES, start_cloud
 from tests.support.command import until
 from tests.support.compose_deployment import PROGRAMS, compose
-from tests.support.hostile_origin import HostileOrigin
 from tests.support.slow_origin import slow_origin
 
 pytestmark = [pytest.mark.redis, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
@@ -39,10 +37,7 @@ STOP_LIMIT = 20.0
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    settings = tmp_path_factory.mktemp("settings") / "origins.yaml"  # workers do not see the folder of the cluster
-    settings.write_text('"localhost":\n  headers: {X-Partner: "${PARTNER}"}\n')
     with Cluster(tmp_path_factory.mktemp("celery") / "here") as started:
-        started.more = {"IMGRELAY_ORIGIN_SETTINGS": str(settings), "PARTNER": "imgrelay"}
         yield started
 
 
@@ -78,26 +73,6 @@ def test_workers_give_the_same_results_as_one_machine(cluster: Cluster, workers:
     assert set(run.workers()) == {"celery@first", "celery@second"}
 
 
-def test_what_servers_want_and_send_is_no_matter_of_where_a_step_runs(cluster: Cluster, workers: None) -> None:
-    found = picture("jpeg/tiny-sunset.jpg")
-    with HostileOrigin({"/x.jpg": (found.data, found.media_type)}) as hostile:
-        paths = ["cookie-redirect", "gzipped", "deflated/raw", "retry-after/1", "once-a-connection/close"]
-        urls = [
-            hostile.url(f"/{path}/{number}/x.jpg")
-            for number in range(4)
-            for path in (*paths, "interim/103", "odd-headers")
-        ]
-        urls += [hostile.url(f"/wants/x-partner/{number}/x.jpg", "localhost") for number in range(4)]
-        manifest = cluster.put("manifests/servers.txt", urls)
-        with cluster.launch({**FORM, "urls_per_task": 8, "manifest": manifest}) as run:
-            ran = run.wait(180)
-        assert ran.code == 0, ran.err
-        rows = cluster.results("framed", "servers", run.id)
-        assert [(row["url"], row["detail"]) for row in rows if row["outcome"] != "uploaded"] == []
-        assert len(rows) == len(urls)
-        assert set(run.workers()) == {"celery@first", "celery@second"}
-
-
 def test_the_health_check_of_the_worker_container(cluster: Cluster, workers: None) -> None:
     (_, shell, option, check) = compose("compose.workers.yaml")["worker"]["healthcheck"]["test"]
 
@@ -121,15 +96,17 @@ def test_a_long_step_is_not_delivered_to_a_second_worker(cluster: Cluster, worke
 
 
 def test_the_steps_of_a_killed_worker_are_executed_by_others(cluster: Cluster, workers: None, slow: Origin) -> None:
+    """One worker is killed, the other is told to stop as soon as it has a step: a third one does all the rest."""
     urls = [slow.url(f"jpeg/small-dawn.jpg?killed={n}") for n in range(8 * TASK)]
     manifest = cluster.put("manifests/killed.txt", urls)
-    with cluster.launch({**FORM, "manifest": manifest, "download": {"threads": 4}}) as run:
-        killed = until(lambda: run.at_work("first", "download"), 120, "the first worker downloads")
-        cluster.alive()["first"].kill()
+    with cluster.launch({**FORM, "manifest": manifest, "download": {"threads": 2}}) as run:
+        name, killed = until(lambda: run.first_at_work("download"), 120, "a worker downloads")
+        cluster.alive()[name].kill()
+        (other,) = {"first", "second"} - {name}
+        until(lambda: run.at_work(other), 120, "the other worker has a step")
+        cluster.alive()[other].terminate()
         cluster.worker("third", SLOTS)
-        until(lambda: run.at_work("second", "download"), 60, "the second worker downloads")
-        cluster.alive()["second"].terminate()
-        ran = run.wait(180)
+        ran = run.wait(240)
     assert ran.code == 0, ran.err
     assert ran.summary["uploaded"] == len(urls)
     rows = cluster.results("framed", "killed", run.id)
@@ -138,32 +115,15 @@ def test_the_steps_of_a_killed_worker_are_executed_by_others(cluster: Cluster, w
     assert {row["key"] for row in rows} <= images.keys()
     assert cluster.objects("staging/") == {}
     assert "celery@third" in run.workers()
-    twice = {step: count for step, count in run.steps(dg.DagsterEventType.STEP_START, whole=True).items() if count > 1}
-    print(f"steps started again: {twice}; requests: {slow.hits.total()} for {len(urls)}")
-    assert set(killed) & twice.keys(), "no step was killed"
-    assert max(twice.values()) == 2
+    again = {
+        step: count - 1 for step, count in run.steps(dg.DagsterEventType.STEP_START, whole=True).items() if count > 1
+    }
+    print(f"steps started again: {again}; requests: {slow.hits.total()} for {len(urls)}")
+    assert set(killed) & again.keys(), "no step was killed"
+    assert max(again.values()) <= 2, "more often than workers ended"
     requests = Counter({url: slow.hits[url.partition(str(slow.port))[2]] for url in urls})
-    restarted = sum("download" in step for step in twice)
+    restarted = sum(count for step, count in again.items() if "download" in step)
     assert sum(requests.values()) - len(urls) <= TASK * restarted
-
-
-def test_a_worker_that_is_told_to_stop_leaves_at_once(cluster: Cluster, workers: None, slow: Origin) -> None:
-    urls = [slow.url(f"jpeg/small-dawn.jpg?told={n}") for n in range(4 * TASK)]
-    form = {**FORM, "manifest": cluster.put("manifests/told.txt", urls), "download": {"threads": 1}}
-    with cluster.launch(form) as run:
-        given_up = until(lambda: run.at_work("second", "download"), 120, "the second worker downloads")
-        worker = cluster.alive()["second"]
-        told = time.monotonic()
-        worker.terminate()
-        code = worker.process.wait(60)
-        print(f"the worker left after {time.monotonic() - told:.1f} s; its steps: {given_up}")
-        assert not run.steps(dg.DagsterEventType.STEP_SUCCESS, whole=True).keys() & set(given_up)
-        ran = run.wait(240)
-    assert code == 0
-    assert ran.code == 0, ran.err
-    assert ran.summary["uploaded"] == len(urls)
-    starts = run.steps(dg.DagsterEventType.STEP_START, whole=True)
-    assert {starts[step] for step in given_up} == {2}, "its steps were not started again, or too often"
 
 
 def test_workers_take_up_adjustments(cluster: Cluster, workers: None, slow: Origin) -> None:
