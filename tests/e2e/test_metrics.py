@@ -1,5 +1,7 @@
-"""`imgrelay metrics` beside the real daemon: what it counts, that its totals outlive it, and a push to a gateway."""
+"""`imgrelay metrics` beside the real daemon: what it counts, that its totals outlive it, and who gets them."""
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,12 +10,30 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from imgrelay_dagster.demo.origin import Origin
+from tests.conftest import ROOT
+from tests.support import prometheus
 from tests.support.command import until
 from tests.support.dagster_servers import DagsterServers
+from tests.support.prometheus import Prometheus
+
+LABELS = {
+    "status": {"queued", "started", "success"},
+    "outcome": {"uploaded", "unchanged", "failed", "not_asked", "not_attempted"},
+    "reason": {"http_status"},
+    "host_class": {"web"},
+    "direction": {"in", "out"},
+    "stage": {"download", "compose", "upload"},
+    "part": {"totals", "queue", "inbox", "newest_day"},
+    "state": {"left", "failed"},
+}
+"""Values of labels that the panels of the dashboard show."""
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -95,3 +115,47 @@ def test_the_metrics_are_pushed_to_a_gateway(served: DagsterServers):
     path, body = pushed[-1]
     assert path == "/metrics/job/imgrelay"
     assert parse(body)["imgrelay_part_up", ("queue",)] == 1
+
+
+@pytest.fixture
+def scraping(served: DagsterServers, tmp_path: Path) -> Iterator[Prometheus]:
+    """A Prometheus with the files of deploy/metrics/, more often than they say, and an exporter that it scrapes."""
+    shutil.copytree(ROOT / "deploy" / "metrics", tmp_path, dirs_exist_ok=True)
+    config = yaml.safe_load((tmp_path / "prometheus.yaml").read_text())
+    config["scrape_configs"][0]["scrape_interval"] = "5s"
+    config["global"] = {"evaluation_interval": "5s"}
+    with metrics(served, "--port", "0") as line:
+        address = line.rpartition("http://")[2].partition("/")[0]
+        config["scrape_configs"][0]["static_configs"][0]["targets"] = [address]
+        (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+        with Prometheus(tmp_path, tmp_path / "prometheus.yaml") as server:
+            yield server
+
+
+@pytest.mark.skipif(not prometheus.installed(), reason=prometheus.MISSING)
+def test_prometheus_has_data_for_each_panel_of_the_dashboard_and_accepts_the_alerts(
+    served: DagsterServers, origin: Origin, scraping: Prometheus
+):
+    for arguments in (["check", "rules", "alerts.yaml"], ["check", "config", "prometheus.yaml"]):
+        subprocess.run(["promtool", *arguments], cwd=ROOT / "deploy" / "metrics", check=True, timeout=60)
+    until(lambda: scraping.query("imgrelay_images_total"), 60, "Prometheus has scraped once")
+    urls = [origin.url("jpeg/small-dawn.jpg?prometheus"), origin.url("bad/not-found.jpg?prometheus")]
+    form = {"manifest": served.write_manifest("prometheus.txt", urls), "tolerated_failure_percentage": 100}
+    assert served.wait_for(served.launch(form)) == "SUCCESS"
+    assert until(
+        lambda: scraping.query('increase(imgrelay_images_total{outcome="failed"}[1h]) > 0'), 60, "it is counted"
+    )
+
+    dashboard = json.loads((ROOT / "deploy" / "metrics" / "grafana-dashboard.json").read_text())
+    series = {
+        target["expr"]: scraping.query(target["expr"]) for panel in dashboard["panels"] for target in panel["targets"]
+    }
+    assert [expression for expression, found in series.items() if not found] == []
+    labels = {name: {found["metric"].get(name) for each in series.values() for found in each} for name in LABELS}
+    assert {name: LABELS[name] - labels[name] for name in LABELS} == {name: set() for name in LABELS}
+    rules = until(
+        lambda: [rule for rule in scraping.rules() if rule["health"] != "unknown"], 60, "alerts are evaluated"
+    )
+    assert {rule["health"] for rule in rules} == {"ok"}, rules
+    firing = {rule["name"] for rule in rules if rule["state"] == "firing"}
+    assert "ImgrelayMetricsIncomplete" not in firing

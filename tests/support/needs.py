@@ -29,6 +29,7 @@ ALLOWED_SKIPS = (
     "needs nginx, an optional test origin",
     "needs squid, an optional test origin",
     "needs haproxy, an optional test origin",
+    "needs prometheus, an optional test server",
     "the optional tool",
     "a small file system can only be mounted by root",
 )
