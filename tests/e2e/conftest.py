@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from imgrelay_dagster.demo.origin import Origin
 from tests.support.browser import chromium
 from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import start_schedule
@@ -65,7 +66,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture(scope="package")
-def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[DagsterServers]:
+def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook, origin: Origin) -> Iterator[DagsterServers]:
     """`dagster dev` as a user starts it. Every test uses datasets and file names of its own, and takes `own_days`.
 
     Days of the last month belong to the test of sensor `late_manifests`, which would relay anything that lies there.
@@ -90,7 +91,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterat
         IMGRELAY_LATE_INTERVAL="5",
         IMGRELAY_WATCH_INTERVAL="5",
     ) as instance:
-        start_schedule(instance, "daily_drop")  # its hour comes while the tests go on, in whatever order
+        (instance.manifests / "thumbnails").mkdir()
+        for day in (day_before(1), day_before(0)):  # midnight may come before the schedule's hour
+            instance.write_manifest(f"thumbnails/{day}.txt", [origin.url(f"jpeg/small-dawn.jpg?thumbnail-{day}")])
+        for schedule in ("daily_drop", "daily_drop_thumbnails"):
+            start_schedule(instance, schedule)  # its hour comes while the tests go on, in whatever order
         yield instance
 
 
