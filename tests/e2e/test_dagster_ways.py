@@ -15,6 +15,7 @@ from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import materialize, sensor_ticks, start_sensor, stop_sensor
 
 _ASSETS = "{ assetNodes { assetKey { path } kinds owners { ... on TeamAssetOwner { team } } } }"
+_MUTATIONS = "{ __schema { mutationType { fields { name } } } }"
 _EVALUATIONS = """
 query Evaluations($key: AssetKeyInput!) {
   assetCheckExecutions(assetKey: $key, checkName: "newest_day_is_relayed", limit: 10) {
@@ -40,6 +41,13 @@ def test_assets_show_their_owners_and_kinds(served: DagsterServers):
 def test_the_servers_advise_no_other_command(served: DagsterServers):
     assert "Launching Dagster services" in served.log.read_text()
     assert "SupersessionWarning" not in served.log.read_text()
+
+
+def test_the_ui_cannot_edit_the_tags_of_a_run_that_is_under_way(served: DagsterServers):
+    """So `imgrelay adjust` is the way, as docs/operating.md says; where Dagster adds one, both want another look."""
+    names = {mutation["name"] for mutation in served.ask(_MUTATIONS)["__schema"]["mutationType"]["fields"]}
+    assert "terminateRun" in names
+    assert [name for name in names if "tag" in name.lower()] == []
 
 
 def test_filling_an_old_day_does_not_hide_that_the_newest_is_missing(served: DagsterServers, origin: Origin):
