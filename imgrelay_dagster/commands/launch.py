@@ -27,7 +27,7 @@ from imgrelay_dagster.commands.template import tell_window
 from imgrelay_dagster.config.executor_choice import steps_leave_this_host
 from imgrelay_dagster.config.run_config import RelayConfig
 from imgrelay_dagster.definitions import relay_job
-from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, release_semaphores, wait_for_steps
+from imgrelay_dagster.forkserver.step_processes import kill_everything, kill_steps, release_shared, wait_for_steps
 from imgrelay_dagster.monitoring.failure_reason import failure_reason
 from imgrelay_dagster.monitoring.housekeeping import clear_leftover_staging, clear_staging, settle, settle_ended_runs
 from imgrelay_dagster.monitoring.lost_runs import end_lost_runs
@@ -248,7 +248,7 @@ class _CommandRun:
         os._exit(exit_codes.CANCELED)
 
     def _release_resources(self) -> None:
-        release_semaphores()
+        release_shared()
         run = self._find_run()
         if run is not None:
             self._instance.report_run_canceled(run)

@@ -45,6 +45,6 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
             process.kill()
 
 
-def release_semaphores() -> None:
-    """Release the semaphores that this process shares with its steps, as the interpreter does when it exits."""
+def release_shared() -> None:
+    """Release what this process shares with its steps, as the interpreter does when it exits."""
     util._run_finalizers(0)  # type: ignore[attr-defined]

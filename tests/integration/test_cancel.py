@@ -145,7 +145,7 @@ def test_a_second_ctrl_c_ends_at_once(home: Path, manifest: Path, tmp_path: Path
         command.send(signal.SIGINT)
         time.sleep(1)
         assert command.process.poll() is None
-        shared = semaphores(command.process.pid)
+        assert semaphores(command.process.pid) == set()  # a process that is ended at once would leave them behind
         began = time.monotonic()
         command.send(signal.SIGINT)
         ran = command.wait(5)
@@ -156,8 +156,6 @@ def test_a_second_ctrl_c_ends_at_once(home: Path, manifest: Path, tmp_path: Path
     assert_quiet(ran.err)
     assert status(home) is dg.DagsterRunStatus.CANCELED
     assert not list((home / "staging").iterdir())
-    assert shared
-    assert not [path for path in shared if path.exists()]
 
 
 def test_a_step_that_hangs_is_killed(home: Path, origin: HostileOrigin, manifest: Path, tmp_path: Path):
