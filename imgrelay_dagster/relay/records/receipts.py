@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RECEIPTS_TYPE = "application/x-ndjson"
 """Content type of receipts and of the other JSON lines files."""
 
+_HELD = 1 << 20
+"""Bytes of an object whose receipts may be in memory together. Larger objects are read twice."""
+
 record_json = TypeAdapter(Record)
 """Converts records to and from JSON, with the fields in the order of `results.jsonl`."""
 
@@ -63,12 +66,14 @@ def read_listed(store: ObjectStore, listed: "list[ObjectMeta]") -> Iterator[Reco
 def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
     """The receipts of an object, with the times by the store's clock."""
     stored = meta["last_modified"].timestamp()
-    if meta["path"].endswith(MERGED_RECEIPTS_SUFFIX):  # their times were corrected when they were merged
-        records, ahead = _parsed_records(store, meta), 0.0
-    else:
-        # Read twice, so that memory does not grow with the object.
-        times = (record.at for record in _parsed_records(store, meta) if record.at is not None)
-        records, ahead = _parsed_records(store, meta), max(times, default=stored) - stored
+    records: Iterable[Record] = _parsed_records(store, meta)
+    ahead = 0.0
+    if not meta["path"].endswith(MERGED_RECEIPTS_SUFFIX):  # otherwise the times were corrected when they were merged
+        if is_small := meta["size"] <= _HELD:
+            records = list(records)
+        times = (record.at for record in records if record.at is not None)
+        ahead = max(times, default=stored) - stored
+        records = records if is_small else _parsed_records(store, meta)
     for record in records:
         yield record if record.at is None else replace(record, at=min(record.at - ahead, stored))
 

@@ -1,5 +1,6 @@
 """Receipts: read back unchanged from any number of objects, and merged."""
 
+import itertools
 import json
 import os
 import time
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore, MemoryStore
 
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
+from imgrelay_dagster.relay.records import receipts
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import list_receipts, merge_receipts, read_receipts, record_json
@@ -122,8 +124,9 @@ def test_receipts_are_read_correctly_at_any_chunk_size(tmp_path: Path, monkeypat
         with ReceiptWriter(store, PREFIX, name) as writer:
             for each in part:
                 writer.add(each)
-    for size in (1, 7, 400, 10_000_000):
+    for size, held in itertools.product((1, 7, 400, 10_000_000), (0, receipts._HELD)):
         monkeypatch.setattr(reading, "CHUNK_SIZE", size)
+        monkeypatch.setattr(receipts, "_HELD", held)
         assert _read_in_order(store) == written
     merge_receipts(store, PREFIX, list_receipts(store, PREFIX), tmp_path)
     assert _read_in_order(store) == written
