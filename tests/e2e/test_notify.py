@@ -1,10 +1,11 @@
-"""Runs that really fail and that are really canceled are told of, in the log and to a real webhook."""
+"""Runs that really fail, are canceled or succeed are told of, in the log and to a real webhook."""
 
 from pathlib import Path
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.support.command import until
 from tests.support.dagster_servers import DagsterServers
+from tests.support.ui import start_sensor, stop_sensor
 from tests.support.webhook import SECRET, Webhook
 
 
@@ -30,3 +31,29 @@ def test_a_failed_and_a_canceled_run_are_told_of(served: DagsterServers, origin:
     for run_id in (failed, canceled):
         assert [line for line in log.splitlines() if run_id in line] == [posts[run_id]["text"]]
     assert SECRET not in log + served.log.read_text()
+
+
+def test_a_success_is_told_of_once_sensor_succeeded_runs_is_on(
+    served: DagsterServers, origin: Origin, webhook: Webhook
+):
+    def relay(name: str) -> str:
+        urls = [origin.url(f"jpeg/small-dawn.jpg?{name}"), origin.url("missing.jpg")]
+        form = {"manifest": served.write_manifest(f"{name}.txt", urls), "tolerated_failure_percentage": 50}
+        run_id = served.launch(form)
+        assert served.wait_for(run_id) == "SUCCESS"
+        return run_id
+
+    before = relay("before-it-was-on")
+    start_sensor(served, "succeeded_runs")
+    try:
+        run_id = relay("told-of-success")
+        post = until(lambda: [post for post in webhook.posts if post["run_id"] == run_id], 120, "the run is told of")[0]
+    finally:
+        stop_sensor(served, "succeeded_runs")
+    told = {name: post[name] for name in ("status", "job", "dataset", "started_again")}
+    assert told == {"status": "SUCCESS", "job": "relay", "dataset": "told-of-success", "started_again": False}
+    assert post["reason"] == "1 of 2, 1 failed"
+    assert post["text"].endswith(f"SUCCESS run {run_id} (relay, dataset told-of-success): {post['reason']}")
+    assert not [post for post in webhook.posts if post["run_id"] == before]
+    log = Path(served.environment["IMGRELAY_FAILURES_LOG"])
+    assert not log.exists() or run_id not in log.read_text()
