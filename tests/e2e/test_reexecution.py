@@ -128,3 +128,23 @@ def test_the_menu_of_a_failed_day_re_executes_it_from_asset_failure(
     again = page.url.rpartition("/")[2].partition("?")[0]
     assert_does_what_is_left(served, again, uploaded=2, unchanged=2)
     assert served.tags(again)["dagster/partition"] == day
+
+
+def test_the_menu_of_a_failed_run_re_executes_it_from_a_step_that_was_clicked(
+    served: DagsterServers, origin: Origin, page: "Page"
+):
+    page.set_default_timeout(PATIENCE)
+    first = failed_run(served, origin, "clicked-step")
+    page.goto(f"{served.url}/runs/{first}")
+    succeeded = page.get_by_text("Succeeded (7)")  # of the list of steps beside the chart
+    succeeded.click()
+    succeeded.locator("xpath=following::*[text()='upload[lines_3_to_4]'][1]").click()
+    page.wait_for_url("**selection=**")
+    page.get_by_role("button", name="Re-execute").first.locator("xpath=following::button[1]").click()
+    page.get_by_text("From selected", exact=True).click()
+    page.wait_for_url(lambda url: "/runs/" in url and first not in url)
+    again = page.url.rpartition("/")[2].partition("?")[0]
+    assert_does_what_is_left(served, again, uploaded=2, unchanged=2)
+    assert MESSAGE in served.messages(again)
+    selected = set(served.tags(again)["dagster/step_selection"].split(","))
+    assert selected == {"upload[lines_3_to_4]*"}
