@@ -10,7 +10,6 @@ import threading
 from contextlib import suppress
 from functools import cache
 from http.client import HTTPResponse as StandardResponse
-from io import BytesIO
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -33,6 +32,9 @@ _DISCARD_TIMEOUT = 0.2  # seconds to wait for them
 _MAX_IDLE_CONNECTIONS = 256  # kept for reuse; each uses two descriptors, and 1,024 is a common limit of a process
 
 
+_WITHOUT_BODY = frozenset({204, 304})
+
+
 @cache  # loading the certificate authorities takes tens of milliseconds
 def tls_context() -> ssl.SSLContext:
     """Return the process's TLS settings: certificates are verified with certifi's and the system's authorities.
@@ -51,19 +53,23 @@ def new_tls_context() -> ssl.SSLContext:
 
 
 class _TolerantResponse(StandardResponse):
-    """A final response whose head `read_head` reads; http.client gets only the headers that it needs."""
+    """A final response whose head `read_head` reads, in place of http.client."""
 
     def begin(self) -> None:
         if self.headers is not None:
             return
-        stream = self.fp
-        try:
-            head = read_head(stream)
-            self.fp = BytesIO(head.framing())
-            super().begin()
-            self.headers = self.msg = head.message()
-        finally:
-            self.fp = stream
+        stream: Any = self.fp
+        head = read_head(stream)
+        self.version, self.status, self.reason = head.status()
+        self.code = self.status
+        self.headers = self.msg = head.message()
+        self.chunked = (self.headers.get("Transfer-Encoding") or "").lower() == "chunked"
+        self.chunk_left = None
+        length = (self.headers.get("Content-Length") or "").strip()
+        self.length = int(length) if not self.chunked and length.isascii() and length.isdigit() else None
+        if self.status in _WITHOUT_BODY or self.status < 200:
+            self.length = 0
+        self.will_close = self._check_close() or (not self.chunked and self.length is None)
 
 
 class _WatchedConnection(HTTPConnection):

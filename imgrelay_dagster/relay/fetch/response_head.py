@@ -6,7 +6,7 @@ line hides Content-Length, Content-Encoding or Location.
 
 import re
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, HTTPMessage, RemoteDisconnected, UnknownProtocol
 from typing import BinaryIO
 
 MAX_HEAD = 256 * 1024
@@ -18,11 +18,9 @@ MAX_LINES = 1_000
 MAX_INTERIM_RESPONSES = 16
 """Responses with a status of 1xx before the final one."""
 
-FRAMING = frozenset({"connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding"})
-"""The headers that say where the body ends and whether the connection is kept."""
-
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):(.*)", re.DOTALL)  # RFC 9112 5; no space before the colon
 _STATUS = re.compile(rb"HTTP/\d+(?:\.\d+)?[ \t]+(\d{3})")
+_STATUS_LINE = re.compile(r"HTTP/(\S+)\s+([1-9]\d\d)(?:\s+(.*))?", re.ASCII | re.DOTALL)
 _MAX_EMPTY_LINES = 2  # line breaks after the previous body, which old servers send
 
 
@@ -37,10 +35,23 @@ class Head:
     status_line: bytes
     headers: list[tuple[str, str]]
 
-    def framing(self) -> bytes:
-        """The head with only those headers that http.client needs."""
-        lines = (f"{name}: {value}\r\n".encode("latin-1") for name, value in self.headers if name.lower() in FRAMING)
-        return self.status_line + b"".join(lines) + b"\r\n"
+    def status(self) -> tuple[int, int, str]:
+        """HTTP version (10 or 11, as http.client has it), status and reason phrase.
+
+        Raises:
+            BadStatusLine: the status line is none.
+            UnknownProtocol: it is of another version of HTTP.
+        """
+        line = self.status_line.decode("latin-1")
+        parts = _STATUS_LINE.fullmatch(line.strip())
+        if parts is None:
+            raise BadStatusLine(line)
+        version, status, reason = parts.groups(default="")
+        if version in ("1.0", "0.9"):
+            return 10, int(status), reason
+        if not version.startswith("1."):
+            raise UnknownProtocol(version)
+        return 11, int(status), reason
 
     def message(self) -> HTTPMessage:
         """The headers as http.client represents them."""
@@ -66,7 +77,7 @@ def read_head(stream: BinaryIO) -> Head:
             raise RemoteDisconnected("closed without a response")
         status = _STATUS.match(line)
         if status is None:
-            return Head(line, [])  # http.client raises the error
+            return Head(line, [])  # `Head.status` raises the error
         headers = list(reader.headers())
         if not 100 <= int(status[1]) < 200 or int(status[1]) == 101:
             return Head(line, headers)

@@ -1,5 +1,6 @@
 """Reading the head of a response as browsers do."""
 
+from http.client import BadStatusLine, UnknownProtocol
 from io import BytesIO
 
 import pytest
@@ -54,7 +55,32 @@ def test_the_limits_are_named() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused_and_framing_stays_one_head(data: bytes) -> None:
+def test_any_bytes_of_a_value_stay_one_header(data: bytes) -> None:
     head = read_head(BytesIO(b"HTTP/1.1 200 OK\r\nContent-Length:" + data.replace(b"\n", b"") + b"\r\n\r\n"))
-    assert head.framing().count(b"\n") == 3
     assert len(head.message().items()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", (11, 200, "OK")),
+        (b"HTTP/1.0 404 Not  Found \n", (10, 404, "Not  Found")),
+        (b"HTTP/0.9 200\r\n", (10, 200, "")),
+        (b"HTTP/1.2\t304\r\n", (11, 304, "")),
+    ],
+)
+def test_a_status_line(line: bytes, expected: tuple[int, int, str]) -> None:
+    assert _read(status=line).status() == expected
+
+
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1 20 OK", b"HTTP/1.1 2000 OK", b"HTTP/1.1", b"200 OK", b"<html>", b"\xb2 200"]
+)
+def test_what_is_no_status_line(line: bytes) -> None:
+    with pytest.raises(BadStatusLine):
+        _read(status=line + b"\r\n").status()
+
+
+def test_another_version_of_http() -> None:
+    with pytest.raises(UnknownProtocol):
+        _read(status=b"HTTP/2 200 OK\r\n").status()
