@@ -4,11 +4,17 @@ import hashlib
 import io
 from pathlib import Path
 
-from obstore.store import LocalStore
+from obstore.store import LocalStore, ObjectStore
 from PIL import Image
 
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.records.receipts import record_json
+from imgrelay_dagster.relay.records.receipts import (
+    copy_receipts,
+    list_receipts,
+    merge_receipts,
+    read_listed,
+    record_json,
+)
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.results.inspection import SAMPLE
 
@@ -35,3 +41,11 @@ def destination_with_results(folder: Path) -> LocalStore:
     lines.append(record_json.dump_json(Record(99, "http://h/b", outcome=Outcome.FAILED, reason=Reason.TIMEOUT)))
     store.put("_relay/birds/runs/run1/results.jsonl", b"\n".join(lines) + b"\n")
     return store
+
+
+def merge_all(store: ObjectStore, prefix: str, folder: Path) -> None:
+    """Merge the receipts below a prefix, as is done after they were read for results."""
+    listed, merged = list_receipts(store, prefix), folder / "merged.jsonl"
+    for _ in copy_receipts(read_listed(store, listed), merged):
+        pass
+    merge_receipts(store, prefix, listed, merged)

@@ -92,8 +92,16 @@ def _valid_records(lines: Iterable[bytes]) -> Iterator[Record]:
             yield record_json.validate_json(line)
 
 
-def merge_receipts(store: ObjectStore, prefix: str, listed: "list[ObjectMeta]", scratch: Path) -> None:
-    """Merge one run's receipts into one object, so that the next run sends few requests to read them.
+def copy_receipts(receipts: Iterable[Record], file: Path) -> Iterator[Record]:
+    """Pass receipts on, and write each of them as a line of `file`, for `merge_receipts`."""
+    with file.open("wb") as lines:
+        for receipt in receipts:
+            lines.write(record_json.dump_json(receipt) + b"\n")
+            yield receipt
+
+
+def merge_receipts(store: ObjectStore, prefix: str, listed: "list[ObjectMeta]", merged: Path) -> None:
+    """Replace one run's receipts by one object, so that the next run sends few requests to read them.
 
     The merged object also says which receipts the run's results include: those in another object beside it came later.
     If this is interrupted, some receipts are there twice, which does no harm.
@@ -101,16 +109,11 @@ def merge_receipts(store: ObjectStore, prefix: str, listed: "list[ObjectMeta]", 
     Args:
         prefix: the run's receipts (`layout.run_receipts_prefix`).
         listed: the objects that the run's results were made from (`list_receipts`).
-        scratch: a folder for the merged file.
+        merged: the receipts in these objects (`copy_receipts`).
     """
     merged_key = merged_receipts_key(prefix)
     single = [meta["path"] for meta in listed if meta["path"] != merged_key]
     if not single:
         return
-    merged = scratch / "receipts.jsonl"
-    with merged.open("wb") as lines:
-        for meta in listed:
-            for record in _records(store, meta):
-                lines.write(record_json.dump_json(record) + b"\n")
     put_object(store, merged_key, merged, RECEIPTS_TYPE)
     delete_objects(store, single)

@@ -18,7 +18,7 @@ from imgrelay_dagster.relay.records.key_index import StoredKeys
 from imgrelay_dagster.relay.records.layout import RESULTS_FILE, ledger_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
-from imgrelay_dagster.relay.records.receipts import list_receipts, merge_receipts, read_listed
+from imgrelay_dagster.relay.records.receipts import copy_receipts, list_receipts, merge_receipts, read_listed
 from imgrelay_dagster.relay.records.summary import Summary, read_summary
 from imgrelay_dagster.relay.results.comparison import compare_with_previous
 from imgrelay_dagster.relay.results.shard_merge import add_shard_summary
@@ -83,9 +83,9 @@ def _write(
             scratch_folder() as scratch,
             StoredKeys(scratch / "keys.db") as stored,
         ):
-            listed = list_receipts(store, run_receipts_prefix(dataset, run_id))
+            listed, merged = list_receipts(store, run_receipts_prefix(dataset, run_id)), scratch / "receipts.jsonl"
             with ReceiptIndex(scratch / "receipts.db") as receipts:
-                for record in read_listed(store, listed):
+                for record in copy_receipts(read_listed(store, listed), merged):
                     receipts.add(record.entry, record)
                 records = stored.watch(_fold(iter(ledger), receipts))
                 totals = write_result_files(records, ledger.settings, scratch, run_id, host_class)
@@ -99,7 +99,7 @@ def _write(
             )
             if ledger.settings.shard is not None:
                 add_shard_summary(store, dataset, ledger.settings.shard, summary)
-            merge_receipts(store, run_receipts_prefix(dataset, run_id), listed, scratch)
+            merge_receipts(store, run_receipts_prefix(dataset, run_id), listed, merged)
             stored.write(store, dataset)
         tick()
         delete_objects(store, [ledger_key(dataset, run_id)])

@@ -31,7 +31,13 @@ from imgrelay_dagster.relay.records.layout import (
     run_receipts_prefix,
 )
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
-from imgrelay_dagster.relay.records.receipts import list_receipts, merge_receipts, read_listed, record_json
+from imgrelay_dagster.relay.records.receipts import (
+    copy_receipts,
+    list_receipts,
+    merge_receipts,
+    read_listed,
+    record_json,
+)
 from imgrelay_dagster.relay.records.run_settings import read_run_settings
 from imgrelay_dagster.relay.records.summary import Summary, read_summary
 from imgrelay_dagster.relay.results.comparison import compare_with
@@ -111,8 +117,8 @@ def add_late_receipts(
             StoredKeys(scratch / "keys.db") as stored,
             ReceiptIndex(scratch / "receipts.db") as receipts,
         ):
-            listed = list_receipts(store, prefix)
-            for receipt in read_listed(store, listed):
+            listed, merged = list_receipts(store, prefix), scratch / "receipts.jsonl"
+            for receipt in copy_receipts(read_listed(store, listed), merged):
                 receipts.add(receipt.entry, receipt)
                 if receipt.key_identity is not None:
                     receipts.add(receipt.key_identity, receipt)
@@ -132,7 +138,7 @@ def add_late_receipts(
             if settings.shard is not None:
                 add_shard_summary(store, dataset, settings.shard, summary)
             stored.write(store, dataset)
-            merge_receipts(store, prefix, listed, scratch)
+            merge_receipts(store, prefix, listed, merged)
     except (BaseError, OSError) as error:
         raise RelayError(f"results of run {run_id} cannot be written: {explain(error)}") from error
     except ValidationError as error:

@@ -16,8 +16,9 @@ from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Seconds
 from imgrelay_dagster.relay.records import receipts
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
-from imgrelay_dagster.relay.records.receipts import list_receipts, merge_receipts, read_receipts, record_json
+from imgrelay_dagster.relay.records.receipts import read_receipts, record_json
 from imgrelay_dagster.relay.storage import reading
+from tests.support.results import merge_all
 
 PREFIX = "_relay/birds/receipts/run1"
 
@@ -96,8 +97,8 @@ def test_receipts_are_merged_into_one_object(tmp_path: Path):
     for number in range(1, 5):
         with ReceiptWriter(store, PREFIX, f"upload-{number}") as writer:
             writer.add(record(number))
-    merge_receipts(store, PREFIX, list_receipts(store, PREFIX), tmp_path)
-    merge_receipts(store, PREFIX, list_receipts(store, PREFIX), tmp_path)
+    merge_all(store, PREFIX, tmp_path)
+    merge_all(store, PREFIX, tmp_path)
     keys = [meta["path"] for chunk in store.list() for meta in chunk]
     assert keys == [f"{PREFIX}/merged.jsonl"]
     assert len([json.loads(line) for line in bytes(store.get(keys[0]).bytes()).splitlines()]) == 4
@@ -112,7 +113,7 @@ def test_receipts_that_are_merged_while_being_read_are_complete(tmp_path: Path):
             writer.add(record(number))
     found = read_receipts(store, PREFIX)
     first = next(found)
-    merge_receipts(store, PREFIX, list_receipts(store, PREFIX), tmp_path)
+    merge_all(store, PREFIX, tmp_path)
     assert {first.line, *(later.line for later in found)} == {1, 2, 3, 4}
 
 
@@ -128,7 +129,7 @@ def test_receipts_are_read_correctly_at_any_chunk_size(tmp_path: Path, monkeypat
         monkeypatch.setattr(reading, "CHUNK_SIZE", size)
         monkeypatch.setattr(receipts, "_HELD", held)
         assert _read_in_order(store) == written
-    merge_receipts(store, PREFIX, list_receipts(store, PREFIX), tmp_path)
+    merge_all(store, PREFIX, tmp_path)
     assert _read_in_order(store) == written
 
 
@@ -149,7 +150,7 @@ def test_receipts_are_in_the_order_of_the_store_whatever_the_clocks_of_their_wri
         for file in (tmp_path / prefix).iterdir():
             os.utime(file, (now - 300 + 100 * number,) * 2)
         if run != "third":
-            merge_receipts(store, prefix, list_receipts(store, prefix), tmp_path)
+            merge_all(store, prefix, tmp_path)
     with ReceiptIndex(tmp_path / "index.db") as index:
         for found in read_receipts(store, "_relay/birds/receipts"):
             index.add(found.line, found)

@@ -16,10 +16,11 @@ from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.plan import Plan
 from imgrelay_dagster.relay.planning.planner import plan_run
 from imgrelay_dagster.relay.records.layout import run_receipts_prefix
-from imgrelay_dagster.relay.records.receipts import list_receipts, merge_receipts, record_json
+from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.settings import Settings
+from tests.support.results import merge_all
 
 SETTINGS = Settings(dataset="birds", destination="memory")
 LINES = 6
@@ -97,7 +98,7 @@ def test_every_line_has_its_latest_surviving_outcome_and_the_next_run_relays_the
         }
         if merged:
             prefix = run_receipts_prefix("birds", "run1")
-            merge_receipts(store, prefix, list_receipts(store, prefix), folder)
+            merge_all(store, prefix, folder)
         summary, rows = fold(store)
 
         assert [row["line"] for row in rows] == list(range(1, LINES + 1))
