@@ -29,6 +29,7 @@ from dagster._core.system_config.objects import ResolvedRunConfig
 from imgrelay_dagster.dagster_patches.opened_storage import patch_opened_storage
 from imgrelay_dagster.dagster_patches.resolved_config import Key, patch_resolved_config, remember
 from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage
+from imgrelay_dagster.relay.imaging.malloc import trim_memory
 
 MAX_GROWTH = 64 << 20
 """Bytes by which a process may have grown since its start and still execute another step."""
@@ -129,6 +130,7 @@ def _execute_steps(connection: Connection) -> None:
         if order.resolved is not None:
             remember(*order.resolved)
         child_process_executor._execute_command_in_child_process(events, order.command)  # type: ignore[arg-type]
+        trim_memory()
         if events.failed or _has_threads_left() or _size() - size > MAX_GROWTH:
             events.put(Note.LEAVING)
             break
