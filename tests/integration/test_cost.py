@@ -48,7 +48,7 @@ def _started_by_popen(event, args):
         _note("popen", args[0])
 def _import(event, args):
     if event == "import":
-        _note("import", args[0])
+        _note("import", str(os.getpid()) + ":" + args[0])
 def _forked():
     if not _forks:
         sys.addaudithook(_import)
@@ -190,12 +190,13 @@ def test_event_rows_grow_with_steps_and_not_with_entries(cost: Cost):
     assert cost.events.total() + announcements < ENTRIES / 2
 
 
-def test_one_process_per_step_and_no_other(cost: Cost):
-    assert len(cost.recorded("fork")) == STEPS + 1  # and the fork server, forked from the command
+def test_a_process_per_concurrent_step_and_no_other(cost: Cost):
+    assert len(cost.recorded("fork")) == AT_ONCE + 1  # and the fork server, forked from the command
     assert len(cost.recorded("start")) == 2  # the command, and multiprocessing's resource tracker
     assert set(cost.recorded("popen")) <= {"file"}  # called by Python's `platform.architecture`
 
 
 def test_steps_import_almost_nothing(cost: Cost):
-    imports = Counter(cost.recorded("import"))
-    assert [name for name, number in imports.items() if number >= STEPS / 4] == []
+    # An extension module is recorded twice in each process.
+    imports = Counter(entry.partition(":")[2] for entry in set(cost.recorded("import")))
+    assert [name for name, number in imports.items() if number >= AT_ONCE] == []
