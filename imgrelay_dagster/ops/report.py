@@ -74,6 +74,11 @@ def _report(
         context.instance.add_run_tags(context.run_id, results_tags(summary))
         shard = settings.shard
         merged = tag_coordinator(context.instance, store, settings.dataset, shard.coordinator) if shard else None
+    # The scratch space holds the inputs of this step, which are needed again if its process is killed. So it is cleared
+    # once the run has ended: by the command, or by housekeeping.
+    if not settings.keep_originals:
+        with suppress(RelayError):
+            stores.brief_staging(context.run_id).forget_originals(settings.dataset)
     if planned.shards:
         context.log.info(f"split {planned.entries} entries into {planned.shards} shard runs")
     else:
@@ -102,8 +107,6 @@ def _report(
         context.log_event(dg.AssetObservation(asset.key, partition=step.period, metadata=metadata))
     if asset is not None:
         yield from check_results(reported, inspection, asset.key)
-    # Last of all: a step that is killed before its end finds its inputs there when it is started again.
-    _clear_staging(stores, context.run_id, settings)
     if failed is not None:
         raise dg.Failure(
             description=failure_description(failed, settings.with_adjustments(adjustments)),
@@ -139,15 +142,6 @@ def failure_description(summary: Summary, settings: Settings) -> str:
         f"the tolerated {settings.tolerated_failure_percentage:g} %: {most_frequent(summary.reasons, 5)}; "
         "what was uploaded is kept, and failed.jsonl in the results lists the rest and is itself a manifest"
     )
-
-
-def _clear_staging(stores: StoresResource, run_id: str, settings: Settings) -> None:
-    """Delete the run's scratch space. Housekeeping deletes it if this fails."""
-    with suppress(RelayError):
-        staging = stores.brief_staging(run_id)
-        if not settings.keep_originals:
-            staging.forget_originals(settings.dataset)
-        staging.clear()
 
 
 def _run_start_time(context: dg.OpExecutionContext) -> float:
