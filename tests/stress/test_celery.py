@@ -91,6 +91,7 @@ def test_a_cancel_with_a_slow_store_waits_for_the_steps(cluster: Cluster, origin
             cluster.more = {}
     assert ran.code == 130, ran.err
     assert run.steps(dg.DagsterEventType.STEP_UP_FOR_RETRY) == {}
+    assert run.steps_after_the_end() == []
     rows = cluster.results("framed", "slow", run.id)
     assert len(rows) == len(urls)
     stored = cluster.images("framed")

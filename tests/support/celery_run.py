@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 import yaml
+from dagster._core.events import STEP_EVENTS
 
 from tests.conftest import Ran
 from tests.support import warm_start
@@ -83,6 +84,12 @@ class CeleryRun:
         """How many events of a kind each op has had, or each of its steps (`whole`)."""
         keys = [event.step_key or "" for event in self.events(kind)]
         return Counter(keys if whole else [key.partition("[")[0] for key in keys])
+
+    def steps_after_the_end(self) -> list[str]:
+        """The events of steps that the log of a canceled run has after its end."""
+        kinds = [(event.dagster_event_type, event.message) for event in self._cluster.dagster.all_logs(self.id)]
+        ended = [kind for kind, _ in kinds].index(dg.DagsterEventType.RUN_CANCELED)
+        return [f"{kind}: {message}" for kind, message in kinds[ended:] if kind in STEP_EVENTS]
 
     def workers(self) -> Counter[str]:
         """How many steps each worker has begun."""
