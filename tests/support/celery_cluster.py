@@ -29,6 +29,7 @@ from tests.conftest import ROOT, command_environment
 from tests.support.celery_run import CeleryRun
 from tests.support.celery_worker import Worker
 from tests.support.command import until
+from tests.support.networks import Network
 from tests.support.postgres import Postgres
 from tests.support.rabbitmq import RabbitMQ
 
@@ -109,6 +110,25 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """The environment of the run's process."""
         return command_environment(self.home, **self.addresses, IMGRELAY_STORAGE=str(self.home))
+
+    def worker_in(self, network: Network, name: str, slots: int = 2) -> Worker:
+        """Start a worker that reaches the servers through a network of its own, and wait until it answers.
+
+        The network has the services `redis`, `postgres` and `store`.
+        """
+        there = network.addresses
+        postgres, port = there["postgres"].split(":")
+        addresses = {
+            **self.addresses,
+            "IMGRELAY_CELERY_BROKER": f"redis://{there['redis']}/0",
+            "AWS_ENDPOINT_URL_S3": f"http://{there['store']}",
+            "IMGRELAY_POSTGRES_HOST": postgres,
+            "IMGRELAY_POSTGRES_PORT": port,
+        }
+        worker = Worker(self.folder, name, slots, addresses, network.command())
+        self.workers.append(worker)
+        until(worker.answers, 60, f"worker {name} answers; {worker.log} says why not")
+        return worker
 
     def worker(self, name: str, slots: int = 2) -> Worker:
         """Start a worker, and wait until it answers."""

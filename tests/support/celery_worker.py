@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -40,9 +40,12 @@ class Worker:
         folder: for its log; the folder around it is what the worker does not see.
         slots: steps that it works on at once.
         variables: the environment that it shares with the other roles.
+        enter: the beginning of a command that starts it in a network of its own (`networks.py`).
     """
 
-    def __init__(self, folder: Path, name: str, slots: int, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, slots: int, variables: Mapping[str, str], enter: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.log = folder / f"worker-{name}.log"
         hidden, own = folder.parent, folder.parent / f"host-{name}"
@@ -53,6 +56,7 @@ class Worker:
             command = [*_UNSHARE, "sh", "-c", _ON_ITS_OWN, "sh", name, hidden, own, *command]
         else:
             own.mkdir(exist_ok=True)  # a worker that is started again
+        command = [*enter, *command]
         environment = command_environment(own, **variables, HOME=str(own), TMPDIR=str(own), IMGRELAY_STORAGE=str(own))
         del environment["DAGSTER_HOME"]
         with self.log.open("ab") as output:
