@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -58,7 +59,9 @@ def _facts(record: dg.RunRecord) -> dict[str, str | float | None]:
 
 def _row(record: dg.RunRecord) -> tuple[str, ...]:
     facts = _facts(record)
-    started = "" if record.start_time is None else f"{datetime.fromtimestamp(record.start_time):%Y-%m-%d %H:%M}"
-    seconds = "" if facts["seconds"] is None else f"{facts['seconds']:.1f}"
+    started = seconds = ""
+    if record.start_time is not None:
+        started = f"{datetime.fromtimestamp(record.start_time):%Y-%m-%d %H:%M}"
+        seconds = f"{(record.end_time or time.time()) - record.start_time:.1f}"  # until now, as in the UI
     names = (str(facts[name] or "") for name in ("dataset", "results", "manifest"))
     return str(facts["run_id"])[:8], str(facts["status"]), started, seconds, *names
