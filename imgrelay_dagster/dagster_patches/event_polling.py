@@ -13,7 +13,7 @@ Upstream issue: none known.
 import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -115,7 +115,7 @@ EVENT_POLLING = Patch(
 )
 
 
-def poll_all_steps(events: Iterator[T]) -> Iterator[T]:
+def poll_all_steps(events: Iterator[T]) -> Generator[T, None, None]:
     """Yield the events of a multiprocess executor, which meanwhile waits for all its steps at once."""
     if not install(EVENT_POLLING):
         yield from events

@@ -5,7 +5,7 @@ setting a stop event never hangs, and steps use the patched SQLite storage. Dags
 for all other code in the process.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, cast
 
 import dagster as dg
@@ -22,6 +22,7 @@ from imgrelay_dagster.config.executor_choice import PRELOAD
 from imgrelay_dagster.dagster_patches.event_polling import poll_all_steps
 from imgrelay_dagster.dagster_patches.step_context import start_method, steps_can_have_a_context
 from imgrelay_dagster.execution.download_limit import download_limit
+from imgrelay_dagster.execution.scratch_space import clear_scratch_space_after
 from imgrelay_dagster.execution.step_pool import StepPool
 from imgrelay_dagster.execution.whole_run import all_steps
 
@@ -32,16 +33,19 @@ class RelayMultiprocessExecutor(MultiprocessExecutor):
     """Dagster's multiprocess executor, which waits for all its steps at once and never for one that has died."""
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[Any]:
-        """Execute the plan's steps, each in a process of its own; yields their events."""
+        """Execute the plan's steps in processes of this host; yields their events."""
         whole = yield from all_steps(plan_context, execution_plan)
+        yield from clear_scratch_space_after(whole, self._execute(whole))
+
+    def _execute(self, context: PlanOrchestrationContext) -> Generator[Any, None, None]:
         if self._start_method != FORKSERVER or not steps_can_have_a_context():
-            yield from poll_all_steps(super().execute(whole, whole.execution_plan))
+            yield from poll_all_steps(super().execute(context, context.execution_plan))
             return
         pool = StepPool(["dagster._core.executor.multiprocess", *PRELOAD])
         with start_method(pool) as method:
             self._start_method = method
             try:
-                yield from poll_all_steps(super().execute(whole, whole.execution_plan))
+                yield from poll_all_steps(super().execute(context, context.execution_plan))
             finally:
                 self._start_method = FORKSERVER
                 pool.close()

@@ -6,6 +6,7 @@ do what is left, because receipts record which entries are done.
 """
 
 from collections.abc import Generator, Iterator
+from typing import cast
 
 import dagster as dg
 
@@ -22,6 +23,8 @@ from dagster._core.snap.execution_plan_snapshot import (
     snapshot_from_execution_plan,
 )
 from dagster._core.storage.runs.base import RunStorage
+
+from imgrelay_dagster.execution.scratch_space import clear_scratch_space_after
 
 MESSAGE = (
     "Executing all steps, not only those that were selected: the outputs of the earlier run are gone. The receipts of "
@@ -96,4 +99,5 @@ class AllStepsExecutor(Executor):
     ) -> Iterator[dg.DagsterEvent]:
         """Execute the plan's steps; yields their events."""
         whole = yield from all_steps(plan_context, execution_plan)
-        yield from self._executor.execute(whole, whole.execution_plan)
+        events = cast(Generator[dg.DagsterEvent, None, None], self._executor.execute(whole, whole.execution_plan))
+        yield from clear_scratch_space_after(whole, events)

@@ -74,11 +74,6 @@ def _report(
         context.instance.add_run_tags(context.run_id, results_tags(summary))
         shard = settings.shard
         merged = tag_coordinator(context.instance, store, settings.dataset, shard.coordinator) if shard else None
-    # The scratch space holds the inputs of this step, which are needed again if its process is killed. So it is cleared
-    # once the run has ended: by the command, or by housekeeping.
-    if not settings.keep_originals:
-        with suppress(RelayError):
-            stores.brief_staging(context.run_id).forget_originals(settings.dataset)
     if planned.shards:
         context.log.info(f"split {planned.entries} entries into {planned.shards} shard runs")
     else:
@@ -107,7 +102,12 @@ def _report(
         context.log_event(dg.AssetObservation(asset.key, partition=step.period, metadata=metadata))
     if asset is not None:
         yield from check_results(reported, inspection, asset.key)
+    if not settings.keep_originals:
+        with suppress(RelayError):
+            stores.brief_staging(context.run_id).forget_originals(settings.dataset)
     if failed is not None:
+        with suppress(RelayError):  # after a success, the run's process does it (`execution/scratch_space.py`)
+            stores.brief_staging(context.run_id).clear()
         raise dg.Failure(
             description=failure_description(failed, settings.with_adjustments(adjustments)),
             metadata=summary_metadata(failed, settings.destination),

@@ -34,6 +34,7 @@ from imgrelay_dagster.execution.celery.settings import (
 )
 from imgrelay_dagster.execution.celery.step_result import CeleryStepResult
 from imgrelay_dagster.execution.download_limit import download_limit
+from imgrelay_dagster.execution.scratch_space import clear_scratch_space_after
 from imgrelay_dagster.execution.whole_run import all_steps
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, lock_holder, refresh_lock
@@ -71,9 +72,9 @@ class RelayCeleryExecutor(CeleryExecutor):
             )
         whole = yield from all_steps(plan_context, execution_plan)
         with _dataset_lock_refreshed(plan_context.instance, run.run_id):
-            yield from core_celery_execution_loop(  # type: ignore[no-untyped-call]
-                whole, _LimitedPlan.of(whole.execution_plan, self._max_concurrent), step_execution_fn=_submit_step
-            )
+            plan = _LimitedPlan.of(whole.execution_plan, self._max_concurrent)
+            events = core_celery_execution_loop(whole, plan, step_execution_fn=_submit_step)  # type: ignore[no-untyped-call]
+            yield from clear_scratch_space_after(whole, events)
 
 
 @dg.executor(
