@@ -1,5 +1,6 @@
 """One instance under `dagster dev` for all end-to-end tests: its servers take ten seconds to start."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -97,6 +98,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook, origin: O
         for schedule in ("daily_drop", "daily_drop_thumbnails"):
             start_schedule(instance, schedule)  # its hour comes while the tests go on, in whatever order
         yield instance
+
+
+def requests_of_tests(origin: Origin) -> Counter[str]:
+    """The origin's requests, without those of the schedule that runs while the tests go on."""
+    return Counter({target: number for target, number in origin.hits.items() if "?thumbnail-" not in target})
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import ROOT
-from tests.e2e.conftest import day_before, own_days
+from tests.e2e.conftest import day_before, own_days, requests_of_tests
 from tests.support.command import until
 from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import (
@@ -62,7 +62,7 @@ def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one
     for day in (first, last):
         summary = served.summary(runs_of(served, day)[0])
         assert (summary["dataset"], summary["uploaded"]) == (f"daily-{day}", 3)
-    assert origin.hits.total() == 6
+    assert requests_of_tests(origin).total() == 6
 
     drop(served, origin, missing, 2)
     assert wait_for_backfill(served, backfill_by_command(served, first, last)) == "COMPLETED"  # all runs are queued
@@ -73,7 +73,7 @@ def test_a_backfill_runs_each_day_by_itself_names_a_missing_day_and_a_second_one
     latest = [served.summary(run_id) for run_id in again]
     assert [summary["uploaded"] for summary in latest] == [0, 2, 0]
     assert [summary["unchanged"] for summary in latest] == [3, 0, 3]
-    assert origin.hits.total() == 8
+    assert requests_of_tests(origin).total() == 8
 
 
 def most_at_once(served: DagsterServers, runs: list[str]) -> int:

@@ -245,10 +245,18 @@ class DagsterServers:
         return found["data"]
 
     def launch(self, form: dict[str, Any]) -> str:
-        """Launch job `relay` with this form; returns the run's id."""
-        launched = self.ask(_LAUNCH, config=form)["launchRun"]
+        """Launch job `relay` with this form; returns the run's id.
+
+        The webserver does not know the job until it has loaded the code location, again after the code server restarts.
+        """
+
+        def known() -> dict[str, Any] | None:
+            launched = self.ask(_LAUNCH, config=form)["launchRun"]
+            return None if launched["__typename"] == "PipelineNotFoundError" else launched
+
+        launched = until(known, READY_LIMIT, "the webserver knows job relay")
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        return launched["run"]["runId"]
+        return str(launched["run"]["runId"])
 
     def terminate(self, run_id: str) -> bool:
         """Terminate a run as the UI's button does; False when Dagster refuses, as it does of a run that is starting."""
