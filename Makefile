@@ -33,9 +33,10 @@ $(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/installed-demo $(VENV)/installed-s3
 
-# The package without what only its tests and tools need. The versions are those of requirements.lock.
+# The package without what only its tests and tools need. The versions are those of requirements.lock. Python compiles
+# what it imports, which is less than all modules.
 $(VENV)/installed-demo: requirements-demo.lock pyproject.toml | $(BIN)/python
-	$(PIP_INSTALL) requirements-demo.lock
+	$(PIP_INSTALL) requirements-demo.lock --no-compile
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
