@@ -164,7 +164,8 @@ class StepPool:
                 return worker
             worker.connection.close()
         worker = Worker()
-        worker.order(command)
+        with suppress(OSError):  # killed at its start; Dagster sees that its process has ended
+            worker.order(command)
         return worker
 
     def take_back(self, worker: Worker) -> None:

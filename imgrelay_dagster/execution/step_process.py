@@ -64,6 +64,7 @@ class StopSignal(Event):
     """Stops one step. Set in the run's process, it is sent to the process of the step, and is set there.
 
     It is an `Event` for Dagster, which asks for one, but has no semaphore: nothing waits for a process that has ended.
+    It is never cleared.
     """
 
     def __init__(self) -> None:
@@ -80,10 +81,6 @@ class StopSignal(Event):
         if self.connection is not None:
             with suppress(OSError):  # the process has ended
                 self.connection.send(Note.STOP)
-
-    def clear(self) -> None:
-        """Not possible."""
-        raise NotImplementedError("a stop is final")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, for `timeout` seconds at most; returns whether it is set."""
