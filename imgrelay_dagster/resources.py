@@ -208,12 +208,18 @@ def staging_address() -> str:
     return environment.STAGING.get() or str(Path(os.environ.get("DAGSTER_HOME") or ".") / "staging")
 
 
-def build_resources() -> dict[str, object]:
-    """Build all resources from the environment."""
+def build_stores() -> StoresResource:
+    """Build the resource that opens stores from the environment."""
     _remove_empty_variables()
     stores = StoresResource(s3=s3_resource(), staging_address=staging_address())
     has_staging = environment.STAGING.get() or os.environ.get("DAGSTER_HOME")
     set_scratch_place(stores.staging_folder if has_staging else None)
+    return stores
+
+
+def build_resources() -> dict[str, object]:
+    """Build all resources from the environment."""
+    stores = build_stores()
     hosts = list(environment.ALLOWED_HOSTS.get())
     return {
         "stores": stores,

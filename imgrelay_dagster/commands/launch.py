@@ -38,7 +38,7 @@ from imgrelay_dagster.relay.records.receipts import read_receipts
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
-from imgrelay_dagster.resources import StoresResource, build_resources
+from imgrelay_dagster.resources import build_stores
 from imgrelay_dagster.runs.status import was_planned
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, INVOCATION_TAG
 
@@ -105,8 +105,7 @@ class _CommandRun:
         self._signals = signals
         self._console = console
         self._invocation = uuid.uuid4().hex
-        stores = build_resources()["stores"]
-        assert isinstance(stores, StoresResource)
+        stores = build_stores()
         self._stores = stores
         self._executing = True
 

@@ -13,7 +13,7 @@ from imgrelay_dagster.commands.tables import print_message
 from imgrelay_dagster.monitoring.metrics import RelayCollector
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.redact import redact, redact_text
-from imgrelay_dagster.resources import StoresResource, build_resources
+from imgrelay_dagster.resources import build_stores
 
 PUSH_TIMEOUT = 30.0
 """Seconds for one push."""
@@ -23,8 +23,7 @@ def metrics(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     try:
         set_up_dagster_home()
-        stores = build_resources()["stores"]
-        assert isinstance(stores, StoresResource)
+        stores = build_stores()
         with dg.DagsterInstance.get() as instance:
             registry = CollectorRegistry()
             registry.register(RelayCollector(instance, stores))

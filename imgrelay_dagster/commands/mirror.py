@@ -52,10 +52,9 @@ def _text(value: int | str | None) -> str:
 def _lister(address: str) -> Callable[[], Iterator[ListedObject]] | None:
     if not is_remote(address):
         return None
-    from imgrelay_dagster.resources import StoresResource, build_resources  # noqa: PLC0415 - it imports Dagster
+    from imgrelay_dagster.resources import build_stores  # noqa: PLC0415 - it imports Dagster
 
-    stores = build_resources()["stores"]
-    assert isinstance(stores, StoresResource)
+    stores = build_stores()
     return partial(stores.list_any, address)
 
 

@@ -15,7 +15,7 @@ from imgrelay_dagster.relay.manifest.reader import read_manifest
 from imgrelay_dagster.relay.manifest.sources import open_local
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
-from imgrelay_dagster.resources import HttpResource, StoresResource, TemplatesResource, build_resources
+from imgrelay_dagster.resources import HttpResource, TemplatesResource, build_resources, build_stores
 
 
 def check_run_config(config: dict[str, Any]) -> RelayConfig:
@@ -34,8 +34,7 @@ def check_run_config(config: dict[str, Any]) -> RelayConfig:
 
 def _with_profile(config: dict[str, Any]) -> dict[str, Any]:
     """The run config with the profile of its manifest applied; every value that the user gave wins over it."""
-    stores = build_resources()["stores"]
-    assert isinstance(stores, StoresResource)
+    stores = build_stores()
     manifest = config.get("manifest")
     manifest = resolve_manifest(manifest) if isinstance(manifest, str) else None
     choice = partial(choose, config.get("profile"), manifest, partial(stores.open, policy=INTERACTIVE))

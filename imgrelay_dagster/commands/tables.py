@@ -62,10 +62,9 @@ def _open_destination(address: str) -> ObjectStore:
     """
     if is_remote(address):
         # Dagster's resources hold the S3 settings, but take two seconds to import: a folder is opened without them.
-        from imgrelay_dagster.resources import StoresResource, build_resources  # noqa: PLC0415
+        from imgrelay_dagster.resources import build_stores  # noqa: PLC0415
 
-        stores = build_resources()["stores"]
-        assert isinstance(stores, StoresResource)
+        stores = build_stores()
         return stores.open(address, INTERACTIVE)
     if not Path(address).is_dir():
         raise RelayError(f"destination {address!r} does not exist; give another one with --destination")

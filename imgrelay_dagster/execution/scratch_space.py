@@ -12,7 +12,7 @@ import dagster as dg
 from dagster._core.execution.context.system import PlanOrchestrationContext
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.resources import StoresResource, build_resources
+from imgrelay_dagster.resources import build_stores
 
 
 def clear_scratch_space_after(
@@ -31,6 +31,5 @@ def clear_scratch_space_after(
     if failed:
         return
     with suppress(RelayError):
-        stores = build_resources()["stores"]
-        assert isinstance(stores, StoresResource)
+        stores = build_stores()
         stores.brief_staging(plan_context.run_id).clear()

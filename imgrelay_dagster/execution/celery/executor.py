@@ -40,7 +40,7 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.dataset_lock import REFRESH_INTERVAL, lock_holder, refresh_lock
 from imgrelay_dagster.relay.redact import redact, redact_text
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
-from imgrelay_dagster.resources import StoresResource, build_resources
+from imgrelay_dagster.resources import build_stores
 from imgrelay_dagster.runs.process_identity import current_process_identity
 from imgrelay_dagster.runs.store_tags import store_options
 from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, PROCESS_TAG
@@ -170,8 +170,7 @@ def _any_worker_answers() -> bool:
 def _dataset_lock_refreshed(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Refresh the run's dataset lock during the block: its steps may wait for workers that are busy or not started."""
     stop = threading.Event()
-    stores = build_resources()["stores"]
-    assert isinstance(stores, StoresResource)
+    stores = build_stores()
 
     def refresh() -> None:
         while not stop.wait(REFRESH_INTERVAL):
