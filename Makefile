@@ -5,7 +5,7 @@
 # make test-fast    only the unit tests, which need no server
 # make test-python  run the tests on another Python version (PYTHON=python3.14), in an environment of its own;
 #                   tools/python_chroot.sh gets the interpreters of other Debian suites
-# make stress       tests with 10,000 entries, about 15 minutes (FIGURES=folder keeps the measurements)
+# make stress       tests with 10,000 entries, about 40 minutes (FIGURES=folder keeps the measurements)
 # make fuzz         damage pictures, manifests and URLs for SECONDS=60; each must end in a result or a reason
 # make wheel        build the wheel, and try it in an empty environment
 # make check        linters, types, import layers, known vulnerabilities, insecure patterns
@@ -62,6 +62,9 @@ worker: install
 
 capacity: install
 	$(BIN)/python -m benchmarks.capacity $(ARGS)
+
+# Tests start many processes. Without this, each of them could compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # tests/support/xdist_scheduling.py says which tests stay together, and which start first.
 test: install

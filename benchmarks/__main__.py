@@ -7,12 +7,14 @@ python -m benchmarks --all                    all cases, most of an hour
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import origin
 from benchmarks.cases import CASES, OURS
 from benchmarks.figures import Measurement
+from benchmarks.rivals.missing import MissingContenderError
 from benchmarks.testbed import SLOTS, Testbed
 
 FOLDER = Path(__file__).parent / "scratch"
@@ -38,25 +40,33 @@ def main() -> None:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
     chosen = [known[name] for name in options.cases] or [case for case in CASES if options.all or case.quick]
     measurements: list[Measurement] = []
+    missing: dict[str, str] = {}
     with Testbed(options.scratch, options.slots) as testbed:
         for case in chosen:
             for number in range(options.rounds):
                 for by in (OURS, *case.rivals):
                     if options.only and by not in options.only:
                         continue
-                    measurements.append(testbed.measure(case, by, number))
+                    try:
+                        measurements.append(testbed.measure(case, by, number))
+                    except MissingContenderError as error:
+                        missing[by] = str(error)
+                        continue
                     print(_line(measurements[-1]), flush=True)
                     options.save.parent.mkdir(parents=True, exist_ok=True)
                     options.save.write_text(json.dumps([asdict(one) for one in measurements], indent=1) + "\n")
+    if missing:
+        sys.exit("\n".join(f"{by} was not measured: {reason}" for by, reason in missing.items()))
 
 
 def _line(one: Measurement) -> str:
     stopping = f"stopped in {one.stopping:.1f} s " if one.stopping else ""
+    stored = f"first {one.first_image:.1f} s gap {one.largest_gap or 0:.1f} s " if one.first_image is not None else ""
     split = " ".join(f"{name} {seconds:.1f}" for name, seconds in one.split.items())
     return (
-        f"{one.case:20} {one.by:12} {one.wall:7.1f} s {one.rate:7.1f}/s {one.cpu_each:6.2f} ms CPU each "
+        f"{one.case:20} {one.by:16} {one.wall:7.1f} s {one.rate:7.1f}/s {one.cpu_each:6.2f} ms CPU each "
         f"{one.memory / 2**20:5.0f} MiB staging {one.scratch / 2**20:5.1f} MiB/{one.scratch_files} "
-        f"rows {one.rows} requests {one.requests} {stopping}{split}"
+        f"rows {one.rows} requests {one.requests} {stopping}{stored}{split}"
     )
 
 

@@ -82,7 +82,20 @@ def main() -> None:
 
 
 def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = False) -> Task:
-    """Run all three stages of one task; return it with its deferred entries."""
+    """Run all three stages of one task, also for the entries for which it was full; return the deferred entries."""
+    name, deferred, retry_at = task.name, task.deferred, dict(task.retry_at)
+    while True:
+        composed, uploaded = _relay_part(task, settings, scratch, last_chance)
+        deferred += uploaded.deferred
+        retry_at |= uploaded.retry_at
+        if not composed.rest:
+            return replace(uploaded, deferred=deferred, retry_at=retry_at)
+        task = composed.next_part(name)
+
+
+def _relay_part(task: Task, settings: Settings, scratch: str, last_chance: bool) -> tuple[Task, Task]:
+    """Run all three stages of a part of a task; return it composed and uploaded."""
+    composed = task
     store, stop = open_store(settings.destination, _s3()), threading.Event()
     for stage in Stage:
         name = f"{stage.value}-{task.name}"
@@ -91,13 +104,13 @@ def relay(task: Task, *, settings: Settings, scratch: str, last_chance: bool = F
             progress = StepProgress(staging, name, StepCounts(stage, len(task.records)))
             context = StageContext(settings, staging, receipts, progress, stop)
             if stage is Stage.DOWNLOAD:
-                with Downloader(settings.limits, AddressGuard(["127.0.0.1"]), stop=stop) as downloader:
+                with Downloader(settings.limits, AddressGuard(["127.0.0.0/8"]), stop=stop) as downloader:
                     task = download_task(task, context, downloader, last_chance=last_chance)
             elif stage is Stage.COMPOSE:
-                task = compose_task(task, context, _templates())
+                task = composed = compose_task(task, context, _templates())
             else:
                 task = upload_task(task, context, store)
-    return task
+    return composed, task
 
 
 def _staging(scratch: str) -> Staging:

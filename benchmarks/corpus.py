@@ -1,7 +1,7 @@
 """The pictures and manifests of the benchmarks. Pictures are drawn once and are the same every time."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -26,11 +26,11 @@ def make(folder: Path) -> dict[str, list[str]]:
     return {kind: [_picture_file(folder, kind, number) for number in range(_COUNT[kind])] for kind in KINDS}
 
 
-def urls(base: str, names: list[str], count: int) -> Iterator[str]:
-    """Yield `count` different URLs below `base`. They name the pictures in turn (see `origin.py`)."""
+def urls(bases: Sequence[str], names: list[str], count: int) -> Iterator[str]:
+    """Yield `count` different URLs below `bases` in turn. They name the pictures in turn (see `origin.py`)."""
     for number in range(count):
         kind, _, name = names[number % len(names)].partition("/")
-        yield f"{base}/{kind}/{number}/{name}"
+        yield f"{bases[number % len(bases)]}/{kind}/{number}/{name}"
 
 
 def write_manifest(path: Path, lines: Iterator[str]) -> Path:

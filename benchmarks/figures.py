@@ -16,8 +16,9 @@ class Measurement:
     """One measured command: seconds, bytes and counts.
 
     `split` divides `wall` into parts (see `split_of`). `inside` is `wall` without startup and shutdown: from the run's
-    first event to its last, or the time that the program reports. `load` is the machine's load average at the start:
-    other processes affect `wall`, and `cpu` less.
+    first event to its last, or the time that the program reports. `first_image` and `largest_gap` are seconds of that
+    time: until the first image was stored, and the most between two stored images. `load` is the machine's load
+    average at the start: other processes affect `wall`, and `cpu` less.
     """
 
     case: str
@@ -35,6 +36,8 @@ class Measurement:
     rows: int | None = None
     stopping: float | None = None
     inside: float | None = None
+    first_image: float | None = None
+    largest_gap: float | None = None
     split: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -1,4 +1,4 @@
-"""A fast image origin: nginx as a child process on the loopback address, optionally behind a delay."""
+"""A fast image origin: nginx as a child process on the loopback address, optionally behind delays."""
 
 import os
 import shutil
@@ -11,11 +11,18 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
+from benchmarks.cases import FAR, MIXED, NEAR
 from imgrelay_dagster.demo import child
 from imgrelay_dagster.demo.ports import HOST, free_ports
 
 LATENCY = 50
-"""Milliseconds by which the slow port delays requests."""
+"""Milliseconds by which the distant origin is delayed."""
+
+MIXED_LATENCIES = {"127.0.0.2": 20, "127.0.0.3": 200, "127.0.0.4": 2_000}
+"""Milliseconds by which the hosts of the mixed origins are delayed, by address. Linux has all of these addresses."""
+
+LOOPBACK = "127.0.0.0/8"
+"""The network of all origins."""
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -57,15 +64,21 @@ class Nginx:
         self._folder = folder
         self._corpus = corpus
         self._children: list[subprocess.Popen[bytes]] = []
-        self._port, self._slow_port = free_ports(2)
+        self._port, self._delayed_port = free_ports(2)
+        self._delayed: set[str] = set()
 
-    def base(self, *, slow: bool = False) -> str:
-        """Return the base URL. With `slow`, requests are delayed by `LATENCY`."""
-        return f"http://{HOST}:{self._slow_port if slow else self._port}"
+    def bases(self, origin: str = NEAR) -> list[str]:
+        """Return the base URLs of an origin: one, or those of three hosts if it is `MIXED`."""
+        if origin == NEAR:
+            return [f"http://{HOST}:{self._port}"]
+        delays = {FAR: {HOST: LATENCY}, MIXED: MIXED_LATENCIES}[origin]
+        for address, milliseconds in delays.items():
+            self._start_delay(address, milliseconds)
+        return [f"http://{address}:{self._delayed_port}" for address in delays]
 
     def requests(self) -> int:
         """Return the number of requests so far, without those of this method."""
-        with _direct.open(f"{self.base()}/requests", timeout=5) as response:
+        with _direct.open(f"{self.bases()[0]}/requests", timeout=5) as response:
             counts = response.read().decode().splitlines()[2].split()
         self._own_requests += 1
         return int(counts[2]) - self._own_requests
@@ -78,22 +91,26 @@ class Nginx:
         config = self._folder / "nginx.conf"
         config.write_text(_CONFIG.format(folder=self._folder, corpus=self._corpus, host=HOST, port=self._port))
         self._own_requests = 0
-        self._start([program, "-e", str(self._folder / "error.log"), "-c", str(config)], self._port)
-        slow = [sys.executable, "-m", "benchmarks.delay", self._slow_port, self._port, LATENCY]
-        self._start([str(part) for part in slow], self._slow_port)
+        self._start([program, "-e", str(self._folder / "error.log"), "-c", str(config)], HOST, self._port)
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in self._children:
             child.stop(process, seconds=5)
 
-    def _start(self, command: list[str], port: int) -> None:
+    def _start_delay(self, address: str, milliseconds: int) -> None:
+        if address not in self._delayed:
+            proxy = [sys.executable, "-m", "benchmarks.delay", self._delayed_port, self._port, milliseconds, address]
+            self._start([str(part) for part in proxy], address, self._delayed_port)
+            self._delayed.add(address)
+
+    def _start(self, command: list[str], address: str, port: int) -> None:
         process = child.start(command, environment=os.environ, death_signal=signal.SIGTERM)
         self._children.append(process)
         until = time.monotonic() + 10
         while time.monotonic() < until and process.poll() is None:
             with socket.socket() as probe:
-                if probe.connect_ex((HOST, port)) == 0:
+                if probe.connect_ex((address, port)) == 0:
                     return
             time.sleep(0.05)
         self.__exit__()

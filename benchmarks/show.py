@@ -9,14 +9,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
-from benchmarks.cases import BARE, CASES, GO, OURS
+from benchmarks.cases import BARE, CASES, GO, IMG2DATASET, OURS, OURS_LOCAL, SHARP
 from benchmarks.figures import Measurement
 
 COLOURS = {OURS: "#2563eb", BARE: "#94a3b8", GO: "#f59e0b"}
 _HEADS = (
-    "case | by | load | seconds | of them the run | images/s | CPU s | CPU ms an image | memory, MiB | staging, MiB "
-    "| event rows | planning | stages | report | Dagster",
+    "case | by | load | seconds | of them the run | first image | largest gap | images/s | CPU s | CPU ms an image "
+    "| memory, MiB | staging, MiB | event rows | planning | stages | report | Dagster",
     "images/s of the bare engine | the run alone | its CPU | images/s of the Go program | the run alone | its CPU",
+    "case | by | images/s | CPU ms an image | memory, MiB | imgrelay's share of the seconds | of the CPU time "
+    "| into a folder: of the seconds | of the CPU time",
 )
 
 
@@ -29,6 +31,7 @@ def main() -> None:
     all_rounds = [Measurement(**one) for path in options.figures for one in json.loads(path.read_text())]
     print(_table(_HEADS[0], (_row(rounds) for rounds in _groups(all_rounds).values())))
     print(_table(f"imgrelay's share of | {_HEADS[1]}", _shares(all_rounds)))
+    print(_table(_HEADS[2], _beside_others(all_rounds)))
     if options.plot:
         _draw(all_rounds, options.plot)
 
@@ -51,7 +54,7 @@ def _row(rounds: list[Measurement]) -> list[str]:
         first.by,
         f"{median(one.load for one in rounds):.0f}",
         f"{median(one.wall for one in rounds):.1f}",
-        f"{median(one.inside for one in rounds):.1f}" if all(one.inside for one in rounds) else "",
+        *(_median_of(rounds, name) for name in ("inside", "first_image", "largest_gap")),
         f"{median(one.rate for one in rounds):.1f}" if first.uploaded else "",
         f"{median(one.cpu for one in rounds):.1f}",
         f"{median(one.cpu_each for one in rounds):.2f}" if first.uploaded else "",
@@ -60,6 +63,12 @@ def _row(rounds: list[Measurement]) -> list[str]:
         "" if first.rows is None else str(first.rows),
         *split,
     ]
+
+
+def _median_of(rounds: list[Measurement], name: str) -> str:
+    """Return the median of an attribute in seconds, or nothing if a round does not have it."""
+    values = [getattr(one, name) for one in rounds]
+    return f"{median(values):.1f}" if all(value is not None for value in values) else ""
 
 
 def _shares(measurements: list[Measurement]) -> Iterable[list[str]]:
@@ -81,6 +90,28 @@ def _shares(measurements: list[Measurement]) -> Iterable[list[str]]:
             yield cells
 
 
+def _beside_others(measurements: list[Measurement]) -> Iterable[list[str]]:
+    """Yield rows with the figures of each contender, and of imgrelay's time and CPU divided by its."""
+    groups = _groups(measurements)
+    for case in dict.fromkeys(case for case, by in groups if by in (IMG2DATASET, SHARP)):
+        for by in (OURS, OURS_LOCAL, IMG2DATASET, SHARP, GO):
+            if rounds := groups.get((case, by), []):
+                rate, cpu = median(one.rate for one in rounds), median(one.cpu_each for one in rounds)
+                memory = max(one.memory for one in rounds) / 2**20
+                shares = [
+                    _share(groups, case, ours, by, what) for ours in (OURS, OURS_LOCAL) for what in ("wall", "cpu")
+                ]
+                yield [case, by, f"{rate:.1f}", f"{cpu:.2f}", f"{memory:.0f}", *shares]
+
+
+def _share(groups: dict[tuple[str, str], list[Measurement]], case: str, ours: str, by: str, what: str) -> str:
+    """Return the median of our figure divided by another's, or nothing for figures of our own."""
+    pairs = list(zip(groups.get((case, ours), []), groups[case, by], strict=False))
+    if by in (OURS, OURS_LOCAL) or not pairs:
+        return ""
+    return f"{median(getattr(own, what) / getattr(other, what) for own, other in pairs):.2f}"
+
+
 def _table(head: str, rows: Iterable[list[str]]) -> str:
     lines = [f"| {head} |", f"|{'---|' * (head.count('|') + 1)}", *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join(lines) + "\n"
@@ -91,7 +122,7 @@ def _draw(measurements: list[Measurement], path: Path) -> None:
     import matplotlib.pyplot as plt  # noqa: PLC0415 - slow to load
 
     groups = _groups(measurements)
-    cases = list(dict.fromkeys(case for case, by in groups if by in (BARE, GO)))
+    cases = list(dict.fromkeys(case for case, by in groups if by == BARE))
     plt.rcParams.update({"font.size": 9, "svg.hashsalt": "imgrelay"})
     picture, (fast, cheap) = plt.subplots(1, 2, figsize=(10, 0.6 + 0.5 * len(cases)), sharey=True)
     height = 0.26

@@ -11,7 +11,7 @@ from statistics import median
 
 from benchmarks import meter
 from benchmarks.__main__ import FOLDER
-from benchmarks.cases import BARE, Case
+from benchmarks.cases import BARE, FAR, NEAR, Case
 from benchmarks.corpus import PHOTO, SMALL
 from benchmarks.testbed import Run, Testbed
 
@@ -25,7 +25,7 @@ def main() -> None:
     with Testbed(FOLDER) as testbed:
         print("| pictures | stage | threads | images/s | CPU ms an image |\n|---|---|---|---|---|")
         for kind, count, stages in ((SMALL, entries, ("download", "upload")), (PHOTO, entries // 10, ("compose",))):
-            case = Case(f"{kind}-{count}", kind, count, slow=kind == SMALL)
+            case = Case(f"{kind}-{count}", kind, count, origin=FAR if kind == SMALL else NEAR)
             for stage in stages:
                 for row in _rows(testbed, case, stage):
                     print(row, flush=True)
@@ -39,7 +39,7 @@ def _rows(testbed: Testbed, case: Case, stage: str) -> Iterator[str]:
             folder = testbed.folder / "work" / uuid.uuid4().hex
             run = Run(testbed, case, folder)
             command = [*run.command(BARE), f"--{stage}-threads", str(threads)]
-            found.append(meter.run(command, environment=run.environment, folder=folder))
+            found.append(meter.run(command, environment=run.environment(BARE), folder=folder))
             shutil.rmtree(folder)
     for threads, found in usages.items():
         rate = median(case.entries / one.wall for one in found)

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import corpus, meter
-from benchmarks.cases import BARE, GO, NAIVE, OURS, Case
+from benchmarks.cases import BARE, GO, IMG2DATASET, MIXED, NAIVE, NEAR, OURS, OURS_LOCAL, SHARP, Case
 from benchmarks.figures import Measurement, event_rows, run_seconds, split_of
-from benchmarks.origin import Nginx
+from benchmarks.origin import LOOPBACK, MIXED_LATENCIES, Nginx
+from benchmarks.rivals import img2dataset_command, sharp_command
+from benchmarks.rivals.missing import MissingContenderError
 from imgrelay_dagster.config.defaults import WAITING_STEPS
 from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.fetch.limits import Limits
+from imgrelay_dagster.relay.stages.download_pace import START
+from imgrelay_dagster.relay.staging.tasks import max_concurrent_downloads
 
 ROOT = Path(__file__).parent.parent
 SLOTS = max(2, len(os.sched_getaffinity(0)))
@@ -59,12 +64,12 @@ class Testbed:
         folder = self.folder / "work" / uuid.uuid4().hex
         run = Run(self, case, folder)
         if case.then == "redrive":
-            meter.run(run.command(by), environment=run.environment, folder=folder)
+            meter.run(run.command(by), environment=run.environment(by), folder=folder)
         requests, load = self._origin.requests(), os.getloadavg()[0]
         cancel_at = requests + case.entries // 5 if case.then == "cancel" else None
         usage = meter.run(
             run.command(by),
-            environment=run.environment,
+            environment=run.environment(by),
             folder=folder,
             scratch=folder / "staging",
             stop=lambda: cancel_at is not None and self._origin.requests() >= cancel_at,
@@ -72,7 +77,11 @@ class Testbed:
         summary = json.loads(usage.out.splitlines()[-1]) if usage.out else {}
         if (usage.code, summary.get("failed")) not in ((0, 0), (0, None), (130, 0)):
             raise RuntimeError(f"{by} failed at {case.name} (code {usage.code}): {usage.err[-2000:] or summary}")
-        dagster = by in (OURS, NAIVE)
+        if not case.then and summary.get("uploaded") != case.entries:
+            raise RuntimeError(f"{by} stored {summary.get('uploaded')} of {case.entries} images at {case.name}")
+        ours = by in (OURS, OURS_LOCAL)
+        dagster = ours or by == NAIVE
+        steps = self.slots + WAITING_STEPS if ours else self.slots
         measurement = Measurement(
             case=case.name,
             by=by,
@@ -89,7 +98,9 @@ class Testbed:
             rows=event_rows(run.home) if dagster else None,
             stopping=usage.stopping,
             inside=run_seconds(run.home) if dagster else summary.get("seconds"),
-            split=split_of(run.home, started=usage.started, ended=usage.started + usage.wall, slots=self.slots)
+            first_image=summary.get("first_image_seconds"),
+            largest_gap=summary.get("largest_gap_seconds"),
+            split=split_of(run.home, started=usage.started, ended=usage.started + usage.wall, slots=steps)
             if dagster
             else {},
         )
@@ -98,8 +109,8 @@ class Testbed:
 
     def manifest(self, case: Case, folder: Path) -> Path:
         """Write the case's manifest and return its path."""
-        base = self._origin.base(slow=case.slow)
-        return corpus.write_manifest(folder / "urls.txt", corpus.urls(base, self._names[case.kind], case.entries))
+        bases = self._origin.bases(case.origin)
+        return corpus.write_manifest(folder / "urls.txt", corpus.urls(bases, self._names[case.kind], case.entries))
 
     def environment(self, folder: Path) -> dict[str, str]:
         """Return the environment variables of the measured commands."""
@@ -108,18 +119,37 @@ class Testbed:
             **kept,
             **self._store.environment(),
             "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "",  # an installed package is compiled once, not at each start
             "DAGSTER_HOME": str(folder / "home"),
-            "IMGRELAY_ALLOWED_HOSTS": "127.0.0.1",
+            "IMGRELAY_ALLOWED_HOSTS": LOOPBACK,
             "IMGRELAY_STAGING": str(folder / "staging"),
         }
 
+    def downloads(self, case: Case) -> int:
+        """Return how many concurrent downloads imgrelay uses: those it starts with, and its limit if the origin is far.
+
+        Each contender but the bare engine gets as many.
+        """
+        limits = Limits()
+        hosts = len(MIXED_LATENCIES) if case.origin == MIXED else 1
+        of_a_step = START if case.origin == NEAR else min(limits.threads, limits.per_host * hosts)
+        return of_a_step * max_concurrent_downloads(self.slots + WAITING_STEPS)
+
     def yardstick(self) -> Path:
-        """Return the path of the Go program, compiled if necessary."""
+        """Return the path of the Go program, compiled if necessary.
+
+        Raises:
+            MissingContenderError: Go is not installed, or lacks a library.
+        """
         program = self.folder / "yardstick"
         source = ROOT / "benchmarks" / "yardstick" / "main.go"
         if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
             environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
-            subprocess.run(["go", "build", "-o", program, source], env=environment, check=True)
+            try:
+                subprocess.run(["go", "build", "-o", program, source], env=environment, check=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                needed = "on Debian: apt-get install golang-go golang-golang-x-image-dev"
+                raise MissingContenderError(f"the Go program cannot be compiled; {needed}") from error
         return program
 
 
@@ -131,18 +161,30 @@ class Run:
         for needed in (self.home, folder / "staging"):
             needed.mkdir(parents=True)
         shutil.copy(ROOT / "dagster.yaml", self.home)
-        self.environment = testbed.environment(folder)
+        self._environment = testbed.environment(folder)
         self._testbed = testbed
         self._case = case
         self._prefix = folder.name
         self._staging = folder / "staging"
+        self._folder = folder / "out"
         self._manifest = testbed.manifest(case, folder)
 
+    def environment(self, by: str) -> dict[str, str]:
+        """Return the environment variables of a contender."""
+        own = {IMG2DATASET: img2dataset_command.ENVIRONMENT, SHARP: sharp_command.ENVIRONMENT}
+        return {**self._environment, **own.get(by, {})}
+
     def command(self, by: str) -> list[str | Path]:
-        """Return the command line of a contender."""
+        """Return the command line of a contender.
+
+        Raises:
+            MissingContenderError: it is not installed.
+        """
         address, file_format, slots = f"s3://{_BUCKET}/{self._prefix}", self._case.format, self._testbed.slots
+        downloads = self._testbed.downloads(self._case)
         match by:
-            case _ if by == OURS:
+            case _ if by in (OURS, OURS_LOCAL):
+                address = str(self._folder) if by == OURS_LOCAL else address
                 program = [sys.executable, "-m", "imgrelay_dagster.cli", "run", "--json", "--dataset", "bench"]
                 program += ["--max-concurrent", str(slots + WAITING_STEPS)]
                 return [*program, "--manifest", self._manifest, "--destination", address, "--format", file_format]
@@ -151,6 +193,13 @@ class Run:
                 return [*program, self._manifest, address, self._staging]
             case _ if by == GO:
                 program = [self._testbed.yardstick(), "-composers", str(slots), "-frame", _FRAME, "-bucket", _BUCKET]
+                program += ["-downloads", str(downloads)]
                 return [*program, "-prefix", self._prefix, "-manifest", self._manifest]
+            case _ if by == IMG2DATASET:
+                counts = {"entries": self._case.entries, "processes": slots, "downloads": downloads}
+                return [*img2dataset_command.command(self._testbed.folder, self._manifest, self._folder, **counts)]
+            case _ if by == SHARP:
+                numbers = {"processes": slots, "downloads": downloads}
+                return [*sharp_command.command(self._manifest, self._folder, frame=_FRAME, **numbers)]
         assert by == NAIVE
         return [sys.executable, "-m", "benchmarks.naive", self._manifest, _BUCKET, self._prefix]

@@ -60,7 +60,7 @@ def _measure_costs(folder: Path) -> dict[str, Costs]:
         measured = {}
         for kind in corpus.KINDS:
             few, many, between = (
-                _measure_images(cluster, meter, list(corpus.urls(origin.base(), names[kind], ENTRIES[kind])), tasks)
+                _measure_images(cluster, meter, list(corpus.urls(origin.bases(), names[kind], ENTRIES[kind])), tasks)
                 for tasks in (FEW, MANY, BETWEEN)
             )
             measured[kind] = _solve_costs(few, many, between, (planning, reporting, _measure_ledger()))

@@ -59,6 +59,8 @@ def measure(pixels: int, written: str, pictures: list[Path]) -> tuple[int, int, 
         while process.poll() is None:
             peak = max(peak, memory_of(process.pid))
             time.sleep(INTERVAL)
+        if process.returncode:
+            raise SystemExit(f"{command} failed with exit code {process.returncode}")
         return before, peak, time.monotonic() - started, "; ".join(process.stdout.read().splitlines())
 
 

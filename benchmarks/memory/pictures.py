@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,13 @@ def saved(size: Size, kind: str, mode: str = "RGB", **options: Any) -> bytes:
 
 def turned(size: Size, kind: str, mode: str = "RGB", **options: Any) -> bytes:
     """A picture that lies on its side, in colours of its own: it is converted and turned."""
+    return saved(size, kind, mode, exif=_on_its_side(), icc_profile=profile("display-p3-like"), **options)
+
+
+def _on_its_side() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation
-    return saved(size, kind, mode, exif=exif.tobytes(), icc_profile=profile("display-p3-like"), **options)
+    return exif.tobytes()
 
 
 def deep_png(size: Size) -> bytes:
@@ -116,12 +121,67 @@ def _body(still: bytes) -> bytes:
     return still[at : at + 4 + length + length % 2]
 
 
-def heic(size: Size) -> bytes:
-    """A HEIC with alpha."""
+def deep_tiff(size: Size) -> bytes:
+    """A TIFF with 16 bits a sample and alpha, which lies on its side; a strip holds a few rows."""
+    return _tiff(size, (16, 16, 16, 16), rows=max(1, (64 << 10) // (8 * size[0])))
+
+
+def strip_tiff(size: Size) -> bytes:
+    """A TIFF with alpha, all of whose rows are in one strip."""
+    return _tiff(size, (8, 8, 8, 8), rows=size[1])
+
+
+def _tiff(size: Size, bits: tuple[int, ...], rows: int) -> bytes:
+    """A TIFF with alpha, compressed by deflate, in big-endian order (TIFF 6.0, section 2)."""
+    row = bytes(range(251)) * (size[0] * sum(bits) // 8 // 251 + 1)
+    row = row[: size[0] * sum(bits) // 8]
+    strips = [zlib.compress(row * min(rows, size[1] - top), 1) for top in range(0, size[1], rows)]
+    fields: list[tuple[int, str, tuple[int, ...]]] = [
+        *((256, "I", (size[0],)), (257, "I", (size[1],)), (258, "H", bits)),
+        *((259, "H", (8,)), (262, "H", (2,)), (273, "I", (0,) * len(strips)), (274, "H", (6,))),
+        *((277, "H", (len(bits),)), (278, "I", (rows,)), (279, "I", tuple(map(len, strips))), (338, "H", (2,))),
+    ]
+    after = 8 + 2 + 12 * len(fields) + 4
+    lengths = [len(values) * struct.calcsize(kind) for _, kind, values in fields]
+    body = after + sum(length for length in lengths if length > 4)
+    starts = tuple(accumulate(map(len, strips[:-1]), initial=body))
+    directory, values = b"", b""
+    for (tag, kind, numbers), length in zip(fields, lengths, strict=True):
+        packed = struct.pack(f">{len(numbers)}{kind}", *(starts if tag == 273 else numbers))
+        directory += struct.pack(">HHI", tag, 3 if kind == "H" else 4, len(numbers))
+        directory += packed.ljust(4, b"\0") if length <= 4 else struct.pack(">I", after + len(values))
+        values += packed if length > 4 else b""
+    return b"MM\0*" + struct.pack(">IH", 8, len(fields)) + directory + bytes(4) + values + b"".join(strips)
+
+
+def heic(size: Size, mode: str = "RGB", chroma: int = 420) -> bytes:
+    """A HEIC; without alpha it lies on its side and is in colours of its own."""
     import pillow_heif  # noqa: PLC0415 - an extra
 
-    buffer = io.BytesIO()
-    pillow_heif.from_pillow(grain(size, "RGBA")).save(buffer, quality=20, enc_params={"preset": "ultrafast"})
+    return _saved_heic(pillow_heif.from_pillow(grain(_even(size), mode)), chroma)
+
+
+def deep_heic(size: Size, chroma: int) -> bytes:
+    """A HEIC of ten bits a sample, which lies on its side, in colours of its own."""
+    import pillow_heif  # noqa: PLC0415 - an extra
+
+    size = _even(size)
+    samples = bytearray(6 * size[0] * size[1])
+    samples[1::2] = grain(size).tobytes()
+    return _saved_heic(pillow_heif.from_bytes("RGB;16", size, bytes(samples)), chroma)
+
+
+def _even(size: Size) -> Size:
+    """Encoders of HEIC fill odd sides up."""
+    return size[0] & ~1, size[1] & ~1
+
+
+def _saved_heic(file: Any, chroma: int) -> bytes:
+    buffer, options = io.BytesIO(), {"quality": 20, "chroma": chroma, "enc_params": {"preset": "ultrafast"}}
+    colors: dict[str, Any] = (
+        {} if file.mode.startswith("RGBA") else {"icc_profile": profile("display-p3-like"), "exif": _on_its_side()}
+    )
+    file.save(buffer, **options, **colors)
     return buffer.getvalue()
 
 
@@ -149,10 +209,16 @@ PICTURES: dict[str, Callable[[Size], bytes]] = {
     "avif-alpha": partial(turned, kind="AVIF", mode="RGBA", speed=10, quality=40, subsampling="4:4:4"),
     "tiff": partial(turned, kind="TIFF", mode="RGBA", compression="tiff_adobe_deflate"),
     "tiff-cmyk": partial(saved, kind="TIFF", mode="CMYK", compression="tiff_adobe_deflate"),
+    "tiff-16": deep_tiff,
+    "tiff-strip": strip_tiff,
     "jpeg2000": partial(
         saved, kind="JPEG2000", mode="RGBA", irreversible=True, quality_mode="rates", quality_layers=[40]
     ),
     "heic": heic,
+    "heic-444": partial(heic, chroma=444),
+    "heic-10": partial(deep_heic, chroma=420),
+    "heic-10-444": partial(deep_heic, chroma=444),
+    "heic-alpha": partial(heic, mode="RGBA"),
     "jxl": jxl,
 }
 

@@ -30,7 +30,7 @@ def main() -> None:
     stop = threading.Event()
     print("ready", flush=True)
     sys.stdin.readline()
-    with DecoderPool(stop, cpu_limit=600, wall_limit=600) as decoders:
+    with DecoderPool(stop, cpu_limit=600, run_limit=600) as decoders:
         composer = Composer(settings, MemoryBudget(MEMORY_BUDGET), decoders, stop)
 
         def work(names: list[str]) -> None:

@@ -36,7 +36,7 @@ type item struct {
 
 var client = &http.Client{
 	Timeout:   60 * time.Second,
-	Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
+	Transport: &http.Transport{DisableCompression: true},
 }
 
 func main() {
@@ -44,8 +44,10 @@ func main() {
 	frame := flag.String("frame", "", "template image")
 	bucket := flag.String("bucket", "", "bucket to store in")
 	prefix := flag.String("prefix", "go", "prefix of the keys")
+	downloaders := flag.Int("downloads", 16, "number of concurrent downloads")
 	composers := flag.Int("composers", 2, "number of compose workers")
 	flag.Parse()
+	client.Transport.(*http.Transport).MaxIdleConnsPerHost = *downloaders + 64
 
 	urls, fetched, composed := make(chan string, 64), make(chan item, 64), make(chan item, 64)
 	template := &layers{image: decode(read(*frame)), scaled: map[image.Point]image.Image{}}
@@ -62,7 +64,7 @@ func main() {
 		}
 		close(urls)
 	}()
-	downloads := startWorkers(16, func() {
+	downloads := startWorkers(*downloaders, func() {
 		for url := range urls {
 			data, err := get(url)
 			if err != nil {

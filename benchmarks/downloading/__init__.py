@@ -1,0 +1,1 @@
+"""What downloading alone costs."""
