@@ -6,7 +6,8 @@ import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_shared.error import SerializableErrorInfo
 
-from imgrelay_dagster.config.run_config import RelayConfig, RelayOptions
+from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.config.run_options import RelayOptions
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.settings import StopWhenFailed
 

@@ -27,14 +27,6 @@ def default_max_concurrent() -> int:
     return environment.MAX_CONCURRENT.get() or max(2, len(os.sched_getaffinity(0))) + WAITING_STEPS
 
 
-def max_concurrent_downloads(max_concurrent: int) -> int:
-    """How many of a run's concurrent steps may be download steps: half of them, so that the stages overlap.
-
-    Without this limit all steps download first, then all compose, then all upload.
-    """
-    return (max_concurrent + 1) // 2
-
-
 def checked_max_concurrent(given: int) -> int:
     """The number of concurrent steps in an executor's config, where 0 stands for the default.
 

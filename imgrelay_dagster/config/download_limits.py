@@ -4,11 +4,11 @@ from typing import Any
 
 from imgrelay_dagster import __version__
 from imgrelay_dagster.config import environment
-from imgrelay_dagster.config.defaults import max_concurrent_downloads
 from imgrelay_dagster.config.sections import DownloadConfig
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.fetch.headers import check_header
 from imgrelay_dagster.relay.fetch.limits import Limits
+from imgrelay_dagster.relay.staging.tasks import max_concurrent_downloads
 
 
 def default_user_agent() -> str:

@@ -28,7 +28,8 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.config import environment
 from imgrelay_dagster.config.form_errors import refuse_unknown
-from imgrelay_dagster.config.run_config import RelayConfig, RelayOptions
+from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.config.run_options import RelayOptions
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.storage.addresses import absolute, is_remote, split_object_address
 from imgrelay_dagster.relay.storage.error_text import explain

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from imgrelay_dagster.config.defaults import max_concurrent_downloads
 from imgrelay_dagster.relay.outcomes import Stage
+from imgrelay_dagster.relay.staging.tasks import max_concurrent_downloads
 from imgrelay_dagster.runs.tags import STAGE_TAG
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from imgrelay_dagster.automation.day_assets import DayAsset, day_assets, find_day_asset
 from imgrelay_dagster.automation.partitions import day_of, period_name
-from imgrelay_dagster.config.run_config import RelayOptions
+from imgrelay_dagster.config.run_options import RelayOptions
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.settings import Settings

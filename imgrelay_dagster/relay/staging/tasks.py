@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from math import ceil
 from urllib.parse import urlsplit
 
@@ -53,6 +53,14 @@ class Task:
         return Task(f"{name}_part_{part}", self.rest, retry_at=self.retry_at, part=part)
 
 
+def max_concurrent_downloads(max_concurrent: int) -> int:
+    """How many of a run's concurrent steps may be download steps: half of them, so that the stages overlap.
+
+    Without this limit all steps download first, then all compose, then all upload.
+    """
+    return (max_concurrent + 1) // 2
+
+
 def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int) -> int:
     """The number of entries in the largest tasks of a run.
 
@@ -74,18 +82,23 @@ def entries_per_task(entries: int, *, requested: int | None, max_concurrent: int
 def task_sizes(entries: int, *, requested: int | None, max_concurrent: int) -> Iterator[int]:
     """The number of entries of each task, in the order in which they start.
 
-    The first tasks are small and each is twice as large as the one before, up to `entries_per_task`: the first images
-    are stored soon, and concurrent tasks are in different stages instead of all downloading, then all composing. The
-    last tasks are smaller again, so that all steps end at about the same time.
+    The first task is small, so that the first images are stored soon. Of the tasks that are downloaded beside it, each
+    is larger than the one before by the same part of `entries_per_task`: with distant servers, download steps then end
+    at equal intervals, and images are stored as evenly. The last tasks are smaller again, so that all steps end at
+    about the same time.
     """
     largest = entries_per_task(entries, requested=requested, max_concurrent=max_concurrent)
-    size = SMALLEST_TASK
-    while entries > 0:
-        if requested is None and largest > SMALLEST_TASK:
+    downloads = max_concurrent_downloads(max_concurrent)
+    grows = requested is None and largest > SMALLEST_TASK
+    for number in count():
+        if entries <= 0:
+            return
+        taken = min(largest, entries)
+        if grows:
+            size = SMALLEST_TASK + largest * number // downloads
             taken = min(size, largest, max(ceil(entries / 2), largest // 2), entries)
-            size *= 2
-        else:
-            taken = min(largest, entries)
+            if entries - taken <= largest // 8:  # not worth three steps
+                taken = min(largest, entries)
         yield taken
         entries -= taken
 

@@ -15,6 +15,7 @@ from imgrelay_dagster.execution.celery.settings import broker_priority
 from imgrelay_dagster.execution.executors import chosen_executor
 from imgrelay_dagster.relay.errors import RelayError
 from tests.conftest import Ran
+from tests.support import warm_start
 
 CELERY = {
     "IMGRELAY_EXECUTOR": "celery",
@@ -129,11 +130,4 @@ def test_definitions_load_with_the_executor(name: str) -> None:
 
 
 def _python(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return warm_start.run([sys.executable, "-c", code], env={**os.environ, **environment}, timeout=120)

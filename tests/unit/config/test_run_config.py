@@ -11,7 +11,8 @@ from dagster_graphql.schema.run_config import default_values_yaml_from_type_snap
 
 from imgrelay_dagster.config.allowed_paths import allow_arguments
 from imgrelay_dagster.config.config_mapping import day_config_mapping, relay_run_config
-from imgrelay_dagster.config.run_config import RelayConfig, RelayOptions
+from imgrelay_dagster.config.run_config import RelayConfig
+from imgrelay_dagster.config.run_options import RelayOptions
 from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.settings import Sample, Settings

@@ -37,11 +37,13 @@ def test_every_entry_is_in_a_task_of_permitted_size(entries: int, max_concurrent
     assert max(found) <= LARGEST_TASK
 
 
-def test_tasks_grow_from_small_ones_and_shrink_at_the_end():
-    found = sizes(10_000)
-    assert found[:5] == [SMALLEST_TASK, 100, 200, 400, LARGEST_TASK]
-    assert found[-1] <= LARGEST_TASK // 2
-    assert len(found) < 10_000 / LARGEST_TASK + 6
+def test_the_first_tasks_end_at_equal_intervals_and_the_last_ones_are_small():
+    found = sizes(10_000, max_concurrent=3)  # of which two download
+    largest = entries_per_task(10_000, requested=None, max_concurrent=3)
+    assert found[:4] == [SMALLEST_TASK, SMALLEST_TASK + largest // 2, largest, largest]
+    assert found[-1] <= largest // 2
+    assert len(found) < 10_000 / largest + 4
+    assert sizes(100_000, max_concurrent=8)[:6] == [50, 175, 300, 425, 500, 500]
 
 
 def test_a_requested_task_size_is_used():
