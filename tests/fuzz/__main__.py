@@ -7,20 +7,26 @@ import argparse
 import faulthandler
 import mmap
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from tests.fuzz.mutations import mutated
 from tests.fuzz.targets import TARGETS
 
-SLOWEST = 5.0
-"""Seconds for one input. This machine's other work counts too, so real inputs take far less."""
+MOST_CPU_TIME = 5.0
+"""Seconds of this process's CPU time for one input. Decoder processes have limits of their own."""
+
+MOST_TIME = 120.0
+"""Seconds for one input: only a hang takes as long, even if the machine has much other work."""
 
 MOST_MEMORY = 200_000
 """Kilobytes that the process may grow by over one input: a picture of two million pixels and its conversions."""
@@ -62,21 +68,34 @@ def _work(seconds: float, seed: int, note: Path, only: str | None) -> None:
         for name, target in (shared if only is None else {only: replace(TARGETS[only], share=1.0)}).items():
             target.corpus()
             seen: Counter[str] = Counter()
-            slowest = grown = 0.0
+            slowest = costliest = grown = 0.0
             until = time.monotonic() + seconds * target.share
             while time.monotonic() < until:
                 number = seen.total()
                 at[:] = f"{name} {number}".encode().ljust(64, b"\0")
-                faulthandler.dump_traceback_later(SLOWEST, exit=True)
-                before, began = _memory(reset=True), time.monotonic()
-                seen[_one(name, seed, number)] += 1
+                before, began, used = _memory(reset=True), time.monotonic(), time.process_time()
+                with _time_limits():
+                    seen[_one(name, seed, number)] += 1
                 slowest = max(slowest, time.monotonic() - began)
+                costliest = max(costliest, time.process_time() - used)
                 grown = max(grown, _memory() - before)
-                faulthandler.cancel_dump_traceback_later()
                 assert grown <= MOST_MEMORY, f"{grown:,.0f} kB over one input"
             counts = ", ".join(f"{count:,} {what}" for what, count in seen.most_common(8))
-            cost = f"slowest {slowest:.2f} s, most memory {grown / 1000:.0f} MB"
+            cost = f"slowest {slowest:.2f} s, most CPU time {costliest:.2f} s, most memory {grown / 1000:.0f} MB"
             print(f"{name}: {seen.total():,} inputs, {cost}: {counts}")
+
+
+@contextmanager
+def _time_limits() -> Iterator[None]:
+    """Print the stack and end the process if the block takes too much time, or too much CPU time."""
+    faulthandler.dump_traceback_later(MOST_TIME, exit=True)
+    faulthandler.register(signal.SIGPROF, chain=True)  # then the signal's default action ends the process
+    signal.setitimer(signal.ITIMER_PROF, MOST_CPU_TIME)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _one(name: str, seed: int, number: int) -> str:

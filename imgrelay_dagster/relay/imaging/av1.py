@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from imgrelay_dagster.relay.imaging.bits import Bits
+
 MAX_UNITS = 1_000
 """Units that are read. A picture has a handful."""
 
@@ -58,7 +60,7 @@ def _read_sequence_header(data: bytes) -> tuple[int, int, bool] | None:
 
     Such a header (`reduced_still_picture_header`) allows no frame of another size.
     """
-    bits = _Bits(data)
+    bits = Bits(data)
     bits.read(4)  # seq_profile, still_picture
     reduced = bool(bits.read(1))
     if reduced:
@@ -70,7 +72,7 @@ def _read_sequence_header(data: bytes) -> tuple[int, int, bool] | None:
     return None if bits.exhausted else (width, height, reduced)
 
 
-def _skip_operating_points(bits: "_Bits") -> None:
+def _skip_operating_points(bits: Bits) -> None:
     delay_bits = 0
     if bits.read(1):  # timing_info_present_flag
         bits.read(64)
@@ -91,20 +93,3 @@ def _skip_operating_points(bits: "_Bits") -> None:
             bits.read(2 * delay_bits + 1)
         if has_initial_delays and bits.read(1):
             bits.read(4)
-
-
-class _Bits:
-    """Reads bits, highest first; behind the end it reads zeros."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether more bits were read than there are."""
-        return self._left < 0
-
-    def read(self, count: int) -> int:
-        self._left -= count
-        return self._value >> self._left & (1 << count) - 1 if self._left >= 0 else 0

@@ -15,7 +15,7 @@ from imgrelay_dagster.relay.imaging.profiles import code_point_profile, is_hdr
 MAX_TRANSFORMS = 16
 """Colour transforms kept in memory. One built from a CMYK profile may take over a megabyte."""
 
-_BAND_HEIGHT = 64  # pixels
+_BAND_PIXELS = 1 << 20  # of 16-bit grey that are scaled at once; each time, Pillow copies a table of 65,536 numbers
 
 _SRGB = ImageCms.createProfile("sRGB")
 _PROFILE_COLOR_SPACES = {"L": "GRAY", "RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK"}
@@ -140,8 +140,9 @@ def _sixteen_to_eight_bits(image: Image.Image, transparent: int | None) -> Image
     if transparent is not None:
         alpha[transparent] = 0
     scaled = Image.new("L" if transparent is None else "LA", image.size)
-    for top in range(0, image.height, _BAND_HEIGHT):
-        box = (0, top, image.width, min(top + _BAND_HEIGHT, image.height))
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
         wide = image.crop(box).convert("I")
         gray = wide.point(_sixteen_bit_table(), "L")
         scaled.paste(gray if transparent is None else Image.merge("LA", (gray, wide.point(alpha, "L"))), box)

@@ -9,6 +9,7 @@ from imgrelay_dagster.relay.imaging.avif import read_avif
 from imgrelay_dagster.relay.imaging.formats.jpeg import read_header
 from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
 from imgrelay_dagster.relay.imaging.formats.webp_large import MIN_PIXELS
+from imgrelay_dagster.relay.imaging.heic import read_heic
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -59,17 +60,15 @@ _BYTES_PER_PIXEL: dict[SourceFormat, float] = {
     SourceFormat.TIFF: 9,
     SourceFormat.ICO: 10,
     SourceFormat.JPEG_2000: 25,
-    SourceFormat.HEIC: 9,
     SourceFormat.JPEG_XL: 25,
 }
 """Peak memory of decoding, converting and turning, or of drawing a template over the image, in bytes per pixel.
-`python -m benchmarks.memory` measures it. Of JPEG and AVIF it depends on the file."""
+`python -m benchmarks.memory` measures it. Of JPEG, AVIF and HEIC it depends on the file."""
 
 _LEAST_PIXELS = 16_000_000
 """A lower `download.max_pixels` does not lower the permitted memory further: 160 MiB."""
 
 _SMALL_WEBP = 16  # bytes per pixel: Pillow's decoder
-_HEIC_WITH_ALPHA = 12  # bytes per pixel
 
 
 def estimate_cost(data: bytes, source_format: SourceFormat, size: Size) -> Cost:
@@ -84,8 +83,8 @@ def estimate_cost(data: bytes, source_format: SourceFormat, size: Size) -> Cost:
             bytes_per_pixel, is_bounded = _jpeg(data, pixels)
         case SourceFormat.AVIF:
             pixels, bytes_per_pixel, is_bounded = _avif(data, pixels)
-        case SourceFormat.HEIC if _ALPHA.search(data, 0, _AVIF_HEADER):
-            bytes_per_pixel, is_bounded = _HEIC_WITH_ALPHA, False
+        case SourceFormat.HEIC:
+            pixels, bytes_per_pixel, is_bounded = _heic(data, pixels)
         case SourceFormat.WEBP if pixels < MIN_PIXELS:
             bytes_per_pixel, is_bounded = _SMALL_WEBP, True
         case _:
@@ -142,6 +141,22 @@ def _avif_bytes(data: bytes) -> float:
     width = 2 if any(flag & 0x40 for flag in flags) else 1
     return (samples + has_alpha) * width + 2 * (3 + has_alpha)
 
+
+def _heic(data: bytes, pixels: int) -> tuple[int, float, bool]:
+    """Pixels, bytes per pixel, and whether the time is bounded.
+
+    libheif holds whole planes of 16 bits for samples of more than 8, if chroma is not 4:2:0.
+    """
+    file = read_heic(data)
+    is_deep = file.depth > 8
+    if file.has_alpha:
+        bytes_per_pixel = _DEEP_HEIC_WITH_ALPHA if is_deep else _HEIC_WITH_ALPHA
+    else:
+        bytes_per_pixel = _DEEP_HEIC if is_deep and file.chroma > 1 else _HEIC
+    return max(pixels, file.coded_pixels), bytes_per_pixel, False
+
+
+_HEIC, _DEEP_HEIC, _HEIC_WITH_ALPHA, _DEEP_HEIC_WITH_ALPHA = 9, 17, 12, 20
 
 _AV1_CONFIGURATION = re.compile(rb"av1C\x81.(.)", re.DOTALL)
 _ALPHA = re.compile(rb"urn:mpeg:(?:mpegB:cicp:systems:auxiliary:alpha|hevc:2015:auxid:1)")

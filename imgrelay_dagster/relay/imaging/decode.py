@@ -22,7 +22,7 @@ from imgrelay_dagster.relay.imaging.formats.signatures import SourceFormat
 from imgrelay_dagster.relay.imaging.header import read_format, read_size
 from imgrelay_dagster.relay.imaging.kept import NOTHING_KEPT, Kept
 from imgrelay_dagster.relay.imaging.layout import Box, Size
-from imgrelay_dagster.relay.imaging.memory import is_memory_shortage
+from imgrelay_dagster.relay.imaging.memory import is_available, is_memory_shortage
 from imgrelay_dagster.relay.imaging.orientation import upright, upright_extent, upright_size
 from imgrelay_dagster.relay.outcomes import Reason
 
@@ -124,7 +124,8 @@ class Source:
         except (MemoryError, ImportError):
             raise
         except Exception as error:
-            if is_memory_shortage(error):
+            error.__traceback__ = None  # whose frames hold pixels
+            if is_memory_shortage(error) or not is_available(self.cost.memory):
                 raise MemoryError(str(error)) from error
             # On a broken file Pillow may raise almost any error: OSError, SyntaxError, struct.error.
             detail = f"the {self.format} cannot be decoded: {str(error)[:150] or type(error).__name__}"

@@ -23,6 +23,7 @@ from PIL import Image
 
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
 from imgrelay_dagster.relay.imaging import decoder_process
+from imgrelay_dagster.relay.imaging.core_wait import CoreWait
 from imgrelay_dagster.relay.imaging.decode import Decoded, Source
 from imgrelay_dagster.relay.imaging.decoder_process import Request, Response, encode_header, rows_of_strip
 from imgrelay_dagster.relay.imaging.layout import ScaledToFit
@@ -31,8 +32,11 @@ from imgrelay_dagster.relay.outcomes import Reason
 CPU_LIMIT = 8.0
 """Seconds of CPU time for one picture. A picture of 50 megapixels takes one or two in any format."""
 
-WALL_LIMIT = 30.0
-"""Seconds for one picture in which this process could run: more than `CPU_LIMIT`, because cores may be shared."""
+RUN_LIMIT = 10.0
+"""Seconds for one picture, without the time in which its process waited for a core. Also what needs no core counts."""
+
+UNKNOWN_WAIT = 3.0
+"""Where the kernel does not tell how long a process waited for a core, `RUN_LIMIT` is so many times as long."""
 
 _TICK = 0.1  # seconds between two checks of the stop event
 _START_LIMIT = 60.0  # seconds for a process to start and to receive the file
@@ -47,7 +51,7 @@ class DecoderPool:
     Args:
         stop: once set, calls raise `Stopped` and their processes are killed.
         cpu_limit: seconds of CPU time for one picture.
-        wall_limit: seconds for one picture.
+        run_limit: seconds for one picture, without those in which its process waited for a core.
     """
 
     def __init__(
@@ -55,9 +59,9 @@ class DecoderPool:
         stop: threading.Event | None = None,
         *,
         cpu_limit: float = CPU_LIMIT,
-        wall_limit: float = WALL_LIMIT,
+        run_limit: float = RUN_LIMIT,
     ) -> None:
-        self._new_decoder = partial(_Decoder, stop or threading.Event(), cpu_limit, wall_limit)
+        self._new_decoder = partial(_Decoder, stop or threading.Event(), cpu_limit, run_limit)
         self._idle: list[_Decoder] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -118,8 +122,8 @@ class DecoderPool:
 class _Decoder:
     """One process, used by one thread at a time."""
 
-    def __init__(self, stop: threading.Event, cpu_limit: float, wall_limit: float) -> None:
-        self._stop, self._cpu_limit, self._wall_limit = stop, cpu_limit, wall_limit
+    def __init__(self, stop: threading.Event, cpu_limit: float, run_limit: float) -> None:
+        self._stop, self._cpu_limit, self._run_limit = stop, cpu_limit, run_limit
         self._connection, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # nosec B603
@@ -132,7 +136,8 @@ class _Decoder:
                 env=_environment(),
             )
         self._connection.settimeout(_TICK)
-        self._waited = 0.0
+        self._core_wait = CoreWait(self._process.pid)
+        self._start_clock()
 
     @property
     def is_running(self) -> bool:
@@ -141,13 +146,13 @@ class _Decoder:
 
     def decode(self, source: Source, target: ScaledToFit | None, keep: Collection[str]) -> Decoded:
         """See `DecoderPool.decode`."""
-        self._waited = 0.0
+        self._start_clock()
         try:
             canvas, fit = (target.canvas, target.fit) if target else (None, None)
             limits = source.max_pixels, source.cost.memory, self._cpu_limit
             request = Request(len(source.data), *limits, canvas=canvas, fit=fit, keep=tuple(keep))
             self._send(encode_header(request) + source.data)
-            self._waited = 0.0  # the process has started
+            self._start_clock()  # the process has started
             (length,) = struct.unpack(">I", self._receive(4))
             response = _parse_response(self._receive(length))
             if response.reason is not None:
@@ -180,7 +185,7 @@ class _Decoder:
         data = bytearray(size)
         view, received = memoryview(data), 0
         while received < size:
-            count = self._wait(partial(self._connection.recv_into, view[received:]), self._wall_limit)
+            count = self._wait(partial(self._connection.recv_into, view[received:]), self._run_limit)
             if not count:
                 raise EOFError
             received += count
@@ -195,10 +200,23 @@ class _Decoder:
             except TimeoutError:
                 # Not more than two ticks: while the whole machine was suspended, the decoder did not work either.
                 self._waited += min(time.monotonic() - started, 2 * _TICK)
-                if self._waited > limit:
+                if self._has_run() > limit:
                     self.kill()
                     raise EntryFailure(Reason.TOO_COSTLY, f"decoding it takes more than {limit:g} s") from None
         raise Stopped
+
+    def _start_clock(self) -> None:
+        self._waited, self._without_core = 0.0, self._core_wait.seconds()
+
+    def _has_run(self) -> float:
+        """The seconds in which the process did not wait for a core; where that is unknown, a part of all.
+
+        To be called in every tick: the kernel forgets how long a thread waited that has ended.
+        """
+        without_core = self._core_wait.seconds()
+        if without_core is None or self._without_core is None:
+            return self._waited / UNKNOWN_WAIT
+        return self._waited - max(0.0, without_core - self._without_core)
 
     def _failure(self, source: Source) -> Exception:
         """Why the process ended while it decoded a picture."""

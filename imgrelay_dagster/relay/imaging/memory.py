@@ -1,5 +1,6 @@
 """Recognises errors that say that memory is short, which libraries report under many names."""
 
+import mmap
 import re
 
 _SHORTAGE = re.compile(
@@ -20,3 +21,16 @@ def is_memory_shortage(error: BaseException) -> bool:
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+def is_available(size: int) -> bool:
+    """Whether so many bytes of memory could be allocated now.
+
+    Decoders also report a lack of memory as a broken file. Where the system grants more memory than there is, as Linux
+    does by default, this is True: memory is then short only if a limit of the process is reached.
+    """
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError:
+        return False
+    return True

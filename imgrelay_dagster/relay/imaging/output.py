@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -218,7 +218,8 @@ def _aom_options() -> dict[str, Any]:
     return {"codec": "aom", "advanced": {"tune": "ssim"}} if _avif.encoder_codec_available("aom") else {}
 
 
-def _encoder_options(output: Output) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def _encoder_options(output: Output) -> Mapping[str, Any]:
     match output.format:
         case Format.JPEG:
             options = {name: value for name, value in asdict(output.jpeg_options).items() if value is not False}

@@ -20,10 +20,16 @@ MAX_TEMPLATE_PIXELS = 50_000_000
 MAX_CACHED_PIXELS = 8_000_000
 """Pixels of scaled layers cached per template: 32 MB, enough for a dozen sizes of web images."""
 
+MAX_KEPT_PIXELS = 2_000_000
+"""Pixels of scaled layers with which a template is kept for the next step of a process: 8 MB."""
+
 MAX_PROFILES = 4
 """Profiles other than sRGB for which each template is kept."""
 
 _LayerKey = tuple[Placement, float]
+
+_last_loaded: "dict[tuple[str, bytes], Template]" = {}
+"""The template that was loaded last in this process, if any, by its name and its file's bytes."""
 
 
 class Template:
@@ -44,15 +50,24 @@ class Template:
 
     @classmethod
     def load(cls, data: bytes, name: str) -> "Template":
-        """Decode a template file.
+        """Decode a template file. The last one is kept for the next call, unless its layers take much memory.
 
         Raises RelayError, which names the template, when it cannot be decoded.
         """
+        if (last := _last_loaded.get((name, data))) is not None:
+            return last
         try:
             image = _decode(data)
         except EntryFailure as failure:
             raise RelayError(f"template {name!r} cannot be used: {failure.detail}") from failure
-        return cls(name, hashlib.sha256(data).hexdigest(), image)
+        template = cls(name, hashlib.sha256(data).hexdigest(), image)
+        _last_loaded.clear()
+        _last_loaded[name, data] = template
+        return template
+
+    def _forget_if_heavy(self) -> None:
+        if self._layers.weight > MAX_KEPT_PIXELS or self._in_profiles.weight:
+            _last_loaded.clear()
 
     @property
     def size(self) -> Size:
@@ -76,9 +91,11 @@ class Template:
     def in_profile(self, profile: bytes) -> "Template":
         """The template in the colours of another profile than sRGB."""
         key = hashlib.sha256(profile).digest()
-        return self._in_profiles.get_or_create(
+        converted = self._in_profiles.get_or_create(
             key, lambda: Template(self.name, self.digest, in_profile(self.image, profile))
         )
+        self._forget_if_heavy()
+        return converted
 
     def draw(self, canvas: Image.Image, placement: Placement, opacity: float) -> None:
         """Draw the template over a canvas in RGB or RGBA, in place (Porter-Duff source-over)."""
@@ -93,7 +110,9 @@ class Template:
             return self._bands(placement, opacity)
         # The same layer serves every offset.
         key = (Placement((0, 0), placement.size, placement.part), opacity)
-        return self._layers.get_or_create(key, lambda: self._build_regions(placement, opacity), pixels)
+        regions = self._layers.get_or_create(key, lambda: self._build_regions(placement, opacity), pixels)
+        self._forget_if_heavy()
+        return regions
 
     def _build_regions(self, placement: Placement, opacity: float) -> tuple[Region, ...]:
         is_whole = placement.size == self.size and placement.part == (0, 0, *self.size)

@@ -1,12 +1,14 @@
 """Decode a BMP whose channels lie in its pixels by masks that Pillow does not know, such as 4 bits for each."""
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from imgrelay_dagster.relay.imaging.layout import Size
+
+if TYPE_CHECKING:
+    from numpy import ndarray
 
 _BITFIELDS = 3
 _HEADER_WITH_ALPHA = 56
@@ -23,6 +25,8 @@ def has_bitfields(data: bytes) -> bool:
 
 def decode(data: bytes, size: Size) -> Image.Image:
     """Decode a BMP for which `has_bitfields` holds. Raises ValueError when pixels are missing."""
+    import numpy as np  # noqa: PLC0415 - NumPy takes a tenth of a second, and these files are rare
+
     width, height = size
     (offset,) = struct.unpack_from("<I", data, 10)
     header, _, rows, _, bits = struct.unpack_from("<IiiHH", data, 14)
@@ -37,8 +41,10 @@ def decode(data: bytes, size: Size) -> Image.Image:
     return Image.fromarray(levels, "RGB" if len(channels) == 3 else "RGBA")
 
 
-def _levels(pixels: "np.ndarray[Any, Any]", mask: int) -> "np.ndarray[Any, Any]":
+def _levels(pixels: "ndarray[Any, Any]", mask: int) -> "ndarray[Any, Any]":
     """One channel, scaled to 0..255."""
+    import numpy as np  # noqa: PLC0415 - as above
+
     if not mask:
         return np.zeros(pixels.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1

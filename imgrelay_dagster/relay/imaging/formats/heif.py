@@ -6,7 +6,7 @@ from imgrelay_dagster.relay.imaging.formats import exif
 from imgrelay_dagster.relay.imaging.formats.avif import shown
 from imgrelay_dagster.relay.imaging.formats.heif_boxes import code_points
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
-from imgrelay_dagster.relay.imaging.isobmff import read_items
+from imgrelay_dagster.relay.imaging.heic import read_heic
 from imgrelay_dagster.relay.imaging.layout import Size
 
 EXTRA, MODULE = "heif", "pillow_heif"
@@ -19,8 +19,7 @@ def is_installed() -> bool:
 
 def read_size(data: bytes) -> Size:
     """Return the size of the primary item as stored (ISO/IEC 23008-12, 6.5.3)."""
-    file = read_items(data)
-    size = file.size_of(file.primary) if file.primary is not None else None
+    size = read_heic(data).size
     if size is None:
         raise ValueError("it states no size")
     return size

@@ -2,17 +2,17 @@
 
 import importlib.util
 import io
-import struct
 
 from PIL import Image
 
+from imgrelay_dagster.relay.imaging.formats.boxes import read_boxes
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.layout import Size
 
 EXTRA, MODULE = "jxl", "pillow_jxl"
 _CODESTREAM = b"\xff\x0a"
 _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-MAX_BOXES = 1_000
+_HEADER = 64  # bytes of the codestream that are read
 
 
 def is_installed() -> bool:
@@ -43,22 +43,17 @@ def decode(data: bytes, size: Size) -> Picture:
 
 
 def _codestream(data: bytes) -> bytes:
-    """Return the start of the codestream, which may be in a box (ISO/IEC 18181-2)."""
+    """Return the start of the codestream, which may be in one box or in several (ISO/IEC 18181-2)."""
     if data.startswith(_CODESTREAM):
-        return data[:64]
-    offset = 0
-    for _ in range(MAX_BOXES):
-        length, kind = struct.unpack_from(">I4s", data, offset)
-        start = offset + (16 if length == 1 else 8)
-        if kind in (b"jxlc", b"jxlp"):
-            start += 4 if kind == b"jxlp" else 0
-            return data[start : start + 64]
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", data, offset + 8)
-        if length < 8:
-            break
-        offset += length
-    raise ValueError("it holds no codestream")
+        return data[:_HEADER]
+    found = b""
+    for kind, start, end in read_boxes(data):
+        if kind in (b"jxlc", b"jxlp") and len(found) < _HEADER:
+            first = start + (4 if kind == b"jxlp" else 0)
+            found += data[first : min(end, first + _HEADER - len(found))]
+    if not found:
+        raise ValueError("it holds no codestream")
+    return found
 
 
 def _side(bits: "_Bits", is_small: int) -> int:

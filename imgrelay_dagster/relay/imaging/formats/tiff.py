@@ -7,7 +7,6 @@ from PIL import TiffImagePlugin
 
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.layout import Size
-from imgrelay_dagster.relay.imaging.orientation import upright_size
 
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
 _FORMATS = {1: "B", 3: "H", 4: "I"}
@@ -22,13 +21,20 @@ def read_size(data: bytes) -> Size:
 
 def decode(data: bytes, size: Size) -> Picture:
     """Decode the first page, of this size. Raises ValueError or OSError when it is broken."""
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-    orientation = _numbers(data).get(_ORIENTATION, 1)
-    image.load()  # turns it upright
-    full = upright_size(size, orientation)
-    if image.size != full:
+    file = _AsStored(io.BytesIO(data))
+    orientation = file.tag_v2.get(_ORIENTATION, 1)
+    file.load()
+    image = file._new(file.im)  # its size is that of its pixels
+    if image.size != size:
         raise ValueError(f"its header states {size[0]}x{size[1]} pixels, its decoder {image.width}x{image.height}")
-    return Picture(image, full, image.info.get("icc_profile"), exif=data)
+    return Picture(image, size, file.info.get("icc_profile"), orientation, exif=data)
+
+
+class _AsStored(TiffImagePlugin.TiffImageFile):
+    """Pillow turns a TIFF while its decoder still holds the largest strip, which may be the whole image."""
+
+    def load_end(self) -> None:
+        pass
 
 
 def _numbers(data: bytes) -> dict[int, int]:

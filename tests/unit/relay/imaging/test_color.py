@@ -2,6 +2,7 @@
 
 import struct
 import threading
+from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
@@ -111,6 +112,24 @@ def test_sixteen_bit_gray_is_scaled_not_clipped() -> None:
     levels = (0, 255, 256, 257, 32768, 65278, 65535)
     data = files.png((7, 1), 16, 0, b"\0" + struct.pack(">7H", *levels))
     assert files.pixels(open_source(data, LIMIT)) == [(round(level / 257),) * 3 for level in levels]
+
+
+def test_sixteen_bit_gray_is_scaled_in_bands_of_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each band costs as much as 100,000 pixels, so a tall image must not have one for every few rows."""
+    bands: list[int] = []
+    point = Image.Image.point
+
+    def counted(image: Image.Image, *arguments: Any) -> Image.Image:
+        bands.append(image.height)
+        return point(image, *arguments)
+
+    monkeypatch.setattr(Image.Image, "point", counted)
+    for size in ((2, 60_000), (60_000, 2), (3_000, 1_000)):
+        bands.clear()
+        scaled = color.to_eight_bits(Image.new("I;16", size, 0x8080))
+        assert scaled.getcolors() == [(size[0] * size[1], 0x80)]
+        assert sum(bands) == size[1]
+        assert len(bands) <= 1 + size[0] * size[1] // 1_000_000
 
 
 def test_sixteen_bit_rgb_and_alpha_keep_the_high_byte() -> None:

@@ -57,6 +57,21 @@ def test_an_avif_counts_its_samples(options: dict[str, object], mode: str, bytes
     assert estimate_cost(data, SourceFormat.AVIF, (40, 30)).pixel_memory == bytes_per_pixel * 1200
 
 
+@pytest.mark.parametrize(
+    ("mode", "chroma", "bytes_per_pixel"),
+    [
+        *(("RGB", 420, 9), ("RGB", 444, 9), ("RGB;16", 420, 9), ("RGB;16", 422, 17), ("RGB;16", 444, 17)),
+        *(("RGBA", 420, 12), ("RGBA;16", 420, 20)),
+    ],
+)
+def test_a_heic_counts_bits_and_chroma(mode: str, chroma: int, bytes_per_pixel: float) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    samples = len(mode.partition(";")[0]) * (2 if "16" in mode else 1)
+    file = pillow_heif.from_bytes(mode, (64, 64), bytes(64 * 64 * samples))
+    data = files.saved(file.save, quality=50, chroma=chroma)
+    assert estimate_cost(data, SourceFormat.HEIC, (64, 64)).pixel_memory == bytes_per_pixel * 64 * 64
+
+
 def test_a_low_limit_of_pixels_leaves_memory_for_a_small_picture() -> None:
     source = Source.inspect(files.encoded(Image.new("RGBA", (40, 30)), "WEBP"), 1200)
     assert source.pixels == 1200

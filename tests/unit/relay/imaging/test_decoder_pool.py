@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from imgrelay_dagster.relay.errors import EntryFailure, Stopped
+from imgrelay_dagster.relay.imaging import decoder_pool
 from imgrelay_dagster.relay.imaging.compose import Output, compose
+from imgrelay_dagster.relay.imaging.core_wait import CoreWait
 from imgrelay_dagster.relay.imaging.decode import Source
 from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.layout import Layout
@@ -84,11 +86,36 @@ def test_a_picture_that_takes_too_much_cpu_time_is_too_costly(slow: Source, quic
 
 
 def test_a_picture_that_takes_too_long_is_too_costly(slow: Source) -> None:
-    with DecoderPool(wall_limit=0.05) as pool:
+    with DecoderPool(run_limit=0.05) as pool:
+        with pytest.raises(EntryFailure) as caught:
+            pool.decode(slow)
+        assert (caught.value.reason, caught.value.detail) == (Reason.TOO_COSTLY, "decoding it takes more than 0.05 s")
+        assert not decoders()
+
+
+def test_a_decoder_that_stands_still_is_too_costly(slow: Source, quick: Source) -> None:
+    with DecoderPool(run_limit=1) as pool:
+        pool.decode(quick)
+        threading.Timer(0.1, decoders()[0].suspend).start()
         with pytest.raises(EntryFailure) as caught:
             pool.decode(slow)
         assert caught.value.reason is Reason.TOO_COSTLY
-        assert not decoders()
+
+
+def test_time_without_a_core_does_not_count(slow: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CoreWait, "seconds", lambda _: time.monotonic())
+    with DecoderPool(run_limit=0.05) as pool:
+        assert pool.decode(slow).full_size == (4000, 3000)
+
+
+def test_the_limit_is_longer_where_the_kernel_does_not_tell(slow: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CoreWait, "seconds", lambda _: None)
+    monkeypatch.setattr(decoder_pool, "UNKNOWN_WAIT", 1000.0)
+    with DecoderPool(run_limit=0.05) as pool:
+        assert pool.decode(slow).full_size == (4000, 3000)
+    monkeypatch.setattr(decoder_pool, "UNKNOWN_WAIT", 1.0)
+    with DecoderPool(run_limit=0.05) as pool, pytest.raises(EntryFailure, match=r"more than 0.05 s"):
+        pool.decode(slow)
 
 
 def test_a_picture_that_takes_more_memory_than_its_pixels_explain_is_too_costly(pool: DecoderPool) -> None:

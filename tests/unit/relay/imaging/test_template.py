@@ -1,13 +1,15 @@
 """Templates: loading, and the cache of scaled layers."""
 
+import gc
 import hashlib
+import weakref
 
 import pytest
 from PIL import Image
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.imaging.compose import Template
-from imgrelay_dagster.relay.imaging.template import MAX_CACHED_PIXELS
+from imgrelay_dagster.relay.imaging.template import MAX_CACHED_PIXELS, MAX_KEPT_PIXELS
 from tests.support import picture_files as files
 from tests.support.composing import compose_and_open, transparent_template
 
@@ -39,3 +41,25 @@ def test_template_too_large_for_the_cache_is_drawn_whole() -> None:
     composed = compose_and_open(Image.new("RGB", (side, side)), template)
     assert composed.getpixel((side - 1, side - 1)) != (0, 0, 0)
     assert template._layers.weight == 0
+
+
+def test_a_template_is_kept_for_the_next_step_with_its_layers() -> None:
+    data = files.encoded(Image.new("RGBA", (40, 30)), "PNG")
+    template = Template.load(data, "frame.png")
+    compose_and_open(Image.new("1", (500, 400)), template)
+    assert Template.load(data, "frame.png") is template
+    assert template._layers.weight > 0
+    other = Template.load(data, "badge.png")  # its messages name it
+    assert (other.name, template.name) == ("badge.png", "frame.png")
+
+
+def test_a_template_with_large_layers_is_not_kept() -> None:
+    data = files.encoded(Image.new("RGBA", (40, 30)), "PNG")
+    template = Template.load(data, "frame.png")
+    width = MAX_KEPT_PIXELS // 1000 + 1
+    compose_and_open(Image.new("1", (width, 1000)), template)
+    assert template._layers.weight > MAX_KEPT_PIXELS
+    gone = weakref.ref(template)
+    del template
+    gc.collect()
+    assert gone() is None
