@@ -11,11 +11,18 @@ MAX_URL = 8192
 """Maximum characters in a URL."""
 
 HOST_CACHE_SIZE = 1024
-"""Hosts whose check is cached: a manifest has few hosts, and many URLs of each."""
+"""Hosts of which is remembered what was found out: a manifest has few hosts, and many URLs of each."""
 
 _FORBIDDEN_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,19})://", re.IGNORECASE)
+_SITE = re.compile("[^/?#]*//([^/?#]*)")
 _HOST_AND_PORT = re.compile(r"(?:\[[^\[\]]+\]|[^\s\"#%/:<>?\[\\\]^`{|}]*)(?::[^:]*)?")
+
+
+def authority_of(url: str) -> str:
+    """Host, port and user info of a URL as they are written; empty for a text that has none."""
+    site = _SITE.match(url)
+    return site[1] if site else ""
 
 
 def check_url(url: str) -> None:
@@ -50,8 +57,13 @@ def _find_address_problem(url: str) -> str | None:
         return "URL does not start with http:// or https://"
     if scheme[1].lower() not in ("http", "https"):
         return f"URL scheme {scheme[1]!r} is not http or https"
+    return _find_authority_problem(authority_of(url))
+
+
+@lru_cache(maxsize=HOST_CACHE_SIZE)
+def _find_authority_problem(authority: str) -> str | None:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(f"//{authority}")
         return _find_host_problem(parts.hostname or "", parts.netloc) or _find_port_problem(parts)
     except ValueError:
         return "URL has a malformed host"

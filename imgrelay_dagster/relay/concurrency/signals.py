@@ -33,6 +33,9 @@ def ignore_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_SIGNALS = tuple(signal.valid_signals())  # asked once, because Python makes an object of each number
+
+
 @contextmanager
 def defer_interrupts() -> Iterator[Callable[[], None]]:
     """Let signals wait inside; yields a function that handles those that came in so far.
@@ -55,7 +58,7 @@ class _Deferral:
     """Stands in for the handlers of all signals that Python code handles."""
 
     def __init__(self) -> None:
-        found = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        found = {number: signal.getsignal(number) for number in _SIGNALS}
         self._handlers: dict[int, Any] = {number: handler for number, handler in found.items() if callable(handler)}
         self._replaced = set(self._handlers)
         self._waiting: list[int] = []

@@ -9,7 +9,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 from imgrelay_dagster.relay.concurrency.signals import defer_interrupts
@@ -20,6 +19,10 @@ R = TypeVar("R")
 
 TICK = 0.25
 """Seconds between two calls of `tick` while the pool waits."""
+
+LOOK = 0.05
+"""Seconds between two looks at what the threads have done. To wake the calling thread for each result would take the
+interpreter from a thread that works."""
 
 JOIN_LIMIT = 1.5
 """Seconds to wait for the threads after `stop` is set."""
@@ -56,7 +59,7 @@ def work_through(
     Raises:
         RelayError: raised by `work`.
         Stopped: another thread set `stop` before every item had its result.
-        BaseException: any interrupt of the calling thread, within `TICK` seconds; the threads are stopped first.
+        BaseException: any interrupt of the calling thread, within `LOOK` seconds; the threads are stopped first.
     """
     workers = _Workers(items, work, stop, crashed)
     reported = 0
@@ -65,16 +68,16 @@ def work_through(
             last_tick = time.monotonic()
             while reported < len(items):
                 workers.start(threads if wanted is None else min(threads, max(1, wanted())))
-                with suppress(queue.Empty):
-                    workers.wakeups.get(timeout=TICK)
+                workers.wait(LOOK)
                 handle_interrupts()
-                if reported < len(workers.ended):
-                    _, result, failure = workers.ended[reported]
+                were_alive = workers.are_alive()
+                ended = workers.ended[reported:]
+                for _, result, failure in ended:
                     if failure is not None:
                         raise failure
                     done(cast(R, result))
                     reported += 1
-                elif not workers.are_alive() and reported == len(workers.ended):
+                if not ended and not were_alive:
                     raise Stopped if stop.is_set() else RelayError(THREADS_GONE)
                 if time.monotonic() - last_tick >= TICK:
                     tick()
@@ -97,7 +100,6 @@ class _Workers(Generic[T, R]):
     Attributes:
         ended: index, result and failure of each item that is done, in the order of completion. They stay in this list:
             an interrupt could lose a result between its removal from a queue and `done`.
-        wakeups: has an element for each of them.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class _Workers(Generic[T, R]):
             self._waiting.put(numbered)
         self._threads: list[threading.Thread] = []
         self.ended: list[tuple[int, R | None, RelayError | None]] = []
-        self.wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._news = threading.Event()
 
     def start(self, most: int) -> None:
         """Start threads until there are `most` of them, if there is work for another one."""
@@ -121,6 +123,11 @@ class _Workers(Generic[T, R]):
             thread = threading.Thread(target=self._run, name=f"relay-{len(self._threads)}", daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a failure, or for a result when no item waits for a thread any more; for `seconds` at most."""
+        self._news.wait(seconds)
+        self._news.clear()
 
     def are_alive(self) -> bool:
         """Whether any thread still works."""
@@ -151,4 +158,5 @@ class _Workers(Generic[T, R]):
 
     def _end(self, index: int, result: R | None, failure: RelayError | None) -> None:
         self.ended.append((index, result, failure))
-        self.wakeups.put(None)
+        if failure is not None or self._waiting.empty():
+            self._news.set()

@@ -164,18 +164,16 @@ class Client:
         self._turns.answered(name, entry)
 
     def _take_turn(self, name: str, stopwatch: Stopwatch, patience: float | None) -> None:
-        wait = self._turns.wait_for(name)
-        if not wait:
-            return
-        started = time.monotonic()
-        while wait:
-            waited = time.monotonic() - started
-            if patience is not None and waited + wait > patience:
-                raise Deferred(cause="busy")
-            time.sleep(min(wait, _TICK))
-            self._check_stopped()
+        with stopwatch.paused():
             wait = self._turns.wait_for(name)
-        stopwatch.exclude(time.monotonic() - started)
+            started = time.monotonic()
+            while wait:
+                waited = time.monotonic() - started
+                if patience is not None and waited + wait > patience:
+                    raise Deferred(cause="busy")
+                time.sleep(min(wait, _TICK))
+                self._check_stopped()
+                wait = self._turns.wait_for(name)
 
     def _send_in(self, chain: RedirectChain, request: Request) -> HTTPResponse:
         try:

@@ -13,7 +13,7 @@ from http.client import HTTPResponse as StandardResponse
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from requests.models import PreparedRequest
+from requests.models import PreparedRequest, Response
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
@@ -182,6 +182,13 @@ class Request(PreparedRequest):
         self.method, self.url, self.headers = "GET", target.url, headers
 
 
+class _RawResponse(Response):
+    """A response of which only `raw` is used; requests would copy its headers and look for cookies."""
+
+    def __init__(self, raw: HTTPResponse) -> None:
+        self.raw = raw
+
+
 class WatchedAdapter(HTTPAdapter):
     """Sends requests over guarded, watched connections; shared by all threads of a process.
 
@@ -229,6 +236,13 @@ class WatchedAdapter(HTTPAdapter):
                     pool.close()
         super().close()
 
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """The pool of the request's target. Without a proxy, the target's origin names it: no URL need be parsed."""
+        if proxies:
+            return super().get_connection_with_tls_context(request, verify, proxies, cert)
+        scheme, host, port = request.target.origin
+        return self.poolmanager.connection_from_host(host, port, scheme)
+
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {}  # the TLS context handles certificates
@@ -237,6 +251,10 @@ class WatchedAdapter(HTTPAdapter):
         """The request's path as it is written; its whole URL for a proxy that is asked for an http URL."""
         target: Target = request.target
         return target.url if proxies and target.origin[0] == "http" else target.path
+
+    def build_response(self, req: Any, resp: Any) -> Response:  # noqa: ARG002 - requests passes both
+        """The response as urllib3 has it."""
+        return _RawResponse(resp)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Do nothing; requests would load its certificate authorities again for every connection."""

@@ -130,7 +130,8 @@ class Downloader:
         attempts = previous_attempts + 1
         self._wait(min(wait, self._limits.retry_after_cap))
         while True:
-            self._check_host(target, attempts - 1, last_chance=defer_after is None)
+            with stopwatch.paused():
+                self._check_host(target, attempts - 1, last_chance=defer_after is None)
             try:
                 answer = self._client.get(target, sink, stopwatch, patience, validators)
                 unchanged = answer.status == NOT_MODIFIED

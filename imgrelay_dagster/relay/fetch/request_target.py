@@ -4,6 +4,7 @@ import base64
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from requests.exceptions import RequestException
@@ -14,7 +15,7 @@ from urllib3.util import parse_url
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
 from imgrelay_dagster.relay.redact import redact
-from imgrelay_dagster.relay.urls import check_url
+from imgrelay_dagster.relay.urls import HOST_CACHE_SIZE, check_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -65,16 +66,27 @@ def parse_target(url: str) -> Target:
     parts = _PARTS.match(url)
     assert parts is not None and parts["scheme"] and parts["authority"]  # noqa: PT018 - `check_url` has checked it
     try:
-        site = parse_url(f"{parts['scheme']}{parts['authority']}/")
-        request = PreparedRequest()
-        request.prepare_url(site._replace(auth=None).url, None)  # encodes the host
-        prepared = parse_url(str(request.url))
-        scheme, host = prepared.scheme or "", (prepared.host or "").strip("[]").lower()
-        port = prepared.port or _DEFAULT_PORTS[scheme]
+        site, origin, authorization = _parse_site(f"{parts['scheme']}{parts['authority']}/")
     except (HTTPError, RequestException, ValueError):  # their messages quote the URL
         raise EntryFailure(Reason.BAD_URL, "URL host or port is malformed") from None
     path = _request_path(parts["rest"])
-    return Target(f"{scheme}://{prepared.netloc}{path}", path, (scheme, host, port), _basic_authorization(site.auth))
+    return Target(f"{site}{path}", path, origin, authorization)
+
+
+@lru_cache(maxsize=HOST_CACHE_SIZE)
+def _parse_site(url: str) -> tuple[str, tuple[str, str, int], str | None]:
+    """The site of a URL without path and query, as a request names it, its origin and its credentials.
+
+    Raises:
+        HTTPError, RequestException, ValueError: host or port is malformed.
+    """
+    given = parse_url(url)
+    request = PreparedRequest()
+    request.prepare_url(given._replace(auth=None).url, None)  # encodes the host
+    prepared = parse_url(str(request.url))
+    scheme, host = prepared.scheme or "", (prepared.host or "").strip("[]").lower()
+    origin = scheme, host, prepared.port or _DEFAULT_PORTS[scheme]
+    return f"{scheme}://{prepared.netloc}", origin, _basic_authorization(given.auth)
 
 
 def resolve_redirect(base: Target, location: str) -> Target:

@@ -57,7 +57,7 @@ class Head:
         """The headers as http.client represents them."""
         message = HTTPMessage()
         for name, value in self.headers:
-            message[name] = value
+            message.set_raw(name, value)  # as parsers do; an assignment would check what `_text` has checked
         return message
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import zip_longest
-from urllib.parse import urlsplit
 
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason, Record
 from imgrelay_dagster.relay.staging.tasks import Task
+from imgrelay_dagster.relay.urls import authority_of
 
 BUSY_PATIENCE = 10.0
 """Seconds that a step waits for busy hosts. Entries whose turn does not come in that time are deferred to the end of
@@ -23,7 +23,7 @@ def in_turn(records: Iterable[Record]) -> Iterator[Record]:
     """The records in an order that takes one of each host in turn, so that no host's queue hides another's."""
     by_host: dict[str, list[Record]] = {}
     for record in records:
-        by_host.setdefault(urlsplit(record.url).netloc, []).append(record)
+        by_host.setdefault(authority_of(record.url), []).append(record)
     for group in zip_longest(*by_host.values()):
         yield from (record for record in group if record is not None)
 

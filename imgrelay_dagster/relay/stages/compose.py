@@ -9,7 +9,7 @@ from imgrelay_dagster.relay.imaging.decoder_pool import DecoderPool
 from imgrelay_dagster.relay.imaging.malloc import keep_freed_memory
 from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
-from imgrelay_dagster.relay.outcomes import Reason, Record, Stage
+from imgrelay_dagster.relay.outcomes import Reason, Record, Stage, changed
 from imgrelay_dagster.relay.stages.composer import Composer
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.runner import run_entries
@@ -49,14 +49,15 @@ def compose_task(task: Task, context: StageContext, templates: TemplateFolder) -
         digest = source_digest(source, record.expected, rejected)
         if record.earlier is not None and record.earlier.source_sha256 == digest:
             served_url, validators = record.served_url, record.validators
-            return replace(record.earlier.keep(record), served_url=served_url, validators=validators)
-        record = replace(record, source_sha256=digest, earlier=None)
+            return changed(record.earlier.keep(record), served_url=served_url, validators=validators)
         composed = composer.compose(source, template, record.focus)
         writer.add(record.entry, composed.data)
         assert record.key is not None
         key = settings.stored_key(record.key, composed.extension)
-        return replace(
+        return changed(
             record,
+            source_sha256=digest,
+            earlier=None,
             key=key,
             planned_key=None if key == record.key else record.key,
             width=composed.width,

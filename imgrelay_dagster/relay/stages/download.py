@@ -79,7 +79,6 @@ def download_task(
         on_web = partial(
             client.fetch,
             sink=sink,
-            defer_after=timeout,
             previous_attempts=record.attempts,
             wait=retry_at.get(record.entry, 0.0) - time.time(),
             patience=None if until is None else max(0.0, until - time.monotonic()),
@@ -93,20 +92,22 @@ def download_task(
                     lambda url, validators: (
                         stored.fetch(url, sink, validators)
                         if stored is not None and is_stored(url)
-                        else on_web(url, validators=validators)
+                        else on_web(
+                            url, validators=validators, defer_after=None if timeout is None else partial(timeout, url)
+                        )
                     ),
                 )
         except (EntryFailure, Deferred) as error:
             if isinstance(error, Deferred) and error.cause == "busy":
                 excused[record.entry] = error.excused
             elif timeout is not None and record.entry not in rest and is_slow(error):
-                timeout.record_timeout()
+                timeout.record_timeout(record.url)
             raise
         with lock:
             downloaded += fetched.bytes_in
         pace.record(record.url, fetched.seconds)
         if timeout is not None:
-            timeout.record_duration(fetched.seconds)
+            timeout.record_duration(record.served_url or record.url, fetched.seconds)
         return record
 
     def download(task: Task, client: Downloader, threads: int) -> Task:

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
-from urllib.parse import urlsplit
 
 from imgrelay_dagster.relay.stages.busy_hosts import Slot
+from imgrelay_dagster.relay.urls import authority_of
 
 START = 16
 """Concurrent downloads of a step at first, and from near servers."""
@@ -92,7 +92,7 @@ class DownloadPace:
 
     def record(self, url: str, seconds: float) -> None:
         """Record a finished download, and allow more downloads if its server is far away."""
-        host = urlsplit(url).netloc
+        host = authority_of(url)
         with self._lock:
             self._fastest[host] = min(seconds, self._fastest.get(host, seconds))
             self._finished[host] = self._finished.get(host, 0) + 1

@@ -1,8 +1,6 @@
 """Downloads that a step need not make: an earlier start of it made them before it was killed, or an earlier run."""
 
-from dataclasses import replace
-
-from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.outcomes import Record, changed
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.staging.originals import url_digest
 from imgrelay_dagster.relay.staging.pack_location import PackLocation
@@ -22,6 +20,6 @@ class EarlierDownloads:
             return None
         left = self._left.get(url_digest(record.url)) if self._left else None
         if left is not None and not record.fallback_urls:  # otherwise it is unknown which URL served it
-            return replace(record, bytes_in=left.size, attempts=max(1, record.attempts)), left
+            return changed(record, bytes_in=left.size, attempts=max(1, record.attempts)), left
         kept = self._kept.take(record.url) if self._kept is not None else None
-        return None if kept is None else (replace(record, bytes_in=0), kept)
+        return None if kept is None else (changed(record, bytes_in=0), kept)

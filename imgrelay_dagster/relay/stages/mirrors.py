@@ -1,12 +1,11 @@
 """Fetching an image from its URL, or from one of its mirrors when the URL fails for good."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.downloader import FetchResult
 from imgrelay_dagster.relay.fetch.validators import NO_VALIDATORS
-from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.outcomes import Record, changed
 
 Fetch = Callable[[str, Mapping[str, str]], FetchResult]
 
@@ -33,16 +32,17 @@ def fetch_record(record: Record, fetch: Fetch) -> tuple[Record, FetchResult]:
             attempts += failure.attempts
             continue
         served = None if url == record.url else url
-        asked = replace(
+        asked = changed(
             record,
             attempts=attempts + fetched.attempts,
             http_status=fetched.http_status or None,
             bytes_in=fetched.bytes_in,
             served_url=served,
+            validators=dict(fetched.validators),
         )
         if fetched.unchanged and earlier is not None:
-            asked = earlier.keep(asked)
-        return replace(asked, validators=dict(fetched.validators)), fetched
+            asked = changed(earlier.keep(asked), validators=asked.validators)
+        return asked, fetched
     assert first is not None
     if not record.fallback_urls:
         raise first

@@ -7,11 +7,12 @@ uploaded or failed, gets its receipt there.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from imgrelay_dagster.relay.concurrency.thread_pool import JOIN_LIMIT, work_through
 from imgrelay_dagster.relay.errors import Deferred, EntryFailure
 from imgrelay_dagster.relay.imaging.decoder_version import DECODER_REASONS, decoder_version
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage, changed
 from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.staging.tasks import Task
@@ -48,17 +49,17 @@ def run_entries(
         try:
             record = work(record)
         except EntryFailure as failure:
-            record = replace(
+            record = changed(
                 _failed(record, failure.reason, failure.detail),
                 attempts=failure.attempts or record.attempts,
                 http_status=failure.http_status or record.http_status,
             )
         except Deferred as deferral:
-            deferred[record.entry] = replace(record, attempts=deferral.attempts)
+            deferred[record.entry] = changed(record, attempts=deferral.attempts)
             if deferral.wait:
                 retry_at[record.entry] = time.time() + deferral.wait
         duration = round(time.monotonic() - started, 4)
-        return _with_receipt(replace(record, seconds=replace(record.seconds, **{stage.value: duration})))
+        return _with_receipt(record, seconds=replace(record.seconds, **{stage.value: duration}))
 
     def crashed(record: Record, error: BaseException) -> tuple[Record, bytes]:
         detail = f"{type(error).__name__} in {stage.value}: {explain(error)}"
@@ -101,13 +102,16 @@ def run_entries(
 def _failed(record: Record, reason: Reason, detail: str) -> Record:
     """The record of an entry that failed, without the fields of a stored object, which compose may have set."""
     decoder = decoder_version() if reason in DECODER_REASONS else None
-    bare = replace(record, bytes_out=None, width=None, height=None, sha256=None, quality=None, decoder=decoder)
-    return replace(bare, outcome=Outcome.FAILED, reason=reason, detail=detail)
+    bare = changed(record, bytes_out=None, width=None, height=None, sha256=None, quality=None, decoder=decoder)
+    return changed(bare, outcome=Outcome.FAILED, reason=reason, detail=detail)
 
 
-def _with_receipt(record: Record) -> tuple[Record, bytes]:
-    """The record and its receipt; for an entry that ends here with the time, for any other with an empty receipt."""
+def _with_receipt(record: Record, **values: Any) -> tuple[Record, bytes]:
+    """The record with these values, and its receipt.
+
+    An entry that ends here has the time in its record. Any other has an empty receipt.
+    """
     if record.outcome is None:
-        return record, b""
-    dated = replace(record, at=time.time())
+        return changed(record, **values), b""
+    dated = changed(record, at=time.time(), **values)
     return dated, record_json.dump_json(dated)

@@ -9,7 +9,7 @@ from imgrelay_dagster.relay.concurrency.background import call_in_background
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, Stopped
 from imgrelay_dagster.relay.imaging.malloc import return_freed_memory
 from imgrelay_dagster.relay.imaging.memory_budget import MemoryBudget
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage, changed
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.stages.context import StageContext
 from imgrelay_dagster.relay.stages.image_headers import ImageHeaders
@@ -73,7 +73,7 @@ def upload_task(task: Task, context: StageContext, store: ObjectStore) -> Task:
             outage.record_failure(error)
             raise EntryFailure(Reason.UPLOAD_ERROR, explain(error)) from error
         outage.record_success()
-        return replace(record, outcome=Outcome.UPLOADED)
+        return changed(record, outcome=Outcome.UPLOADED)
 
     def tick() -> None:
         outage.check(context.receipts)

@@ -109,9 +109,15 @@ class PackWriter:
     @contextmanager
     def open_entry(self, entry: int) -> Iterator["EntryBuffer"]:
         """Open a stream for an entry's bytes as they arrive. An exception in the context discards what was written."""
-        key = self._new_key()
+        key = ""
         with ExitStack() as exits:
-            buffer = EntryBuffer(lambda: exits.enter_context(self._staging.open_writer(key)))
+
+            def open_own_object() -> BinaryIO:
+                nonlocal key
+                key = self._new_key()
+                return exits.enter_context(self._staging.open_writer(key))
+
+            buffer = EntryBuffer(open_own_object)
             yield buffer
             if buffer.has_own_object:
                 buffer.finish(self._trailer({entry: (0, buffer.size)}))

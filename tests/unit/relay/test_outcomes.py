@@ -1,6 +1,7 @@
 """Which failures are permanent, so that later runs do not retry them; and pickling of records."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from imgrelay_dagster.relay.outcomes import (
     Reason,
     Record,
     Seconds,
+    changed,
     is_permanent,
 )
 from imgrelay_dagster.relay.staging.pack_location import PackLocation
@@ -61,3 +63,14 @@ texts, numbers = st.text(max_size=20), st.none() | st.integers(0, 2**53)
 def test_pickling_preserves_a_task_and_its_records(record: Record, seconds: Seconds, place: PackLocation):
     task = Task("task", (record,), deferred=(Record(3, "u", seconds=seconds),), locations={record.line: place})
     assert pickle.loads(pickle.dumps(task, protocol=4)) == task
+
+
+def test_a_changed_record_has_all_other_values():
+    record = Record(7, "http://host/a.jpg", key="a.jpg", carried={"sku": "1"}, part=2)
+    assert changed(record, key="b.jpg", at=3.0) == replace(record, key="b.jpg", at=3.0)
+    assert record.key == "a.jpg"
+
+
+def test_a_record_has_no_other_fields():
+    with pytest.raises(AttributeError, match="colour"):
+        changed(Record(7, "http://host/a.jpg"), colour="red")

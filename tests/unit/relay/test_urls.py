@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.outcomes import Reason
-from imgrelay_dagster.relay.urls import check_url
+from imgrelay_dagster.relay.urls import authority_of, check_url
 from tests.support.url_strategies import any_text, url_like_text
 
 
@@ -112,4 +112,5 @@ def test_check_url_raises_only_bad_url_and_shows_no_secrets(url: str) -> None:
         parts = urlsplit(url)
         assert parts.scheme in ("http", "https")
         assert parts.hostname
+        assert parts.netloc == authority_of(url)
         assert parts.port is None or 0 < parts.port < 65536
