@@ -4,7 +4,8 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.formatting import count
-from imgrelay_dagster.relay.results.history import dataset_names, past_runs
+from imgrelay_dagster.relay.records.dataset_names import stored_datasets
+from imgrelay_dagster.relay.results.history import past_runs
 
 NAMES_SHOWN = 8
 """How many valid names an error message lists."""
@@ -21,7 +22,7 @@ def choose_run(store: ObjectStore, address: str, dataset: str | None, run: str |
     Raises:
         RelayError: there is no such dataset or run, or more than one.
     """
-    names = dataset_names(store)
+    names = stored_datasets(store)
     if dataset is None and run is not None and len(names) > 1:
         found = [(name, past.run_id) for name in names for past in past_runs(store, name) if past.run_id == run]
         found = found or [

@@ -8,8 +8,9 @@ from obstore.store import ObjectStore
 
 from imgrelay_dagster.commands.tables import Table, print_message, run_reading_command
 from imgrelay_dagster.relay.formatting import count
+from imgrelay_dagster.relay.records.dataset_names import stored_datasets
 from imgrelay_dagster.relay.records.summary import Summary, dump_summary, read_summary
-from imgrelay_dagster.relay.results.history import PastRun, dataset_names, past_runs
+from imgrelay_dagster.relay.results.history import PastRun, past_runs
 
 
 def datasets(arguments: argparse.Namespace) -> int:
@@ -18,7 +19,7 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace, store: ObjectStore, address: str) -> None:
-    names = dataset_names(store)
+    names = stored_datasets(store)
     if not names:
         print_message(f"nothing has been relayed to {address} yet")
         return

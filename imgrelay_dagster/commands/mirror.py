@@ -14,8 +14,9 @@ from imgrelay_dagster.commands.exit_codes import CANCELED, FAILED, SUCCESS
 from imgrelay_dagster.commands.tables import Table, print_message, run_reading_command
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.formatting import count
+from imgrelay_dagster.relay.records.dataset_names import stored_datasets
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, read_summary
-from imgrelay_dagster.relay.results.history import dataset_names, past_runs
+from imgrelay_dagster.relay.results.history import past_runs
 from imgrelay_dagster.relay.results.mirror import find_leftovers, find_mismatches, prune, stored_images
 from imgrelay_dagster.relay.storage.addresses import is_remote
 from imgrelay_dagster.relay.storage.listing import ListedObject
@@ -32,7 +33,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def _verify(found: list[int], arguments: argparse.Namespace, store: ObjectStore, address: str) -> None:
-    dataset = choose_dataset(arguments.dataset, dataset_names(store), address)
+    dataset = choose_dataset(arguments.dataset, stored_datasets(store), address)
     images = stored_images(store, dataset)
     table = None if arguments.json else Table(("PROBLEM", "KEY", "EXPECTED", "FOUND"), (9,))
     for mismatch in find_mismatches(store, images, _lister(address), read=arguments.read):
@@ -66,7 +67,7 @@ def prune_command(arguments: argparse.Namespace) -> int:
 
 
 def _prune(declined: list[bool], arguments: argparse.Namespace, store: ObjectStore, address: str) -> None:
-    dataset = choose_dataset(arguments.dataset, dataset_names(store), address)
+    dataset = choose_dataset(arguments.dataset, stored_datasets(store), address)
     run_id = choose_run(store, address, dataset, arguments.run)[1] if arguments.run else None
     summary = _basis(run_id, store, dataset)
     keys, shared = find_leftovers(store, dataset, summary.run_id)

@@ -15,7 +15,8 @@ from obstore.store import ObjectStore
 from imgrelay_dagster.relay import formatting
 from imgrelay_dagster.relay.html_report.contact_sheet import read_thumbnails
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics, StoredImage
-from imgrelay_dagster.relay.html_report.view_model import ReportPage, build_view_model
+from imgrelay_dagster.relay.html_report.view_model import ReportPage
+from imgrelay_dagster.relay.html_report.view_model_builder import build_view_model
 from imgrelay_dagster.relay.records.layout import REPORT_FILE, report_key
 from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.redact import printable

@@ -1,8 +1,10 @@
 """Statistics of a run, collected record by record in memory that does not grow with the number of records."""
 
+import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.html_report.shared_sources import SharedSources
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record, Stage
 from imgrelay_dagster.relay.redact import redact, redact_key, redact_text
+from imgrelay_dagster.relay.urls import HOST_CACHE_SIZE
 
 MAX_EXAMPLES = 5
 """Failed entries shown for each reason."""
@@ -104,7 +107,7 @@ class RunStatistics:
         self.examples: dict[Reason, Reservoir[Record]] = {}
         self.hosts = StatisticsByHost()
         self.sources = SharedSources()
-        self._stored: Reservoir[StoredImage] = Reservoir(SHEET_SIZE, self._random)
+        self._stored: Reservoir[Record] = Reservoir(SHEET_SIZE, self._random)
 
     def add(self, record: Record) -> None:
         """Count one ended record. A record that cannot be counted is skipped, because a report must not fail a run."""
@@ -123,8 +126,7 @@ class RunStatistics:
             self._add_failure(record, record.reason)
         elif record.key and record.outcome in (Outcome.UPLOADED, Outcome.UNCHANGED):
             self.stretched += self._is_stretched(record)
-            original = record.url if is_public(record.url) else ""
-            self._stored.add(StoredImage(record.line, record.key, record.width or 0, record.height or 0, original))
+            self._stored.add(record)
             self.sources.add(record)
         if record.fingerprint is not None and record.outcome is not Outcome.NOT_ATTEMPTED:
             self._add_to_host(record, failed=failed)
@@ -191,7 +193,16 @@ class RunStatistics:
     @property
     def stored_sample(self) -> list[StoredImage]:
         """A sample of the stored images, in manifest order."""
-        return sorted(self._stored.items, key=lambda stored: stored.line)
+        return [
+            StoredImage(
+                record.line,
+                record.key or "",
+                record.width or 0,
+                record.height or 0,
+                record.url if is_public(record.url) else "",
+            )
+            for record in sorted(self._stored.items, key=lambda record: record.line)
+        ]
 
 
 def is_public(url: str) -> bool:
@@ -201,6 +212,15 @@ def is_public(url: str) -> bool:
 
 def host_of(url: str) -> str:
     """Return the host of a URL in lower case, without port and user info; empty when the URL is invalid."""
+    start = _SCHEME_AND_AUTHORITY.match(url)
+    return _host_of_start(start[0] if start else url)
+
+
+_SCHEME_AND_AUTHORITY = re.compile(r"[^/?#]*//[^/?#]*")
+
+
+@lru_cache(maxsize=HOST_CACHE_SIZE)
+def _host_of_start(start: str) -> str:
     with suppress(ValueError):
-        return urlsplit(url).hostname or ""
+        return urlsplit(start).hostname or ""
     return ""

@@ -14,7 +14,7 @@ from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.bucket_region import bucket_region
 from imgrelay_dagster.relay.storage.error_hints import CHECK_ACCESS, advice, is_checksum_refused
 from imgrelay_dagster.relay.storage.error_text import explain
-from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
+from imgrelay_dagster.relay.storage.objects import clear_unfinished, create_object, delete_objects, put_object
 from imgrelay_dagster.relay.storage.store_options import StoreOptions
 
 _CONTENT = b"imgrelay"
@@ -48,6 +48,7 @@ def check_destination(
     key = f"{probe_key(settings.dataset, run_id)}-{uuid4().hex[:8]}"
     options, notices = settings.store, []
     store = open_destination(options)
+    clear_unfinished(store)
     try:
         try:
             put_object(store, key, _CONTENT, "text/plain")
@@ -94,7 +95,7 @@ def _open_without_checksums(
 def _refuses_replacement(store: ObjectStore, key: str) -> bool:
     """Whether the store refuses to create an object that exists."""
     try:
-        store.put(key, _CONTENT, mode="create", use_multipart=False)
+        create_object(store, key, _CONTENT)
     except AlreadyExistsError:
         return True
     except (BaseError, OSError):  # it does not know the header

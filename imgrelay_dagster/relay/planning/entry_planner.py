@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from imgrelay_dagster.relay.errors import EntryFailure, RelayError, StoreFailure
 from imgrelay_dagster.relay.formatting import count
@@ -11,9 +10,10 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.keys import IMAGE_EXTENSION
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.open_keys import EXTENSIONS
-from imgrelay_dagster.relay.outcomes import EarlierImage, Outcome, Reason, Record
+from imgrelay_dagster.relay.outcomes import EarlierImage, Outcome, Reason, Record, changed
 from imgrelay_dagster.relay.planning.entry_keys import EntryKeys
 from imgrelay_dagster.relay.planning.found_windows import FoundWindows
+from imgrelay_dagster.relay.planning.key_claims import Claim, KeyClaims
 from imgrelay_dagster.relay.planning.recheck import with_earlier_image
 from imgrelay_dagster.relay.planning.remembered import remembered_detail
 from imgrelay_dagster.relay.records.ledger import Planned
@@ -33,7 +33,7 @@ class EntryPlanner:
 
     Args:
         receipts: receipts of earlier runs, by key.
-        claims: an empty index, to hold the first line of each key.
+        claims: an empty database, to hold the first line of each key.
         stored_size: size in bytes of the object under a key; None where there is no object.
         other_owner: the dataset that stored an image with another fingerprint under a key; None if none did.
         in_folder: the destination is a local folder, where one key cannot be both a file and a folder.
@@ -46,7 +46,7 @@ class EntryPlanner:
         settings: Settings,
         templates: TemplateFolder,
         receipts: ReceiptIndex,
-        claims: ReceiptIndex,
+        claims: KeyClaims,
         stored_size: Callable[[str], int | None],
         other_owner: Callable[[str, str], str | None] = lambda _key, _fingerprint: None,
         *,
@@ -86,13 +86,14 @@ class EntryPlanner:
         try:
             record = self._identify(record, row)
         except EntryFailure as failure:
-            return Planned(_failed(replace(record, key=row.key), failure.reason, failure.detail))
+            return Planned(_failed(changed(record, key=row.key), failure.reason, failure.detail))
         assert record.key is not None
-        conflict = self._conflict(record.key, record)
+        claim = Claim.of(record)
+        conflict = self._conflict(record.key, claim)
         if conflict is not None:
             return Planned(_failed(record, Reason.KEY_CONFLICT, conflict))
-        first = self._claim(record.key, record)
-        if first is not None and _identity(first) != _identity(record):
+        first = self._claim(record.key, claim)
+        if first is not None and not first.is_same_image(claim):
             detail = f"line {first.line} already claims the key {first.key!r}"
             return Planned(_failed(record, Reason.KEY_CONFLICT, detail))
         record = self._with_receipt(record)
@@ -130,19 +131,19 @@ class EntryPlanner:
             raise EntryFailure(Reason.TEMPLATE_MISSING, str(error)) from error
         if self._windows is not None:
             self._windows.note(template)
-        return replace(
+        return changed(
             record,
             key=key,
             fingerprint=self._fingerprint(url=row.url, template_digest=template.digest, focus=record.focus),
         )
 
-    def _conflict(self, key: str, record: Record) -> str | None:
+    def _conflict(self, key: str, claim: Claim) -> str | None:
         """Why the key cannot be used beside those of earlier lines and of other datasets; None if it can."""
         for possible in self._settings.possible_keys(key):
-            obstacle = self._path_conflict(possible, record) if self._in_folder else None
+            obstacle = self._path_conflict(possible, claim) if self._in_folder else None
             if obstacle is not None:
                 return f"line {obstacle.line} claims the key {obstacle.key!r}: a key cannot be both a file and a folder"
-            owner = self._other_owner(possible, record.fingerprint or "")
+            owner = self._other_owner(possible, claim.fingerprint or "")
             if owner is not None:
                 return (
                     f"dataset {owner!r} stores another image under the key {possible!r}; use another key or prefix, or "
@@ -150,18 +151,18 @@ class EntryPlanner:
                 )
         return None
 
-    def _claim(self, key: str, record: Record) -> Record | None:
-        """The earlier line that claims the key, or one that it may become; None if it is this record's now."""
+    def _claim(self, key: str, claim: Claim) -> Claim | None:
+        """The earlier line that claims the key, or one that it may become; None if it is this line's now."""
         possible = self._settings.possible_keys(key)
         found = next(filter(None, map(self._claims.get, possible)), None) if len(possible) > 1 else None
         if found is not None:
             return found
-        return next(filter(None, [self._claims.claim(each, record) for each in possible]), None)
+        return next(filter(None, [self._claims.claim(each, claim) for each in possible]), None)
 
-    def _path_conflict(self, key: str, record: Record) -> Record | None:
+    def _path_conflict(self, key: str, claim: Claim) -> Claim | None:
         """An earlier line whose file is a parent folder of `key`, or that needs a folder where `key` is a file.
 
-        Without a conflict, claims the parent folders of `key` for this record.
+        Without a conflict, claims the parent folders of `key` for this line.
         """
         found = self._claims.get(f"{key}/")
         parent = key.rpartition("/")[0]
@@ -171,7 +172,7 @@ class EntryPlanner:
         found = next(filter(None, map(self._claims.get, parents)), None)
         if found is None:
             for parent in parents:
-                self._claims.claim(f"{parent}/", record)
+                self._claims.claim(f"{parent}/", claim)
             if len(self._claimed_folders) == MAX_CACHED_FOLDERS:
                 self._claimed_folders.clear()
             self._claimed_folders.add(parents[-1])
@@ -191,13 +192,13 @@ class EntryPlanner:
             return with_earlier_image(record, image, receipt, self._settings, time.time())
         detail = remembered_detail(receipt, self._settings, time.time())
         if detail is not None:
-            return replace(
+            return changed(
                 record, outcome=Outcome.FAILED, reason=receipt.reason, detail=detail, http_status=receipt.http_status
             )
         # An entry that was done, and failed when it was asked for again, still has its image.
         before = receipt.earlier
         if before is not None and self._is_reusable(before, receipt, record):
-            return replace(record, earlier=before)
+            return changed(record, earlier=before)
         return record
 
     def _was_done(self, record: Record, receipt: Record | None) -> bool:
@@ -228,18 +229,13 @@ class EntryPlanner:
         return newest is not None and newest.fingerprint is None and (newest.at or 0.0) >= (receipt.at or 0.0)
 
 
-def _identity(record: Record) -> tuple[str, str | None, str | None]:
-    """What two lines have in common whose one image serves both."""
-    return record.url, record.fingerprint, record.key
-
-
 def _is_wanted_source(image: EarlierImage, receipt: Record, record: Record, settings: Settings) -> bool:
     """Whether the image that was stored was made of the source that the manifest means today."""
     found = {"sha256": image.source_sha256, "size": str(image.bytes_in) if image.bytes_in else None}
     found["version"] = receipt.expected.get("version")
-    changed = any(value is not None and record.expected.get(name, value) != value for name, value in found.items())
-    return not changed and image.source_sha256 not in settings.reject_sources
+    differs = any(value is not None and record.expected.get(name, value) != value for name, value in found.items())
+    return not differs and image.source_sha256 not in settings.reject_sources
 
 
 def _failed(record: Record, reason: Reason, detail: str) -> Record:
-    return replace(record, outcome=Outcome.FAILED, reason=reason, detail=detail, at=time.time())
+    return changed(record, outcome=Outcome.FAILED, reason=reason, detail=detail, at=time.time())

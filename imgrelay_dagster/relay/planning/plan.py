@@ -15,7 +15,7 @@ class Plan:
     """The plan of a run.
 
     Args:
-        ledger: file with the run's ledger; needed until the tasks are iterated.
+        ledger: file with the run's ledger; needed until `tasks` is called.
 
     Attributes:
         entries: manifest lines.
@@ -50,14 +50,17 @@ class Plan:
     def tasks(self, skip: int = 0) -> Iterator[Task]:
         """The tasks, in manifest order. A run with shards has no tasks.
 
+        This opens the ledger's file, which may be deleted before the tasks are iterated.
+
         Args:
             skip: entries to leave out, the first of those that are left to do.
         """
-        if self.shards:
-            return
+        return iter(()) if self.shards else self._read_tasks(gzip.open(self._ledger), skip)
+
+    def _read_tasks(self, lines: gzip.GzipFile, skip: int) -> Iterator[Task]:
         settings = self._settings
         sizes = task_sizes(self.left - skip, requested=settings.urls_per_task, max_concurrent=settings.max_concurrent)
-        with gzip.open(self._ledger) as lines:
+        with lines:
             next(lines)
             planned = map(planned_json.validate_json, lines)
             left = (line.record for line in planned if line.record.outcome is None and line.same_as is None)

@@ -13,6 +13,7 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import BadRow, ManifestRow
 from imgrelay_dagster.relay.planning.entry_planner import EntryPlanner
 from imgrelay_dagster.relay.planning.found_windows import FoundWindows
+from imgrelay_dagster.relay.planning.key_claims import KeyClaims
 from imgrelay_dagster.relay.planning.plan import Plan
 from imgrelay_dagster.relay.records.key_index import OtherDatasets
 from imgrelay_dagster.relay.records.layout import ledger_key, receipts_prefix, shards_ledger_key
@@ -67,7 +68,7 @@ def plan_run(
     plan = Plan(ledger_file, settings)
     with (
         ReceiptIndex(scratch / "receipts.db") as receipts,
-        ReceiptIndex(scratch / "claims.db") as claims,
+        KeyClaims(scratch / "claims.db") as claims,
         OtherDatasets(scratch / "others.db") as others,
     ):
         _load_receipts(receipts, store, settings, tick)

@@ -1,8 +1,6 @@
 """Entries that are done, but were asked for so long ago that they are asked for again."""
 
-from dataclasses import replace
-
-from imgrelay_dagster.relay.outcomes import EarlierImage, Record
+from imgrelay_dagster.relay.outcomes import EarlierImage, Record, changed
 from imgrelay_dagster.relay.settings import Settings
 
 _DAY = 86_400.0
@@ -17,5 +15,5 @@ def with_earlier_image(record: Record, image: EarlierImage, receipt: Record, set
         now: seconds since the epoch.
     """
     if settings.recheck is not None and (receipt.at is None or now - receipt.at >= settings.recheck * _DAY):
-        return replace(record, earlier=image)
+        return changed(record, earlier=image)
     return image.keep(record)

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.records.layout import clock_key, lock_key
 from imgrelay_dagster.relay.storage.error_text import explain
-from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
+from imgrelay_dagster.relay.storage.objects import create_object, delete_objects, put_object
 from imgrelay_dagster.relay.storage.store_time import store_time
 
 REFRESH_INTERVAL = 20.0
@@ -139,7 +139,7 @@ def _create(store: ObjectStore, key: str, lock: bytes, pause: Callable[[float], 
     """
     for tries_left in reversed(range(TRIES)):
         try:
-            store.put(key, lock, mode="create", use_multipart=False)
+            create_object(store, key, lock)
         except AlreadyExistsError:
             return False
         except PermissionDeniedError:

@@ -3,9 +3,13 @@
 import re
 from urllib.parse import urlsplit
 
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.manifest_formats import without_suffixes
-from imgrelay_dagster.relay.records.layout import dataset_of_failed_file
+from imgrelay_dagster.relay.records.layout import DATASETS_PREFIX, dataset_of_failed_file
+from imgrelay_dagster.relay.storage.error_text import explain
 
 MAX_NAME = 100
 """Characters in a dataset's name."""
@@ -48,3 +52,17 @@ def check_dataset(name: str) -> None:
             f"dataset {shown!r} is not a valid name; use 1 to {MAX_NAME} characters of A-Z a-z 0-9 . _ - "
             "and no dot at the start"
         )
+
+
+def stored_datasets(store: ObjectStore) -> list[str]:
+    """The datasets of a destination, sorted.
+
+    Raises:
+        RelayError: the destination cannot be read.
+    """
+    try:
+        found = store.list_with_delimiter(DATASETS_PREFIX)["common_prefixes"]
+    except (BaseError, OSError) as error:
+        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
+    names = (prefix.rstrip("/").rpartition("/")[2] for prefix in found)
+    return sorted(name for name in names if not name.startswith("."))  # others are no datasets (layout.py)

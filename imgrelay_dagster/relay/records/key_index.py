@@ -12,14 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.concurrency.thread_pool import work_through
-from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
-from imgrelay_dagster.relay.records.layout import DATASETS_PREFIX, key_index_key
-from imgrelay_dagster.relay.storage.error_text import explain
+from imgrelay_dagster.relay.records.dataset_names import stored_datasets
+from imgrelay_dagster.relay.records.layout import key_index_key
 from imgrelay_dagster.relay.storage.objects import put_object
 from imgrelay_dagster.relay.storage.reading import read_chunks
 from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
@@ -32,12 +30,16 @@ MOST_BYTES = 24_000_000
 
 READING_THREADS = 16
 
+BATCH = 500
+"""Changes that are written to the temporary database at once."""
+
 
 class StoredKeys:
     """Collects changes of a dataset's index in a temporary SQLite database at `path`. A context manager."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._waiting: list[tuple[bytes, bytes]] = []
         self._db = sqlite3.connect(path)
         self._db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
@@ -57,10 +59,17 @@ class StoredKeys:
             self._set(hash_key(key), b"")
 
     def _set(self, key: bytes, fingerprint: bytes) -> None:
-        self._db.execute("INSERT OR REPLACE INTO stored VALUES (?, ?)", (key, fingerprint))
+        self._waiting.append((key, fingerprint))
+        if len(self._waiting) == BATCH:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO stored VALUES (?, ?)", self._waiting)
+        self._waiting.clear()
 
     def write(self, store: ObjectStore, dataset: str) -> None:
         """Change the dataset's index; the caller holds the dataset's lock. Nothing is written if nothing changes."""
+        self._write_waiting()
         old = hashlib.sha256()
         for chunk in _read_index(store, dataset):
             old.update(chunk)
@@ -138,12 +147,7 @@ class OtherDatasets:
         Raises:
             RelayError: the destination cannot be read.
         """
-        try:
-            found = store.list_with_delimiter(DATASETS_PREFIX)["common_prefixes"]
-        except (BaseError, OSError) as error:
-            raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-        names = sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
-        others = [name for name in names if name != dataset and not is_related(name)]
+        others = [name for name in stored_datasets(store) if name != dataset and not is_related(name)]
         read = work_through(
             others,
             lambda name: (name, b"".join(_read_index(store, name))),

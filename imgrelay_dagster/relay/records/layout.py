@@ -8,6 +8,7 @@ _relay/<dataset>/receipts/<run id>/<writer>-<n>.jsonl             receipts, whil
 _relay/<dataset>/receipts/<run id>/merged.jsonl                   receipts, once the run has its results
 _relay/<dataset>/runs/<run id>/{results,failed}.jsonl, results.parquet, failed.csv, {summary,settings}.json, report.html
 _relay/<dataset>/runs/<coordinator's id>/shards/ledger.jsonl.gz, plan.json, <shard number>.json
+_relay/.partial/                                                  in a folder: files that are being written
 """
 
 import re

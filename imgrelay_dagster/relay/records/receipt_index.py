@@ -8,6 +8,9 @@ from typing import Self
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.receipts import record_json
 
+BATCH = 500
+"""Receipts that are written to the database at once."""
+
 
 class ReceiptIndex:
     """Receipts by key or by line number, in a temporary SQLite database at `path`. A context manager."""
@@ -15,6 +18,7 @@ class ReceiptIndex:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._empty = True
+        self._waiting: list[tuple[str | int, float, bytes, str | None]] = []
         self._db = sqlite3.connect(path)
         self._db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
@@ -22,32 +26,39 @@ class ReceiptIndex:
             "CREATE INDEX other_key ON receipt (key) WHERE key IS NOT NULL;"
         )
 
-    def add(self, identity: str | int, record: Record) -> None:
-        """Store a receipt under its key or line number, unless the one there is newer."""
+    def add(self, identity: str | int, record: Record, line: bytes | None = None) -> None:
+        """Store a receipt under its key or line number, unless the one there is newer.
+
+        Args:
+            line: the receipt as JSON, if it is known.
+        """
         self._empty = False
         other_key = record.key if record.planned_key is not None else None
-        self._db.execute(
+        self._waiting.append((identity, record.at or 0.0, line or record_json.dump_json(record), other_key))
+        if len(self._waiting) == BATCH:
+            self._write()
+
+    def _write(self) -> None:
+        self._db.executemany(
             "INSERT INTO receipt (id, at, record, key) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
             "at = excluded.at, record = excluded.record, key = excluded.key WHERE excluded.at >= receipt.at",
-            (identity, record.at or 0.0, record_json.dump_json(record), other_key),
+            self._waiting,
         )
-
-    def claim(self, identity: str, record: Record) -> Record | None:
-        """Store a record under its key if there is none, and return None; otherwise return the record that is there."""
-        self._empty = False
-        values = (identity, record_json.dump_json(record))
-        claimed = self._db.execute("INSERT OR IGNORE INTO receipt (id, at, record) VALUES (?, 0, ?)", values)
-        return None if claimed.rowcount else self.get(identity)
+        self._waiting.clear()
 
     def get(self, identity: str | int) -> Record | None:
         """The newest receipt under this key or line number, if there is one."""
         if self._empty:
             return None
+        if self._waiting:
+            self._write()
         row = self._db.execute("SELECT record FROM receipt WHERE id = ?", (identity,)).fetchone()
         return None if row is None else record_json.validate_json(row[0])
 
     def mark_stored(self, key: str, size: int) -> None:
         """Record that the destination has an object of `size` bytes under this key."""
+        if self._waiting:
+            self._write()
         self._db.execute("UPDATE receipt SET stored = ? WHERE id = ? AND key IS NULL", (size, key))
         self._db.execute("UPDATE receipt SET stored = ? WHERE key = ?", (size, key))
 

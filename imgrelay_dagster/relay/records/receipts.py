@@ -8,14 +8,13 @@ the next run finds out from them what is left to do.
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obstore.store import ObjectStore
 from pydantic import TypeAdapter, ValidationError
 
-from imgrelay_dagster.relay.outcomes import Record
+from imgrelay_dagster.relay.outcomes import Record, changed
 from imgrelay_dagster.relay.records.layout import MERGED_RECEIPTS_SUFFIX, RECEIPTS_SUFFIX, merged_receipts_key
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.reading import read_chunks
@@ -38,7 +37,8 @@ def read_receipts(store: ObjectStore, prefix: str) -> Iterator[Record]:
 
     Their times (`at`) are by the store's clock: the last receipt of an object has the time at which the store received
     the object, and the others are as far from it as their writer says. So receipts of hosts whose clocks differ are in
-    the order in which they were written.
+    the order in which they were written. Many stores tell whole seconds only: then the last receipt keeps its
+    writer's time if that lies in the second in which the store received the object.
 
     A line that cannot be parsed, such as one cut off by a loss of power, is skipped: its entry counts as not done.
     """
@@ -65,17 +65,19 @@ def read_listed(store: ObjectStore, listed: "list[ObjectMeta]") -> Iterator[Reco
 
 def _records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
     """The receipts of an object, with the times by the store's clock."""
-    stored = meta["last_modified"].timestamp()
+    received = meta["last_modified"].timestamp()
+    latest = received if received % 1 else received + 1  # it may have been received at any time of that second
     records: Iterable[Record] = _parsed_records(store, meta)
     ahead = 0.0
     if not meta["path"].endswith(MERGED_RECEIPTS_SUFFIX):  # otherwise the times were corrected when they were merged
         if is_small := meta["size"] <= _HELD:
             records = list(records)
         times = (record.at for record in records if record.at is not None)
-        ahead = max(times, default=stored) - stored
+        last = max(times, default=received)
+        ahead = last - min(max(last, received), latest)
         records = records if is_small else _parsed_records(store, meta)
     for record in records:
-        yield record if record.at is None else replace(record, at=min(record.at - ahead, stored))
+        yield record if record.at is None else changed(record, at=min(record.at - ahead, latest))
 
 
 def _parsed_records(store: ObjectStore, meta: "ObjectMeta") -> Iterator[Record]:
@@ -92,12 +94,13 @@ def _valid_records(lines: Iterable[bytes]) -> Iterator[Record]:
             yield record_json.validate_json(line)
 
 
-def copy_receipts(receipts: Iterable[Record], file: Path) -> Iterator[Record]:
-    """Pass receipts on, and write each of them as a line of `file`, for `merge_receipts`."""
+def copy_receipts(receipts: Iterable[Record], file: Path) -> Iterator[tuple[Record, bytes]]:
+    """Pass receipts on, each with its JSON, and write them as the lines of `file`, for `merge_receipts`."""
     with file.open("wb") as lines:
         for receipt in receipts:
-            lines.write(record_json.dump_json(receipt) + b"\n")
-            yield receipt
+            line = record_json.dump_json(receipt)
+            lines.write(line + b"\n")
+            yield receipt, line
 
 
 def merge_receipts(store: ObjectStore, prefix: str, listed: "list[ObjectMeta]", merged: Path) -> None:

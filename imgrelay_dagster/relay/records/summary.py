@@ -33,11 +33,8 @@ class Summary:
     the picture's SHA-256. `compared` says what is different from the previous run of the dataset. `started_at` and
     `ended_at` are times in UTC; empty in summaries of earlier versions. `adjusted` tells what was changed about the run
     while it was under way, in the words of `relay/adjustments.py`. `forecast` says what the whole list of a sample
-    would take.
-    the picture's SHA-256. `adjusted` tells what was changed about the run while it was under way, in the words of
-    `relay/adjustments.py`. `forecast` says what the whole list of a sample would take. `stage_seconds` are the seconds
-    that the images took in each stage, all together. `failures_by_host` counts the failures of entries that this run
-    asked for, by class of hosts and reason.
+    would take. `stage_seconds` are the seconds that the images took in each stage, all together. `failures_by_host`
+    counts the failures of entries that this run asked for, by class of hosts and reason.
     """
 
     run_id: str

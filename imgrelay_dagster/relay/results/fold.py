@@ -6,14 +6,13 @@ is `not_attempted`. Memory does not grow with the number of entries.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from imgrelay_dagster.relay.adjustments import Adjustments
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds, entry_number
+from imgrelay_dagster.relay.outcomes import Outcome, Record, Seconds, changed, entry_number
 from imgrelay_dagster.relay.records.key_index import StoredKeys
 from imgrelay_dagster.relay.records.layout import RESULTS_FILE, ledger_key, run_receipts_prefix
 from imgrelay_dagster.relay.records.ledger import BrokenLedger, Ledger, Planned, read_ledger
@@ -24,7 +23,7 @@ from imgrelay_dagster.relay.results.comparison import compare_with_previous
 from imgrelay_dagster.relay.results.shard_merge import add_shard_summary
 from imgrelay_dagster.relay.results.writer import upload_results, write_result_files
 from imgrelay_dagster.relay.storage.error_text import explain
-from imgrelay_dagster.relay.storage.objects import delete_objects
+from imgrelay_dagster.relay.storage.objects import clear_unfinished, delete_objects
 from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 
 
@@ -41,7 +40,8 @@ def write_results(
 ) -> Summary | None:
     """Write a run's `results.jsonl`, `failed.jsonl`, `summary.json` and `report.html`, and delete its ledger.
 
-    The results of a shard run are also merged into those of its coordinator.
+    The results of a shard run are also merged into those of its coordinator. What killed processes left in the
+    destination is deleted.
 
     Args:
         seconds: wall time of the run so far.
@@ -64,6 +64,8 @@ def write_results(
             return _write(store, ledger, run_id, seconds, status, tick, host_class)
     except BrokenLedger:
         delete_objects(store, [ledger_key(dataset, run_id)])
+    finally:
+        clear_unfinished(store)
     return read_summary(store, dataset, run_id)
 
 
@@ -85,8 +87,8 @@ def _write(
         ):
             listed, merged = list_receipts(store, run_receipts_prefix(dataset, run_id)), scratch / "receipts.jsonl"
             with ReceiptIndex(scratch / "receipts.db") as receipts:
-                for record in copy_receipts(read_listed(store, listed), merged):
-                    receipts.add(record.entry, record)
+                for record, line in copy_receipts(read_listed(store, listed), merged):
+                    receipts.add(record.entry, record, line)
                 records = stored.watch(_fold(iter(ledger), receipts))
                 totals = write_result_files(records, ledger.settings, scratch, run_id, host_class)
             tick()
@@ -115,7 +117,7 @@ def _fold(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]
         if record.outcome is None and planned.same_as is not None:
             yield repeat(record, receipts.get(entry_number(planned.same_as, planned.same_part)))
         elif record.outcome is None:
-            yield receipts.get(record.entry) or replace(record, outcome=Outcome.NOT_ATTEMPTED)
+            yield receipts.get(record.entry) or changed(record, outcome=Outcome.NOT_ATTEMPTED)
         else:
             yield record
 
@@ -123,8 +125,8 @@ def _fold(ledger: Iterator[Planned], receipts: ReceiptIndex) -> Iterator[Record]
 def repeat(record: Record, first: Record | None) -> Record:
     """The record of a line that repeats an earlier one: its outcome, without requests, bytes or time of its own."""
     if first is None:
-        return replace(record, outcome=Outcome.NOT_ATTEMPTED)
-    return replace(
+        return changed(record, outcome=Outcome.NOT_ATTEMPTED)
+    return changed(
         first,
         line=record.line,
         part=record.part,

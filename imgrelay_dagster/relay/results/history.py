@@ -12,7 +12,6 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.html_report.sampling import Reservoir
 from imgrelay_dagster.relay.outcomes import Record
 from imgrelay_dagster.relay.records.layout import (
-    DATASETS_PREFIX,
     results_key,
     run_of_settings,
     run_of_summary,
@@ -29,19 +28,6 @@ class PastRun:
 
     run_id: str
     at: datetime
-
-
-def dataset_names(store: ObjectStore) -> list[str]:
-    """The datasets of a destination, sorted.
-
-    Raises:
-        RelayError: the destination cannot be read.
-    """
-    try:
-        found = store.list_with_delimiter(DATASETS_PREFIX)["common_prefixes"]
-    except (BaseError, OSError) as error:
-        raise RelayError(f"the destination cannot be read: {explain(error)}") from error
-    return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
 
 
 def past_runs(store: ObjectStore, dataset: str) -> list[PastRun]:

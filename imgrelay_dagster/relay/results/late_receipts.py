@@ -118,10 +118,10 @@ def add_late_receipts(
             ReceiptIndex(scratch / "receipts.db") as receipts,
         ):
             listed, merged = list_receipts(store, prefix), scratch / "receipts.jsonl"
-            for receipt in copy_receipts(read_listed(store, listed), merged):
-                receipts.add(receipt.entry, receipt)
+            for receipt, line in copy_receipts(read_listed(store, listed), merged):
+                receipts.add(receipt.entry, receipt, line)
                 if receipt.key_identity is not None:
-                    receipts.add(receipt.key_identity, receipt)
+                    receipts.add(receipt.key_identity, receipt, line)
             records = stored.watch(_with_receipts(_known_records(store, settings, run_id, tick), receipts))
             totals = write_result_files(records, settings, scratch, run_id, host_class)
             compared = _compared(store, old, scratch / RESULTS_FILE, tick)

@@ -14,10 +14,11 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.open_keys import opened
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.records.dataset_lock import acquire_lock, release_lock
+from imgrelay_dagster.relay.records.dataset_names import stored_datasets
 from imgrelay_dagster.relay.records.key_index import remove_keys
 from imgrelay_dagster.relay.records.layout import receipts_key, receipts_prefix, run_receipts_prefix
 from imgrelay_dagster.relay.records.receipts import RECEIPTS_TYPE, read_receipts, record_json
-from imgrelay_dagster.relay.results.history import dataset_names, result_lines
+from imgrelay_dagster.relay.results.history import result_lines
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.listing import ListedObject, file_size, object_sizes
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
@@ -130,7 +131,7 @@ def find_leftovers(store: ObjectStore, dataset: str, run_id: str) -> tuple[list[
     kept = keys_in_results(store, dataset, run_id)
     left = {key for key in stored_images(store, dataset) if key not in kept and opened(key) not in kept}
     shared: set[str] = set()
-    for other in dataset_names(store):
+    for other in stored_datasets(store):
         if other != dataset and left > shared:
             shared |= left & set(stored_images(store, other))
     return sorted(left - shared), len(shared)

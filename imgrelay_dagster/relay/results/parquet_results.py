@@ -1,12 +1,11 @@
 """`results.parquet`: the lines of `results.jsonl` as a table, for data tools. It needs the extra `parquet`."""
 
 import importlib.util
-import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import IO, Any, get_args, get_type_hints
 
 from imgrelay_dagster.relay.outcomes import Record, Seconds
 
@@ -16,11 +15,11 @@ PARQUET_TYPE = "application/vnd.apache.parquet"
 FEWEST_ENTRIES = 101
 """A smaller run without carried columns gets no table: loading the library would take longer than its report."""
 
-BATCH = 500
-"""Lines that are converted at once: as Python objects they take much more memory than in the table."""
+BLOCK_BYTES = 256 << 10
+"""Bytes of lines that are converted at once: as Python objects they take much more memory than in the table."""
 
-BATCHES = 10
-"""Batches of a row group."""
+BLOCKS = 8
+"""Blocks of a row group."""
 
 
 def wants_parquet(entries: int, carried: Collection[str]) -> bool:
@@ -36,19 +35,21 @@ def write_parquet(results: Path, target: Path, excluded: Collection[str], carrie
         carried: names of the carried columns.
     """
     import pyarrow as pa  # noqa: PLC0415 - an optional extra, and slow to load
+    import pyarrow.json as pj  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     schema = _schema(pa, excluded, carried)
     with results.open("rb") as lines, pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        batches = _batches(pa, lines, schema)
-        while group := list(islice(batches, BATCHES)):
-            writer.write_table(pa.Table.from_batches(group))
+        blocks = _blocks(pa, pj, lines, schema)
+        while group := list(islice(blocks, BLOCKS)):
+            writer.write_table(pa.concat_tables(group))
 
 
-def _batches(pa: Any, lines: Iterable[bytes], schema: Any) -> Iterator[Any]:
-    lines = iter(lines)
-    while batch := list(islice(lines, BATCH)):
-        yield pa.RecordBatch.from_pylist([_row(json.loads(line), schema.names) for line in batch], schema=schema)
+def _blocks(pa: Any, pj: Any, lines: IO[bytes], schema: Any) -> Iterator[Any]:
+    parsing = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    while block := b"".join(lines.readlines(BLOCK_BYTES)):
+        reading = pj.ReadOptions(use_threads=False, block_size=len(block) + 1)  # otherwise a long line is an error
+        yield pj.read_json(pa.BufferReader(block), reading, parsing)
 
 
 def _schema(pa: Any, excluded: Collection[str], carried: Collection[str]) -> Any:
@@ -69,15 +70,3 @@ def _schema(pa: Any, excluded: Collection[str], carried: Collection[str]) -> Any
         else:
             columns.append((name, pa.float64() if float in kinds else pa.string()))
     return pa.schema(columns)
-
-
-def _row(line: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The values of a line; a list or an object without columns of its own as JSON."""
-    return dict(_values(line, names))
-
-
-def _values(line: dict[str, Any], names: Collection[str]) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        value = line.get(name)
-        is_nested = isinstance(value, list | dict) and name not in ("seconds", "carried")
-        yield name, json.dumps(value, ensure_ascii=False) if is_nested else value

@@ -4,13 +4,9 @@ Each shard run writes its summary beside the coordinator's `plan.json`. After ea
 is added up again. Its other results are merged once, after the last shard run, because that reads every line.
 """
 
-import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import IO
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -20,24 +16,16 @@ from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.outcomes import Outcome, Record
 from imgrelay_dagster.relay.planning.shards import ShardPlan, read_shard_plan, shard_number, shard_plan_json
 from imgrelay_dagster.relay.records.layout import (
-    RESULTS_FILE,
-    results_key,
     shard_of_summary,
     shard_plan_key,
     shard_summary_key,
-    shards_ledger_key,
     shards_prefix,
 )
-from imgrelay_dagster.relay.records.ledger import Ledger, Planned, read_ledger
-from imgrelay_dagster.relay.records.receipts import record_json
 from imgrelay_dagster.relay.records.summary import PARTIAL, Summary, sum_summaries, summary_json, write_summary
-from imgrelay_dagster.relay.results.comparison import compare_with_previous
-from imgrelay_dagster.relay.results.writer import upload_results, write_result_files
+from imgrelay_dagster.relay.results.coordinator_results import write_coordinator_results
 from imgrelay_dagster.relay.settings import Shard
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import put_object
-from imgrelay_dagster.relay.storage.reading import read_chunks
-from imgrelay_dagster.relay.storage.scratch_files import scratch_folder
 
 
 def write_shard_plan(store: ObjectStore, dataset: str, coordinator: str, *, shards: int, seconds: float) -> Summary:
@@ -64,7 +52,9 @@ def write_shard_plan(store: ObjectStore, dataset: str, coordinator: str, *, shar
             reasons[index][record.reason.value] += 1
 
     try:
-        summary = _write_results(store, dataset, coordinator, {}, seconds=seconds, status=PARTIAL, count=count)
+        summary = write_coordinator_results(
+            store, dataset, coordinator, {}, seconds=seconds, status=PARTIAL, count=count
+        )
     except (BaseError, OSError) as error:
         raise RelayError(f"results of run {coordinator} cannot be written: {explain(error)}") from error
     assert summary is not None
@@ -166,65 +156,7 @@ def _merge(
         return total
     canceled = total.not_attempted and "canceled" in {summary.status for summary in summaries.values()}
     status = "canceled" if canceled else None
-    return _write_results(store, dataset, coordinator, summaries, seconds=total.seconds, status=status)
-
-
-def _write_results(
-    store: ObjectStore,
-    dataset: str,
-    coordinator: str,
-    summaries: dict[int, Summary],
-    *,
-    seconds: float,
-    status: str | None,
-    count: Callable[[Record], None] = lambda _: None,
-) -> Summary | None:
-    """Write all results of a coordinator: for each line of its ledger, the record of the shard's results.
-
-    Args:
-        summaries: summaries of the shards that have results.
-        count: called with each record.
-
-    Returns:
-        The coordinator's summary; None if its ledger was deleted.
-    """
-    ledger = read_ledger(store, dataset, coordinator, shards_ledger_key)
-    if ledger is None:
-        return None
-    with ledger, scratch_folder() as scratch, ExitStack() as exits:
-        keys = [results_key(dataset, summary.run_id) for summary in summaries.values()]
-        found = (_download(store, key, scratch / f"shard-{index}.jsonl") for index, key in enumerate(keys))
-        files = [exits.enter_context(file) for file in found if file is not None]
-
-        def records() -> Iterator[Record]:
-            for record in _merged_records(ledger, files):
-                count(record)
-                yield record
-
-        totals = write_result_files(records(), ledger.settings, scratch, coordinator)
-        compared = None
-        if status != PARTIAL:
-            whole_list, path = ledger.settings.whole_list, scratch / RESULTS_FILE
-            compared = compare_with_previous(store, dataset, coordinator, path, whole_list=whole_list)
-        return upload_results(store, totals, scratch, seconds=seconds, status=status, compared=compared)
-
-
-def _merged_records(ledger: Ledger, results: list[IO[bytes]]) -> Iterator[Record]:
-    """For each line of the coordinator's ledger, the record in its shard's results, or else the planned one."""
-    merged = heapq.merge(*(map(record_json.validate_json, lines) for lines in results), key=lambda record: record.entry)
-    following = next(merged, None)
-    for planned in ledger:
-        while following is not None and following.entry < planned.record.entry:
-            following = next(merged, None)
-        if following is not None and following.entry == planned.record.entry:
-            yield replace(following, template=planned.record.template)
-        else:
-            yield _unmerged_record(planned)
-
-
-def _unmerged_record(planned: Planned) -> Record:
-    record = planned.record
-    return record if record.outcome is not None else replace(record, outcome=Outcome.NOT_ATTEMPTED)
+    return write_coordinator_results(store, dataset, coordinator, summaries, seconds=total.seconds, status=status)
 
 
 def _shard_summaries(store: ObjectStore, dataset: str, coordinator: str) -> dict[int, Summary]:
@@ -237,17 +169,6 @@ def _shard_summaries(store: ObjectStore, dataset: str, coordinator: str) -> dict
                 with suppress(ValidationError):  # cut off by a loss of power
                     found[number] = summary_json.validate_json(bytes(store.get(meta["path"]).bytes()))
     return found
-
-
-def _download(store: ObjectStore, key: str, path: Path) -> IO[bytes] | None:
-    """Download an object to `path` completely and open the file; None if the object was deleted."""
-    try:
-        with path.open("wb") as file:
-            for chunk in read_chunks(store, key, store.head(key)["size"]):
-                file.write(chunk)
-    except FileNotFoundError:
-        return None
-    return path.open("rb")
 
 
 def _put_json(store: ObjectStore, key: str, data: bytes) -> None:

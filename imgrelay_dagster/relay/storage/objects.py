@@ -1,6 +1,6 @@
 """Writing and deleting objects, with the retries that obstore's client does not make."""
 
-import os
+import errno
 import re
 import threading
 import time
@@ -15,6 +15,7 @@ from obstore.store import LocalStore, ObjectStore
 
 from imgrelay_dagster.relay.concurrency.running_clock import call_again_after_pause
 from imgrelay_dagster.relay.concurrency.thread_pool import work_through
+from imgrelay_dagster.relay.storage.folder_files import clear_partial_files, write_file
 from imgrelay_dagster.relay.storage.stores import folder_of
 
 TRIES = 3
@@ -51,9 +52,12 @@ def put_object(
         headers: obstore's attributes beside the content type: `Cache-Control` and so on, or the name of a metadata
             field. A folder has none.
         tags: the object's tags, for stores that have them.
-        durable: sync a local file, so that the object survives a loss of power once this returns. A receipt must
-            not exist without its object.
+        durable: write a local file so that it survives a loss of power once this returns, and that nothing is left
+            beside it when the process is killed. A receipt must not exist without its object.
     """
+    folder = folder_of(store) if durable else None
+    if folder is not None and _is_written(folder, key, data):
+        return
     options: dict[str, Any] = {} if isinstance(data, Path) else {"use_multipart": False}
     if not isinstance(store, LocalStore):
         options["attributes"] = {"Content-Type": content_type, **headers}
@@ -66,10 +70,40 @@ def put_object(
         except obstore.exceptions.BaseError as error:
             if not tries_left or not _DAMAGED.search(str(error)):
                 raise
-    folder = folder_of(store) if durable else None
+
+
+def _is_written(folder: Path, key: str, data: bytes | bytearray | Path) -> bool:
+    """Write a file; False if its folder is on another file system, where only obstore can write it."""
+    try:
+        write_file(folder, key, data, durable=True)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
+
+
+def create_object(store: ObjectStore, key: str, data: bytes) -> None:
+    """Store an object if there is none.
+
+    Raises:
+        AlreadyExistsError: there is one.
+    """
+    folder = folder_of(store)
+    if folder is None:
+        store.put(key, data, mode="create", use_multipart=False)
+        return
+    try:
+        write_file(folder, key, data, durable=True, create=True)
+    except FileExistsError as error:
+        raise obstore.exceptions.AlreadyExistsError(str(error)) from error
+
+
+def clear_unfinished(store: ObjectStore) -> None:
+    """Delete what killed processes left of objects that they were writing; only a folder has such files."""
+    folder = folder_of(store)
     if folder is not None:
-        with (folder / key).open("rb") as file:
-            os.fsync(file.fileno())
+        clear_partial_files(folder)
 
 
 def delete_objects(store: ObjectStore, keys: Sequence[str]) -> None:
@@ -103,6 +137,7 @@ def remove_empty_folders(store: ObjectStore, prefix: str) -> None:
     root = folder_of(store)
     if root is None:
         return
+    clear_partial_files(root)
     top = root / prefix
     below = sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True)
     for path in (*below, top, *(parent for parent in top.parents if root in parent.parents)):

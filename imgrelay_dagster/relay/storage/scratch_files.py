@@ -104,11 +104,16 @@ def _is_locked(folder: Path) -> bool:
 def _in_place(make: Callable[[Path | None], T]) -> T:
     """Call `make` with the folder for temporary files, which another process deletes at any moment if it is empty."""
     for _ in range(_TRIES):
-        with suppress(FileNotFoundError):
+        try:
             if _Place.folder is not None:
                 _Place.folder.parent.mkdir(parents=True, exist_ok=True)
                 _Place.folder.mkdir(mode=0o700, exist_ok=True)
             return make(_Place.folder)
+        except FileNotFoundError:
+            continue
+        except FileExistsError as error:  # `mkdir` found something that was no folder, or that was gone a moment later
+            if Path(error.filename).is_file():
+                raise
     return make(_Place.folder)
 
 

@@ -16,7 +16,7 @@ def store_time(store: ObjectStore, key: str) -> float:
     Raises:
         obstore.exceptions.BaseError, OSError: the store failed.
     """
-    put_object(store, key, b"now", "text/plain", durable=False)
+    put_object(store, key, b"now", "text/plain")
     try:
         return store.head(key)["last_modified"].timestamp()
     finally:

@@ -14,7 +14,7 @@ from PIL import Image
 from imgrelay_dagster.relay.html_report.contact_sheet import MAX_SHEET_BYTES, read_thumbnails
 from imgrelay_dagster.relay.html_report.render import render, write_html_report
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics, StoredImage
-from imgrelay_dagster.relay.html_report.view_model import build_view_model
+from imgrelay_dagster.relay.html_report.view_model_builder import build_view_model
 from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import MEANINGS, Outcome, Reason, Record

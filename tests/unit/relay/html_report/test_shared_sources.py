@@ -7,7 +7,7 @@ from hashlib import sha256
 from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.shared_sources import SharedSources
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
-from imgrelay_dagster.relay.outcomes import Reason, Record
+from imgrelay_dagster.relay.outcomes import Reason, Record, changed
 from imgrelay_dagster.relay.records.summary import dump_summary
 from imgrelay_dagster.relay.results.writer import RunTotals
 from tests.support.reports import SETTINGS, failed, store_with_image, summary_of, uploaded
@@ -40,10 +40,11 @@ def test_repeated_urls_and_failed_entries_do_not_count():
 
 def test_placeholder_among_a_hundred_thousand_pictures_is_found_in_bounded_memory():
     sources = SharedSources()
+    record = image(1, "a" * 64)
     tracemalloc.start()
     for line in range(1, 100_001):
         digest = "a" * 64 if line % 100 == 0 else sha256(str(line).encode()).hexdigest()
-        sources.add(image(line, digest))
+        sources.add(changed(record, line=line, url=f"https://one.example/{line}.jpg", source_sha256=digest))
     allocated = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert sources.sentence() == "1 picture answers 1,000 URLs"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from imgrelay_dagster.relay.html_report.host_statistics import MAX_HOSTS
 from imgrelay_dagster.relay.html_report.statistics import MAX_EXAMPLES, SHEET_SIZE, RunStatistics
-from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds, Stage
+from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds, Stage, changed
 from tests.support.reports import failed, uploaded
 
 
@@ -14,9 +14,11 @@ def test_many_hosts_need_bounded_memory_and_the_worst_are_found():
     for line in range(1, 501):
         statistics.add(failed(line, "https://bad.example/x"))
         statistics.add(uploaded(line, "https://slow.example/x", seconds=Seconds(9.0)))
+    record = uploaded(1)
     tracemalloc.start()
     for line in range(1, 30_001):
-        statistics.add(uploaded(line, f"https://host-{line}.example/x"))
+        key, url = f"one.example/{line}.jpg", f"https://host-{line}.example/x"
+        statistics.add(changed(record, line=line, url=url, key=key, at=1000.0 + line / 10))
     allocated = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert allocated < 2_000_000

@@ -81,10 +81,10 @@ def test_stray_quote_before_other_quotes(after: str) -> None:
 
 def test_stray_quotes_on_every_line_take_linear_time() -> None:
     text = "url,x\n" + 'a","\n' * 2_000
-    started = time.monotonic()
+    started = time.process_time()
     rows = read(text, "m.csv")
     assert [bad(row).line for row in rows] == list(range(2, 2_002))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_line_break_in_a_url_is_a_bad_row() -> None:

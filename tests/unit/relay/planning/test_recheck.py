@@ -11,6 +11,7 @@ from imgrelay_dagster.relay.imaging.template_folder import TemplateFolder
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from imgrelay_dagster.relay.outcomes import EarlierImage, Outcome, Reason, Record
 from imgrelay_dagster.relay.planning.entry_planner import EntryPlanner
+from imgrelay_dagster.relay.planning.key_claims import KeyClaims
 from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.receipts import record_json
@@ -35,7 +36,7 @@ class Planning:
         self._runs += 1
         with (
             ReceiptIndex(self._folder / f"receipts{self._runs}") as receipts,
-            ReceiptIndex(self._folder / f"claims{self._runs}") as claims,
+            KeyClaims(self._folder / f"claims{self._runs}") as claims,
         ):
             if receipt is not None:
                 assert receipt.key is not None

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Record
-from imgrelay_dagster.relay.records.receipt_index import ReceiptIndex
+from imgrelay_dagster.relay.records.receipt_index import BATCH, ReceiptIndex
 
 
 def record(line: int, **fields: object) -> Record:
@@ -25,11 +25,21 @@ def test_the_index_keeps_the_newest_receipt(tmp_path: Path):
     assert not (tmp_path / "index.db").exists()
 
 
-def test_the_first_claim_of_a_key_wins(tmp_path: Path):
-    first, second = record(1), record(2)
+def test_more_receipts_than_are_written_at_once(tmp_path: Path):
+    count = 2 * BATCH + 7
     with ReceiptIndex(tmp_path / "index.db") as index:
-        assert index.get("k") is None
-        assert index.claim("k", first) is None
-        assert index.claim("other", second) is None
-        assert index.claim("k", second) == first
-        assert index.get("k") == first
+        for line in range(1, count + 1):
+            index.add(line, record(line))
+        assert [index.get(line) for line in (1, BATCH, BATCH + 1, count)] == [
+            record(1), record(BATCH), record(BATCH + 1), record(count),
+        ]  # fmt: skip
+        assert index.get(count + 1) is None
+
+
+def test_the_size_of_a_stored_object(tmp_path: Path):
+    with ReceiptIndex(tmp_path / "index.db") as index:
+        index.add("host/1.jpg", record(1))
+        index.mark_stored("host/1.jpg", 70)
+        index.mark_stored("host/2.jpg", 80)
+        assert index.stored_size("host/1.jpg") == 70
+        assert index.stored_size("host/2.jpg") is None

@@ -119,9 +119,9 @@ def test_receipts_that_are_merged_while_being_read_are_complete(tmp_path: Path):
 
 def test_receipts_are_read_correctly_at_any_chunk_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Large objects are read in chunks, so that a hundred thousand receipts need little memory."""
-    written = [record(line, detail="ü\n" * (line % 7)) for line in range(1, 60)]
+    written = [record(line, detail="ü\n" * (line % 7)) for line in range(1, 20)]
     store = LocalStore(tmp_path)
-    for name, part in (("a", written[:40]), ("b", written[40:])):
+    for name, part in (("a", written[:12]), ("b", written[12:])):
         with ReceiptWriter(store, PREFIX, name) as writer:
             for each in part:
                 writer.add(each)
@@ -157,3 +157,22 @@ def test_receipts_are_in_the_order_of_the_store_whatever_the_clocks_of_their_wri
             assert found.at is not None
             assert found.at <= now
         assert [index.get(line).fingerprint for line in (1, 2)] == ["third", "third"]
+
+
+@pytest.mark.parametrize(
+    ("received", "written", "read"),
+    [
+        (1000.0, [998.75, 1000.5], [998.75, 1000.5]),  # a store that tells whole seconds: received before 1001
+        (1000.0, [999.0, 1010.0], [990.0, 1001.0]),  # its writer's clock is ahead
+        (1000.0, [988.0, 990.0], [998.0, 1000.0]),  # its writer's clock is behind
+        (1000.25, [998.75, 1000.5], [998.5, 1000.25]),
+    ],
+)
+def test_receipts_keep_their_times_within_the_second_that_the_store_tells(
+    tmp_path: Path, received: float, written: list[float], read: list[float]
+):
+    store = LocalStore(tmp_path)
+    lines = [record_json.dump_json(record(line, at=at)) for line, at in enumerate(written, 1)]
+    store.put("run/a-0.jsonl", b"\n".join(lines))
+    os.utime(tmp_path / "run/a-0.jsonl", (received, received))
+    assert [found.at for found in read_receipts(store, "run")] == read

@@ -14,7 +14,7 @@ from imgrelay_dagster.relay.planning.shards import shard_rows
 from imgrelay_dagster.relay.records.layout import run_receipts_prefix
 from imgrelay_dagster.relay.records.receipt_writer import ReceiptWriter
 from imgrelay_dagster.relay.records.summary import read_summary
-from imgrelay_dagster.relay.results import shard_merge
+from imgrelay_dagster.relay.results import coordinator_results
 from imgrelay_dagster.relay.results.fold import write_results
 from imgrelay_dagster.relay.results.shard_merge import add_unplanned_shard, merge_shards
 from imgrelay_dagster.relay.settings import Shard
@@ -46,7 +46,7 @@ def test_the_summary_is_updated_after_each_shard_and_the_lines_after_the_last(ru
 def test_lines_are_read_once_for_any_number_of_shards(runs: ShardedRuns, monkeypatch: pytest.MonkeyPatch):
     rows: list[Row] = [ManifestRow(line, f"http://h/{line}.jpg") for line in range(1, 201)]
     read = Counter[str]()
-    write_files = shard_merge.write_result_files
+    write_files = coordinator_results.write_result_files
 
     def counting(records: Iterable[Record], *arguments: Any) -> Any:
         def counted() -> Iterator[Record]:
@@ -56,7 +56,7 @@ def test_lines_are_read_once_for_any_number_of_shards(runs: ShardedRuns, monkeyp
 
         return write_files(counted(), *arguments)
 
-    monkeypatch.setattr(shard_merge, "write_result_files", counting)
+    monkeypatch.setattr(coordinator_results, "write_result_files", counting)
     runs.coordinate(rows)
     for number in range(1, 9):
         runs.shard(number, f"shard{number}", of=8)

@@ -91,6 +91,33 @@ def test_other_errors_stay_as_they_are() -> None:
         Path("/nowhere/at/all").read_text()
 
 
+def test_a_place_that_another_process_deletes_while_it_is_made_is_made_again(
+    staging: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = staging / "scratch"
+    place.mkdir(parents=True)
+    deleted = []
+    is_dir = Path.is_dir
+
+    def is_dir_after_deletion(path: Path) -> bool:
+        if path == place and not deleted:
+            deleted.append(path)
+            path.rmdir()
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir_after_deletion)  # `Path.mkdir` calls it when it finds the folder there
+    with scratch_folder() as folder:
+        assert folder.parent == place
+    assert deleted
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(staging: Path) -> None:
+    staging.mkdir()
+    (staging / "scratch").write_text("a file")
+    with pytest.raises(RelayError, match=r"written to '.*/scratch': File exists; .* set IMGRELAY_STAGING"):
+        open_scratch_file()
+
+
 def test_files_and_folders_of_many_threads_leave_nothing_behind(staging: Path):
     def work(number: int) -> int:
         for _ in range(50):
