@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = build_parser().parse_args(argv)
         return _run_command(arguments) if arguments.command == "run" else _other_command(arguments)
-    except KeyboardInterrupt:  # also before ShutdownSignals has installed its handlers
+    except (KeyboardInterrupt, RuntimeError) as error:  # also before ShutdownSignals has installed its handlers
+        if not _is_interrupt(error):
+            raise
         _print_error("imgrelay: canceled")
         return CANCELED
 
@@ -69,9 +71,16 @@ def _run_command(arguments: argparse.Namespace) -> int:
         except UsageError as error:
             _print_error(f"imgrelay: {redact_text(str(error))}")
             return WRONG_USAGE
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if not _is_interrupt(error):
+                raise
             _print_error("imgrelay: canceled before the run began")
             return CANCELED
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether an error is an interrupt. Python 3.11 makes one in `__set_name__`, which imports call, a RuntimeError."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def _other_command(arguments: argparse.Namespace) -> int:

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, cast
 
-from obstore.exceptions import BaseError
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.text import Text
 
 from imgrelay_dagster.commands.progress_display import Display
-from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.relay.progress.announcer import ANNOUNCE_INTERVAL, sentence
 from imgrelay_dagster.relay.progress.notes import RunProgress
 from imgrelay_dagster.relay.records.layout import REPORT_FILE, results_prefix
@@ -122,10 +120,10 @@ class Console:
                 self.note(sentence(progress, time.time()))
 
     def _current_progress(self) -> RunProgress | None:
-        """Read the progress. Steps add and delete notes meanwhile, so reading may fail; that must never end a run."""
+        """Read the progress. Steps add and delete notes meanwhile, and store or database may be unreachable."""
         try:
             return self._read_progress() if self._read_progress is not None else None
-        except (OSError, RelayError, BaseError):
+        except Exception:  # noqa: BLE001 - no failure to read may end the display
             return None
 
     def summary(self, summary: Summary, destination: str) -> None:

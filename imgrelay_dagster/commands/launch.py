@@ -39,8 +39,8 @@ from imgrelay_dagster.relay.records.summary import Summary
 from imgrelay_dagster.relay.staging.scratch_space import Staging
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
 from imgrelay_dagster.resources import build_stores
-from imgrelay_dagster.runs.status import was_planned
-from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, INVOCATION_TAG
+from imgrelay_dagster.runs.status import is_settled, was_planned
+from imgrelay_dagster.runs.tags import DATASET_TAG, DESTINATION_TAG, INVOCATION_TAG, RESULTS_TAG
 
 STOP_LIMIT = 7.0
 """Seconds that step processes get to end after a cancel. Then they are killed."""
@@ -132,7 +132,7 @@ class _CommandRun:
         try:
             summary = settle(self._instance, run, self._stores, seconds=time.time() - started, status=status)
         except RelayError as problem:
-            message = f"{problem}; the next launch or the Dagster daemon writes the results once the destination works"
+            message = f"{problem}; {_where_results_are(run)}"
             if canceled:
                 errors.append(f"canceled; {message}")
             elif was_planned(self._instance, run.run_id):  # otherwise `errors` holds the same problem already
@@ -253,6 +253,13 @@ class _CommandRun:
             self._instance.report_run_canceled(run)
             with suppress(RelayError):
                 clear_staging(self._stores, run)
+
+
+def _where_results_are(run: dg.DagsterRun) -> str:
+    """What becomes of the results of a run whose destination this process cannot reach."""
+    if is_settled(run):  # its last step may have been executed on another host
+        return f"the results are already written there: {run.tags[RESULTS_TAG]}"
+    return "the next launch or the Dagster daemon writes the results once the destination works"
 
 
 def _cancel_message(summary: Summary | None, has_receipts: bool) -> str:

@@ -6,7 +6,7 @@ Changes, in a step process of ours and in the command `imgrelay`, and in no othe
   closes the database for each of a step's dozen rows; when the last connection is closed, SQLite also copies the
   write-ahead log into the database and deletes it. That and the new engine are two thirds of what a row costs.
   Dagster's UI learns of new rows by a change of the database's file, and a row in the write-ahead log changes only
-  that log. So each write also sets the time of the file.
+  that log. So each write also sets the time of the file, and `close_sqlite_storage` closes the connections.
 - `ScriptDirectory.from_config` reads Dagster's migration scripts once. Dagster compares the schema of each storage with
   its own in every step, for which Alembic reads and runs some sixty scripts: half of what a short step costs. The
   scripts of other packages are read as before.
@@ -87,8 +87,18 @@ def _engine(storage: SqliteEventLogStorage, address: str) -> Engine:
 
 
 def _close(engines: dict[str, Engine]) -> None:
-    for engine in engines.values():
-        _spare.give_back(engine)
+    while engines:
+        _spare.give_back(engines.popitem()[1])
+
+
+def close_sqlite_storage() -> None:
+    """Close the connections that are kept, before this process ends without destroying its objects.
+
+    The last one that is closed copies the write-ahead log into the database. Without that, Dagster's UI would not learn
+    of what the run's process, which sets no time, wrote meanwhile: the page of the run would not show its end.
+    """
+    for engines in list(_engines.values()):
+        _close(engines)
 
 
 def _apply() -> None:

@@ -23,7 +23,7 @@ from imgrelay_dagster.execution.own_task import with_own_task
 from imgrelay_dagster.execution.step_process import Note, Order, StepProcess, StopSignal
 
 
-class Worker:
+class PooledProcess:
     """A process that executes steps, and the connection to it."""
 
     def __init__(self) -> None:
@@ -81,22 +81,22 @@ class StepQueue:
         self._closed = True
 
 
-class StepOnWorker(BaseProcess):
+class PooledStep(BaseProcess):
     """A step as Dagster sees it, a process of its own."""
 
     def __init__(self, pool: "StepPool", events: StepQueue, command: ChildProcessCommand) -> None:
         self._pool = pool
         self._queue, self._command = events, command
-        self._worker: Worker | None = None
+        self._pooled: PooledProcess | None = None
         self._ended = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._worker and self._worker.process}>"
+        return f"<{type(self).__name__} {self._pooled and self._pooled.process}>"
 
     @property
     def _process(self) -> StepProcess:
-        assert self._worker is not None, "the step is not started"
-        return self._worker.process
+        assert self._pooled is not None, "the step is not started"
+        return self._pooled.process
 
     @property
     def pid(self) -> int | None:
@@ -116,10 +116,10 @@ class StepOnWorker(BaseProcess):
     def start(self) -> None:
         """Send the step to a process."""
         stop: Any = cast(Any, self._command).term_event
-        self._worker = self._pool.order(self._command)
-        self._queue.connection = self._worker.connection
+        self._pooled = self._pool.order(self._command)
+        self._queue.connection = self._pooled.connection
         if isinstance(stop, StopSignal):
-            stop.connection = self._worker.connection
+            stop.connection = self._pooled.connection
 
     def is_alive(self) -> bool:
         """Whether the process executes the step."""
@@ -127,19 +127,19 @@ class StepOnWorker(BaseProcess):
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the process has finished the step; keep it for the next one if it can execute another."""
-        worker, stop = self._worker, cast(Any, self._command).term_event
-        assert worker is not None
+        pooled, stop = self._pooled, cast(Any, self._command).term_event
+        assert pooled is not None
         note = None
         with suppress(EOFError, OSError):
-            if worker.connection.poll(timeout):
-                note = worker.connection.recv()
+            if pooled.connection.poll(timeout):
+                note = pooled.connection.recv()
         self._ended = True
         if isinstance(stop, StopSignal):
             stop.connection = None
         if note is Note.READY:
-            self._pool.take_back(worker)
+            self._pool.take_back(pooled)
         else:
-            worker.connection.close()
+            pooled.connection.close()
 
 
 class StepPool:
@@ -151,26 +151,26 @@ class StepPool:
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
         forkserver.set_forkserver_preload(list(preload))
-        self._idle: list[Worker] = []
+        self._idle: list[PooledProcess] = []
         # multiprocessing waits at exit for all processes, and these wait for the connections to be closed.
         self._close = util.Finalize(self, _close_all, args=(self._idle,), exitpriority=10)
 
-    def order(self, command: ChildProcessCommand) -> Worker:
+    def order(self, command: ChildProcessCommand) -> PooledProcess:
         """Let a process execute a step; returns the process."""
         while self._idle:
-            worker = self._idle.pop()
+            pooled = self._idle.pop()
             with suppress(OSError):  # ended while it waited
-                worker.order(command)
-                return worker
-            worker.connection.close()
-        worker = Worker()
+                pooled.order(command)
+                return pooled
+            pooled.connection.close()
+        pooled = PooledProcess()
         with suppress(OSError):  # killed at its start; Dagster sees that its process has ended
-            worker.order(command)
-        return worker
+            pooled.order(command)
+        return pooled
 
-    def take_back(self, worker: Worker) -> None:
+    def take_back(self, pooled: PooledProcess) -> None:
         """Keep a process for the next step."""
-        self._idle.append(worker)
+        self._idle.append(pooled)
 
     def close(self) -> None:
         """Let all processes end that wait for a step."""
@@ -187,12 +187,12 @@ class StepPool:
         """The events of a step."""
         return StepQueue()
 
-    def Process(self, *, target: object, args: tuple[StepQueue, ChildProcessCommand]) -> StepOnWorker:
+    def Process(self, *, target: object, args: tuple[StepQueue, ChildProcessCommand]) -> PooledStep:
         """A step. `target` is Dagster's function that executes it, which `StepProcess` calls."""
         del target
-        return StepOnWorker(self, *args)
+        return PooledStep(self, *args)
 
 
-def _close_all(workers: list[Worker]) -> None:
-    while workers:
-        workers.pop().connection.close()
+def _close_all(idle: list[PooledProcess]) -> None:
+    while idle:
+        idle.pop().connection.close()

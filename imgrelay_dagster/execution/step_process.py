@@ -28,7 +28,7 @@ from dagster._core.system_config.objects import ResolvedRunConfig
 
 from imgrelay_dagster.dagster_patches.opened_storage import patch_opened_storage
 from imgrelay_dagster.dagster_patches.resolved_config import Key, patch_resolved_config, remember
-from imgrelay_dagster.dagster_patches.sqlite_storage import patch_sqlite_storage
+from imgrelay_dagster.dagster_patches.sqlite_storage import close_sqlite_storage, patch_sqlite_storage
 from imgrelay_dagster.relay.imaging.malloc import trim_memory
 
 MAX_GROWTH = 64 << 20
@@ -109,7 +109,10 @@ class StepProcess(contexts.ForkServerProcess):
         sys.unraisablehook = _print_unraisable
         logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # logs the same about a closed connection
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # while a step executes, Dagster handles it
-        _execute_steps(self._connection)
+        try:
+            _execute_steps(self._connection)
+        finally:
+            close_sqlite_storage()
 
 
 def _print_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:

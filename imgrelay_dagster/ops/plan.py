@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -108,8 +108,9 @@ def _plan(
     with (
         fail_run_on_error(),
         _hold_dataset_lock(step, staging) as locked,
-        scratch_folder() as scratch,
+        ExitStack() as temporary,
     ):
+        scratch = temporary.enter_context(scratch_folder())
         source, settings = _take_sample(source, locked, step, staging)
         store = stores.open(settings.destination, options=settings.store)
         if not (settings.refresh or settings.retry_permanent):
@@ -148,8 +149,12 @@ def _plan(
             context.instance.add_run_tags(context.run_id, {KIND_TAG: COORDINATOR})
         counts = StepCounts(None, run_plan.left, began=time.time())
         StepProgress(staging, PLAN_NOTE, counts).write()
+        found = run_plan.tasks(skip=head_start.entries)
+        # Not after the first output: if one cannot be stored, Dagster leaves this generator as it is, and Python 3.13
+        # does not close it before the process ends.
+        temporary.close()
         tasks = largest = 0
-        for task in run_plan.tasks(skip=head_start.entries):
+        for task in found:
             tasks, largest = tasks + 1, max(largest, len(task.records))
             yield dg.DynamicOutput(TaskInput(task, settings), mapping_key=task.name, output_name="tasks")
         yield dg.Output(

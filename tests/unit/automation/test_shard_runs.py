@@ -1,7 +1,6 @@
 """Which shard runs the sensor requests, in which order, tick by tick."""
 
 import json
-from collections.abc import Iterator
 
 import dagster as dg
 import pytest
@@ -10,19 +9,13 @@ from dagster_aws.s3 import S3Resource
 
 from imgrelay_dagster.automation import shard_runs
 from imgrelay_dagster.automation.shard_runs import MAX_REQUESTS_PER_TICK, shard_requests
-from imgrelay_dagster.definitions import relay_job
 from imgrelay_dagster.relay.errors import RelayError
 from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.tags import COORDINATOR, DATASET_TAG, DESTINATION_TAG, KIND_TAG
+from tests.support.runs import add_run
 
 SHARDS = 3
 STORES = StoresResource(s3=S3Resource(), staging_address="staging")
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
-        yield instance
 
 
 @pytest.fixture
@@ -41,7 +34,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def create_coordinator(instance: dg.DagsterInstance) -> str:
     """Create a run that succeeded as a coordinator; returns its id."""
     tags = {KIND_TAG: COORDINATOR, DATASET_TAG: "birds", DESTINATION_TAG: "s3://bucket/here"}
-    run = instance.create_run_for_job(relay_job(), run_config={"manifest": "birds.txt"}, tags=tags)
+    run = add_run(instance, "relay", tags, {"manifest": "birds.txt"})
     for kind in (DagsterEventType.RUN_START, DagsterEventType.RUN_SUCCESS):
         instance.report_dagster_event(DagsterEvent(kind.value, run.job_name), run.run_id)
     return run.run_id
@@ -88,7 +81,7 @@ def test_a_shard_run_that_was_not_launched_is_requested_again(
     create_coordinator(instance)
     requests, cursor, _ = shard_requests(instance, STORES, None)
     unlaunched = requests[1]
-    instance.create_run_for_job(relay_job(), run_config={"manifest": "birds.txt"}, tags=unlaunched.tags)
+    add_run(instance, "relay", unlaunched.tags, {"manifest": "birds.txt"})
     assert shard_requests(instance, STORES, cursor)[0] == []
     monkeypatch.setattr(shard_runs, "LAUNCH_GRACE", -60.0)
     assert [request.run_key for request in shard_requests(instance, STORES, cursor)[0]] == [unlaunched.run_key]

@@ -1,8 +1,8 @@
 """A step opens existing databases without checking them; missing ones are created as ever."""
 
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.warm_start import output_of
 
 CODE = """
 import sys
@@ -26,10 +26,9 @@ def use():
 
 
 def run(code: str, home: Path) -> str:
-    """What a fresh interpreter prints: the patch must not reach this one."""
+    """What another process prints: the patch must not reach this one."""
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
-    done = subprocess.run([sys.executable, "-c", CODE + code, str(home)], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return output_of(CODE + code, home)
 
 
 def test_missing_databases_are_created_and_existing_ones_are_opened_without_a_check(tmp_path: Path):

@@ -1,7 +1,6 @@
 """A run's config is resolved once for each job and config, and as Dagster does it."""
 
-import subprocess
-import sys
+from tests.support.warm_start import output_of
 
 CODE = """
 import dagster as dg
@@ -22,10 +21,8 @@ jobs = [counting.to_job(name=name, config=mapped) for name in ("first", "second"
 
 
 def run(code: str) -> str:
-    """What a fresh interpreter prints: the patch must not reach this one."""
-    return subprocess.run(
-        [sys.executable, "-c", CODE + code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    """What another process prints: the patch must not reach this one."""
+    return output_of(CODE + code)
 
 
 def test_each_config_of_a_job_is_resolved_once():

@@ -57,3 +57,9 @@ def test_an_engine_that_is_given_back_is_taken_for_another_database(tmp_path: Pa
     use(first)
     assert rows(first) == 2
     assert rows(spare.take(f"sqlite:///{tmp_path}/first.db")) == 1
+
+
+def test_a_commit_does_not_wait_for_the_disk(tmp_path: Path):
+    engine = SpareEngines(StaticPool, 5.0).take(f"sqlite:///{tmp_path}/events.db")
+    with engine.connect() as connection:
+        assert connection.execute(text("pragma synchronous")).scalar_one() == 1  # NORMAL; FULL is 2

@@ -1,12 +1,18 @@
 """The cheaper SQLite storage of step processes: the same rows, one connection for each storage object and database."""
 
+import os
 import queue
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+from tests.support import warm_start
+from tests.support.warm_start import output_of
 
 CODE = """
 import sys, threading
@@ -20,9 +26,8 @@ home = Path(sys.argv[1])
 
 
 def run(code: str, home: Path) -> str:
-    """What a fresh interpreter prints: the patch must not reach this one."""
-    command = [sys.executable, "-c", CODE + code, str(home)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    """What another process prints: the patch must not reach this one."""
+    return output_of(CODE + code, home)
 
 
 def test_a_storage_keeps_its_connection_and_two_storages_share_none(tmp_path: Path):
@@ -96,6 +101,17 @@ print(SqliteEventLogStorage._connect.__module__, ScriptDirectory.from_config.__f
     assert run(code, tmp_path) == "dagster._core.storage.event_log.sqlite.sqlite_event_log alembic.script.base"
 
 
+def event(message: str) -> EventLogEntry:
+    return EventLogEntry(error_info=None, level=20, user_message=message, run_id="a-run", timestamp=time.time())
+
+
+def watch(storage: SqliteEventLogStorage) -> "queue.SimpleQueue[str]":
+    """The messages of the run's new rows, as Dagster's UI learns of them."""
+    seen: queue.SimpleQueue[str] = queue.SimpleQueue()
+    storage.watch("a-run", None, lambda entry, _: seen.put(entry.user_message))
+    return seen
+
+
 def test_a_watcher_sees_each_row_while_the_writer_keeps_its_connection(tmp_path: Path):
     """Dagster's UI watches the file of a run's database; the rows are in the write-ahead log."""
     code = """
@@ -110,8 +126,8 @@ for line in sys.stdin:
 """
     command = [sys.executable, "-c", CODE + code, str(tmp_path)]
     storage = SqliteEventLogStorage(str(tmp_path))
-    seen: queue.SimpleQueue[str] = queue.SimpleQueue()
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with warm_start.popen(command, env=os.environ, **pipes) as writer:
         assert writer.stdin is not None
         assert writer.stdout is not None
 
@@ -121,11 +137,41 @@ for line in sys.stdin:
             writer.stdout.readline()
 
         store("before")
-        storage.watch("a-run", None, lambda entry, _: seen.put(entry.user_message))
+        seen = watch(storage)
         store("first")
         assert [seen.get(timeout=10), seen.get(timeout=10)] == ["before", "first"]
         store("second")
         assert seen.get(timeout=10) == "second"
         writer.stdin.close()
     storage.end_watch("a-run", next(iter(storage._watchers["a-run"])))
+    storage.dispose()
+
+
+def test_a_process_that_closes_its_connection_shows_what_others_wrote_meanwhile(tmp_path: Path):
+    """A run's own process writes the end of the run while step processes still have its database open."""
+    code = """
+import os, time
+from dagster._core.events.log import EventLogEntry
+assert patch_sqlite_storage()
+storage = SqliteEventLogStorage(str(home))
+storage.store_event(EventLogEntry(error_info=None, level=20, user_message="step", run_id="a-run",
+                                  timestamp=time.time()))
+print("stored", flush=True)
+sys.stdin.readline()
+sqlite_storage.close_sqlite_storage()
+os._exit(0)
+"""
+    command = [sys.executable, "-c", CODE + code, str(tmp_path)]
+    storage = SqliteEventLogStorage(str(tmp_path))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with warm_start.popen(command, env=os.environ, **pipes) as step:
+        assert step.stdin is not None
+        assert step.stdout is not None
+        step.stdout.readline()
+        seen = watch(storage)
+        storage.store_event(event("end"))
+        step.stdin.write("\n")
+        step.stdin.flush()
+        assert [seen.get(timeout=10), seen.get(timeout=10)] == ["step", "end"]
+    storage.end_watch("a-run", next(iter(storage._watchers["a-run"])))  # which reads the database
     storage.dispose()

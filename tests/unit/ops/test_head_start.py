@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster.config.run_config import RelayOptions
+from imgrelay_dagster.config.run_options import RelayOptions
 from imgrelay_dagster.ops import head_start
 from imgrelay_dagster.ops.head_start import DELAY, MOST, SIZE, SMALLEST_LIMIT, HeadStart
 from imgrelay_dagster.ops.stages import TaskResult

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 
-from imgrelay_dagster.config.run_config import RelayOptions
+from imgrelay_dagster.config.run_options import RelayOptions
 from imgrelay_dagster.config.sections import ShardConfig
 from imgrelay_dagster.ops import plan
 from imgrelay_dagster.ops.step import Step
