@@ -1,4 +1,4 @@
-"""One instance under `dagster dev` for all end-to-end tests: its servers take ten seconds to start."""
+"""One instance under `dagster dev` for all end-to-end tests, whose servers are started once."""
 
 from collections import Counter
 from collections.abc import Iterator

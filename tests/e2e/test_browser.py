@@ -1,20 +1,32 @@
 """What people do with the mouse: launch from the launchpad, follow the run, backfill, look at asset and report."""
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgrelay_dagster.demo.origin import Origin
+from imgrelay_dagster.runs.tags import RESULTS_TAG
 from tests.e2e.conftest import own_days
 from tests.support.command import until
+from tests.support.dagster_runs import OVER
 from tests.support.dagster_servers import DagsterServers
-from tests.support.ui import runs_tagged, sensor_ticks, stop_sensor, wait_for_backfill
+from tests.support.slow_origin import slow_origin
+from tests.support.ui import run_log, runs_tagged, sensor_ticks, stop_sensor, wait_for_backfill
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PATIENCE = 120_000
 """Milliseconds until something shows, on a machine that is busy with other things."""
+
+WATCHED = 600
+"""Entries of the run that is watched. It takes half a minute, so that it announces its progress."""
+
+BEHIND = 60
+"""Seconds by which the page may be behind the log, on a machine that is busy with other things."""
+
+ANNOUNCED = re.compile(rf"downloaded [\d,]+, composed [\d,]+, stored [\d,]+ of {WATCHED}\b")
 
 
 def urls(origin: Origin, name: str, count: int) -> list[str]:
@@ -73,6 +85,43 @@ def test_pasted_urls_are_launched_from_the_launchpad_and_followed_to_their_end(
     page.get_by_text("Succeeded (14)").wait_for()  # plan, a chain of three for each of four URLs, report
     assert served.status(run_id) == "SUCCESS"
     assert served.summary(run_id)["reasons"] == {"http_status": 1}
+
+
+def test_the_page_of_a_running_run_keeps_up_with_its_log(served: DagsterServers, page: "Page"):
+    """On Dagster's default storage, SQLite: steps and announcements are on the page while the run is under way."""
+    page.set_default_timeout(PATIENCE)
+
+    def succeeded() -> int:
+        return int(page.get_by_text(re.compile(r"^Succeeded \(\d+\)$")).inner_text()[11:-1])
+
+    def announced() -> set[str]:
+        return set(ANNOUNCED.findall(page.locator("body").inner_text()))
+
+    with slow_origin(0.25) as slow:
+        served.write_manifest("watched.txt", urls(slow, "watched", WATCHED))
+        run_id = served.launch({"manifest": "watched.txt", "download": {"threads": 4}})
+        served.wait_for(run_id, "STARTED")
+        page.goto(f"{served.url}/runs/{run_id}")
+        page.get_by_placeholder("Filter").fill("stored")
+        steps: set[int] = set()
+        sentences: set[str] = set()
+        while served.status(run_id) not in OVER:
+            tag = served.tags(run_id).get(RESULTS_TAG, "")
+            log = run_log(served, run_id)
+            assert not ANNOUNCED.search(tag) or tag in [message for _, message in log]  # the same words in both
+            done = sum(kind == "ExecutionStepSuccessEvent" for kind, _ in log)
+            said = {words for _, message in log for words in ANNOUNCED.findall(message)}
+            until(lambda done=done: succeeded() >= done, BEHIND, "the page shows the steps that the log has")
+            until(lambda said=said: announced() >= said, BEHIND, "the page shows the announcements that the log has")
+            shown = succeeded(), announced()
+            if served.status(run_id) not in OVER:
+                steps.add(shown[0])
+                sentences |= shown[1]
+            time.sleep(0.5)
+    assert served.status(run_id) == "SUCCESS", served.why(run_id)
+    assert len(steps - {0}) >= 3, "the page stood still"
+    assert sentences
+    assert RESULTS_TAG in served.tags(run_id)
 
 
 def test_a_backfill_is_started_by_clicking_and_its_day_has_a_report(

@@ -8,7 +8,8 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.support.command import until
-from tests.support.dagster_servers import OVER, DagsterServers
+from tests.support.dagster_runs import OVER
+from tests.support.dagster_servers import DagsterServers
 from tests.support.ui import runs_tagged, sensor_ticks, start_sensor, stop_sensor
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from imgrelay_dagster.demo.origin import Origin
 from tests.support.command import until
 from tests.support.dagster_servers import DagsterServers
-from tests.support.ui import start_sensor, stop_sensor
+from tests.support.ui import sensor_ticks, start_sensor, stop_sensor
 from tests.support.webhook import SECRET, Webhook
 
 
@@ -46,6 +46,8 @@ def test_a_success_is_told_of_once_sensor_succeeded_runs_is_on(
     before = relay("before-it-was-on")
     start_sensor(served, "succeeded_runs")
     try:
+        # A sensor of Dagster tells of runs that end after its first tick.
+        until(lambda: "SKIPPED" in [tick["status"] for tick in sensor_ticks(served, "succeeded_runs")], 120, "a tick")
         run_id = relay("told-of-success")
         post = until(lambda: [post for post in webhook.posts if post["run_id"] == run_id], 120, "the run is told of")[0]
     finally:

@@ -31,7 +31,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 @pytest.fixture
 def hourly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServers]:
     """`dagster dev` with hourly partitions; the schedule's minute comes soon."""
-    soon = datetime.now(UTC) + timedelta(minutes=5)  # so that also a slow machine has turned the schedule on by then
+    soon = datetime.now(UTC) + timedelta(minutes=3)  # so that also a slow machine has turned the schedule on by then
     with DagsterServers(
         tmp_path_factory.mktemp("periods"),
         IMGRELAY_PARTITIONS="hourly",

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.downloader import Downloader
+from imgrelay_dagster.relay.fetch.host_board import PrivateBoard
+from imgrelay_dagster.relay.fetch.host_rate import RateState
 from imgrelay_dagster.relay.outcomes import Reason
 from tests.support.download_helpers import IMAGES, JPEG, Bodies, Body, downloader, failure_of, resolver
 from tests.support.hostile_origin import HostileOrigin
@@ -283,3 +285,16 @@ def test_a_file_can_be_a_sink(fresh: HostileOrigin, tmp_path: Path) -> None:
     with downloader() as download:
         download.fetch(fresh.url("/ok.jpg"), lambda: (tmp_path / "body").open("wb"))
     assert (tmp_path / "body").read_bytes() == JPEG
+
+
+class CutOffBoard(PrivateBoard):
+    """A board in a store that answers late, as after a cut of the network."""
+
+    def read(self) -> dict[str, RateState]:
+        time.sleep(4.0)
+        return {}
+
+
+def test_a_download_is_not_deferred_because_the_board_of_the_hosts_answers_late(fresh: HostileOrigin) -> None:
+    with downloader(board=CutOffBoard()) as download:
+        assert download.fetch(fresh.url("/ok.jpg"), Bodies(), defer_after=lambda: 3.0).attempts == 1

@@ -3,12 +3,33 @@
 import json
 from pathlib import Path
 
+from imgrelay_dagster.demo.origin import Origin
 from tests.support import killing_pictures
 from tests.support.command import RunningCommand, run_folder
 from tests.support.hostile_origin import HostileOrigin
-from tests.support.stored_files import write_manifest
+from tests.support.stored_files import check_accounts, files, write_manifest
 
-GOOD = 60
+GOOD = 176
+
+_KILLED_AT_RENAME = """
+import os, signal
+
+def replace(source, target, rename=os.replace):
+    if str(target).endswith(".jpg"):
+        try:
+            os.mkdir({marks!r} + "/" + os.path.basename(target))
+        except FileExistsError:
+            pass
+        else:
+            if len(os.listdir({marks!r})) in {moments}:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return rename(source, target)
+
+os.replace = replace
+"""
+
+MOMENTS = (7, 23)
+"""Of the images in the order of their uploads, those at which the step is killed, for the first time they come."""
 
 
 def test_images_that_kill_their_step_fail_and_all_others_are_stored(tmp_path: Path, home: Path) -> None:
@@ -36,3 +57,18 @@ def test_images_that_kill_their_step_fail_and_all_others_are_stored(tmp_path: Pa
     assert "memory ran out for an image of 131x67 pixels" in failed["decode-1.png"]["detail"]
     assert "killed 2 times while it worked on this image alone" in failed["encode.png"]["detail"]
     assert sum(record["outcome"] == "uploaded" for record in records) == GOOD
+
+
+def test_a_killed_upload_leaves_no_half_file_in_the_output_folder(tmp_path: Path, home: Path) -> None:
+    marks, out = tmp_path / "marks", tmp_path / "out"
+    marks.mkdir()
+    (tmp_path / "sitecustomize.py").write_text(_KILLED_AT_RENAME.format(marks=str(marks), moments=MOMENTS))
+    with Origin() as origin:
+        manifest = write_manifest(tmp_path, [origin.url(f"jpeg/tiny-sunset.jpg?n={n}") for n in range(GOOD)])
+        arguments = ("--manifest", manifest, "--destination", out, "--json")
+        with RunningCommand(home, tmp_path, *arguments, cold=True, PYTHONPATH=str(tmp_path)) as command:
+            ran = command.wait(240)
+    assert ran.code == 0, ran.err
+    assert len(list(marks.iterdir())) == GOOD
+    check_accounts(files(out), ran.summary, GOOD)
+    assert not [path for path in out.rglob("*") if "#" in path.name or ".partial" in path.parts]

@@ -5,7 +5,6 @@ URLs so that they can serve as manifests again, and nowhere else: not in output,
 messages or the `detail` of a result.
 """
 
-import csv
 import json
 import re
 import sqlite3
@@ -21,7 +20,6 @@ import pytest
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.pictures import picture
 from imgrelay_dagster.demo.seaweed import SeaweedFS
-from tests.conftest import Ran
 from tests.support.certificate import make_certificate
 from tests.support.hostile_origin import HostileOrigin
 from tests.support.leaks import (
@@ -32,64 +30,15 @@ from tests.support.leaks import (
     Command,
     assert_harmless,
     find_secrets,
+    leaks_in_destination,
+    leaks_in_home,
+    leaks_in_output,
     secret_url,
     unused_port,
     write_config,
 )
 
 GOOD = "jpeg/tiny-sunset.jpg"
-
-
-def leaks_in_output(ran: Ran, *secrets: str) -> list[str]:
-    return [*find_secrets("stdout", ran.out, *secrets), *find_secrets("stderr", ran.err, *secrets)]
-
-
-def read_rows(path: Path) -> Iterator[str]:
-    """Yield every row of every table of an SQLite file. Its bytes cannot be searched, because long rows are split."""
-    with sqlite3.connect(path) as database:
-        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in database.execute(f'SELECT * FROM "{table}"'):
-                yield f"{table} " + " ".join(
-                    value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in row
-                )
-
-
-def leaks_in_home(home: Path, *secrets: str) -> list[str]:
-    """Find secrets in the Dagster instance: runs, tags, events, step keys, logs, files."""
-    leaks: list[str] = []
-    databases = 0
-    for path in sorted(home.rglob("*")):
-        if not path.is_file():
-            continue
-        data = path.read_bytes()
-        if data.startswith(b"SQLite format 3"):
-            databases += 1
-            for row in read_rows(path):
-                leaks += find_secrets(path.name, row, *secrets)
-        else:
-            leaks += find_secrets(path.name, data.decode("latin-1"), *secrets)
-    assert databases >= 2, "the instance stores its runs and events elsewhere, so this test checks nothing"
-    return leaks
-
-
-def leaks_in_destination(folder: Path, *secrets: str) -> list[str]:
-    """Find secrets in results, receipts and images, except in the columns of the manifest (URL, key, template)."""
-    leaks: list[str] = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".jsonl":
-            for line in path.read_text().splitlines():
-                record = json.loads(line)
-                assert record.pop("url")
-                record["key"] = record["template"] = None
-                leaks += find_secrets(path.name, json.dumps(record), *secrets)
-        elif path.suffix == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as table:
-                for row in csv.DictReader(table):
-                    leaks += find_secrets(path.name, json.dumps(row), *secrets)
-        elif path.is_file():
-            leaks += find_secrets(path.name, path.read_bytes().decode("latin-1"), *secrets)
-        leaks += find_secrets("name", str(path), *secrets)
-    return leaks
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Store failures during a run: short ones are retried, long ones end the run with complete results."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.demo.seaweed import SeaweedFS
+from imgrelay_dagster.relay.records.layout import lock_key
 from tests.support.command import RunningCommand, assert_quiet, until
 from tests.support.s3_proxy import CUT, DAMAGED, HANG, LOST, RESET, REVOKED, SLOW_DOWN, Fault, FaultyS3, Request
 from tests.support.store_outages import Command, at_images, the_next_launch_does_the_rest
@@ -78,6 +80,28 @@ def test_a_restart_of_the_store_only_delays_the_run(
     assert [row["detail"] for row in rows if row["outcome"] != "uploaded"] == []
 
 
+def test_a_store_that_is_gone_at_the_end_has_the_results(
+    imgrelay: Command, store: FaultyS3, bucket: Bucket, manifest: Path
+):
+    """The last step has stored them; the run's own process then cannot read them."""
+    is_released = threading.Event()
+
+    def fault_for(request: Request) -> Fault | None:
+        if is_released.is_set() and request.method == "GET" and request.key == lock_key("m"):
+            return REVOKED
+        if request.key == lock_key("m") and request.method == "DELETE":
+            is_released.set()
+        return None
+
+    store.fault_for = fault_for
+    options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--dataset", "m", "--json")
+    ran = imgrelay("run", *options, **store.environment())
+    assert ran.code == 0, ran.err
+    assert f"; the results are already written there: {ENTRIES} of {ENTRIES}\n" in ran.err
+    assert "the next launch" not in ran.err
+    assert any(key.endswith("/results.jsonl") for key in bucket.objects())
+
+
 def test_revoked_credentials_end_the_run(
     imgrelay: Command, home: Path, store: FaultyS3, bucket: Bucket, manifest: Path
 ):
@@ -99,12 +123,15 @@ def test_a_deleted_bucket_ends_the_run(
     options = ("--manifest", manifest, "--destination", f"s3://{bucket.name}", "--urls-per-task", "30", "--json")
     with RunningCommand(home, tmp_path, *options, **seaweed.environment()) as command:
         until(lambda: bucket.images() > 0, 90, "the first image is stored")
+        command.send(signal.SIGSTOP, group=True)  # SeaweedFS makes the bucket again for uploads that are under way
         until(lambda: delete(bucket), 60, "the bucket is gone")
+        command.send(signal.SIGCONT, group=True)
         ran = command.wait(120)
     print(ran.err)
     assert (ran.code, ran.out) == (1, "")
     assert_quiet(ran.err)
     assert not list((home / "staging").iterdir())
+    until(lambda: delete(bucket), 60, "what was uploaded late is gone")
     bucket.client.create_bucket(Bucket=bucket.name)
     again = imgrelay("run", *options, **seaweed.environment())
     assert (again.code, again.summary["uploaded"]) == (0, ENTRIES), again.err
@@ -113,13 +140,12 @@ def test_a_deleted_bucket_ends_the_run(
 
 
 def delete(bucket: Bucket) -> bool:
-    """Delete the bucket and its objects. Returns whether it succeeded."""
-    for item in bucket.client.list_objects_v2(Bucket=bucket.name).get("Contents", []):
-        bucket.client.delete_object(Bucket=bucket.name, Key=item["Key"])
+    """Delete the bucket and its objects. Returns whether it is gone."""
     with suppress(ClientError):  # an object was stored in the meantime
+        for item in bucket.client.list_objects_v2(Bucket=bucket.name).get("Contents", []):
+            bucket.client.delete_object(Bucket=bucket.name, Key=item["Key"])
         bucket.client.delete_bucket(Bucket=bucket.name)
-        return True
-    return False
+    return bucket.name not in {found["Name"] for found in bucket.client.list_buckets()["Buckets"]}
 
 
 def test_a_cancel_does_not_wait_for_a_hanging_store(

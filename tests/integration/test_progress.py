@@ -143,8 +143,9 @@ def test_the_display_fits_its_terminal(width: int):
         assert max(map(len, lines)) <= width
     assert len(lines) == 4
     assert "100 of 300 done, 3 images/s" in lines[1]
-    assert "downloaded 180" in lines[2]
+    assert lines[2].strip().startswith("downloaded 180, composed 150, stored ")
     assert "10 failed: 6 http_status" in lines[3]
     if width >= 80:
+        assert sentence(HALFWAY, 1050.0).endswith(lines[2].strip())  # the same words as in the log
         assert " 50 % " in lines[0]
         assert "0:50 left" in lines[0]

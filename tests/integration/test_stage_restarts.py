@@ -20,8 +20,8 @@ from imgrelay_dagster.relay.stages.restart import Restart
 from imgrelay_dagster.relay.staging.originals import url_digest
 from imgrelay_dagster.relay.staging.packs import PackReader, PackWriter
 from imgrelay_dagster.relay.storage.objects import put_object
-from tests.integration.test_stages import StageRunner, task_of
 from tests.support.hostile_origin import HostileOrigin
+from tests.support.stage_runner import StageRunner, task_of
 
 
 @pytest.fixture(scope="module")

@@ -179,7 +179,7 @@ def test_a_closed_pipe_ends_the_output_without_an_error(relayed: Path, tmp_path:
 def test_the_table_fits_the_width_of_the_terminal(relayed: Path, columns: int):
     leader, follower = pty.openpty()
     environment = command_environment(relayed, COLUMNS=str(columns))
-    process = subprocess.Popen(
+    process = warm_start.popen(
         [sys.executable, "-m", "imgrelay_dagster.cli", "results", "--dataset", "birds"],
         cwd=relayed,
         env=environment,

@@ -1,14 +1,18 @@
 """Manifests as people have them: tables of any kind, read by the command, with columns carried into the results."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-
-from backports import zstd
 
 from imgrelay_dagster.demo.origin import Origin
 from tests.conftest import Ran
 from tests.support.stored_files import files, results
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Command = Callable[..., Ran]
 

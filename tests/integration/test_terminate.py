@@ -7,7 +7,8 @@ import pytest
 
 from imgrelay_dagster.demo.origin import Origin
 from imgrelay_dagster.monitoring import housekeeping
-from tests.support.dagster_servers import OVER, DagsterServers, connections
+from tests.support.dagster_runs import OVER
+from tests.support.dagster_servers import DagsterServers, connections
 from tests.support.run_checks import (
     IN_FLIGHT,
     check_ended_early,
@@ -25,7 +26,8 @@ GONE_LIMIT = 20.0
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServers]:
-    with DagsterServers(tmp_path_factory.mktemp("terminate")) as instance:
+    """Servers and runs with the processes that users have: all are started as usual."""
+    with DagsterServers(tmp_path_factory.mktemp("terminate"), warm=False) as instance:
         yield instance
 
 

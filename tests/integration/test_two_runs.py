@@ -1,6 +1,5 @@
 """Two concurrent runs of one dataset: the second one fails; if both run anyway, both produce correct results."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from imgrelay_dagster.demo.pictures import picture
 from tests.conftest import ROOT, Ran
 from tests.support.command import RunningCommand, assert_quiet, until
 from tests.support.hostile_origin import HostileOrigin
+from tests.support.processes import send
 from tests.support.stored_files import check_accounts, check_right, files, write_manifest
 
 ENTRIES = 60
@@ -53,8 +53,3 @@ def test_two_concurrent_runs_of_one_dataset(
         assert ran.summary["uploaded"] == ENTRIES
         check_right(files(out), check_accounts(files(out), ran.summary, ENTRIES))
     assert not lock.exists()
-
-
-def send(number: int, processes: list[int]) -> None:
-    for pid in processes:
-        os.kill(pid, number)

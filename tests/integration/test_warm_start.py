@@ -30,6 +30,16 @@ while True:
     signal.pause()
 """
 
+FAMILY = """
+import os, subprocess, sys
+show = "import os, sys; print('dagster' in sys.modules, os.getppid(), os.environ.get('NAME'), flush=True); sys.exit(3)"
+for more in ({}, {"PYTHONPATH": "/nowhere"}):
+    done = subprocess.run([sys.executable, "-c", show], env={**os.environ, "NAME": "a child's", **more})
+    assert done.returncode == 3
+subprocess.run("echo of $NAME shell", shell=True, check=True)
+os.execv(sys.executable, [sys.executable, "-c", show])
+"""
+
 
 def start(code: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
     """Start Python code by the warm process; fail where it would be started as usual."""
@@ -58,6 +68,18 @@ def test_it_is_a_child_that_can_be_seen_signalled_and_killed(tmp_path: Path):
     assert seen.cmdline()[:2] == [sys.executable, "-c"]
     process.kill()
     assert process.wait(10) == -signal.SIGKILL
+
+
+def test_the_programs_that_it_starts_and_becomes_can_be_forked_too(tmp_path: Path):
+    process = start(FAMILY, with_children=True, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.communicate(timeout=60)
+    assert out.splitlines() == [
+        f"True {process.pid} a child's",
+        f"False {process.pid} a child's",  # of another PYTHONPATH
+        "of own shell",
+        f"True {os.getpid()} own",
+    ]
+    assert (err, process.returncode) == ("", 3)
 
 
 def test_a_command_with_another_interpreters_settings_is_started_as_usual():

@@ -17,7 +17,8 @@ from imgrelay_dagster.relay.outcomes import Stage
 from imgrelay_dagster.relay.progress.notes import read_progress
 from imgrelay_dagster.runs.tags import DATASET_TAG, RESULTS_TAG
 from tests.support.command import until
-from tests.support.dagster_servers import OVER, DagsterServers, connections
+from tests.support.dagster_runs import OVER
+from tests.support.dagster_servers import DagsterServers, connections
 from tests.support.run_checks import (
     IN_FLIGHT,
     check_ended_early,

@@ -16,7 +16,8 @@ from imgrelay_dagster.resources import StoresResource
 from imgrelay_dagster.runs.tags import PROCESS_TAG, RESULTS_TAG
 from tests.conftest import Ran
 from tests.support.command import RunningCommand, until
-from tests.support.dagster_servers import OVER, DagsterServers, connections, seconds_until
+from tests.support.dagster_runs import OVER
+from tests.support.dagster_servers import DagsterServers, connections, seconds_until
 from tests.support.run_checks import check_ended_early, check_receipts, check_results, done_urls, lock_is_free
 from tests.support.slow_origin import slow_origin
 

@@ -1,64 +1,57 @@
-"""A Celery worker that is cut off from Redis for longer than the time after which its steps go to others."""
+"""A host that is cut off from a service for longer than the time after which the steps of a worker go to others."""
 
+from collections import Counter
 from collections.abc import Iterator
 
-import dagster as dg
 import pytest
 
-from imgrelay_dagster.demo.origin import Origin
-from tests.support import networks
-from tests.support.celery_cluster import Cluster, missing
-from tests.support.cut_off_workers import (
-    TASK,
-    cut_while_downloading,
-    repeated,
-    urls_of,
-    workers_in_networks,
-)
-from tests.support.slow_origin import slow_origin
+from tests.support.cut_off_workers import ALL_WORKERS, LOST_AFTER, NEEDED, RUN, SERVICES, WORKERS, Cut, Testbed
 
-pytestmark = [
-    pytest.mark.redis,
-    pytest.mark.root,
-    pytest.mark.skipif(missing() is not None, reason=str(missing())),
-    pytest.mark.skipif(networks.missing() is not None, reason=str(networks.missing())),
-]
+pytestmark = NEEDED
 
-CUT = 90.0
-"""Seconds without a network; a worker's steps go to others after 60."""
+SECONDS = 1.5 * LOST_AFTER
+"""Without a network."""
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("celery") / "here") as started:
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with Testbed(tmp_path_factory.mktemp("celery")) as started:
         yield started
 
 
-@pytest.fixture(scope="module")
-def slow() -> Iterator[Origin]:
-    with slow_origin(0.6) as server:
-        yield server
+@pytest.mark.parametrize("direction", ["both", "outgoing", "incoming"])
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("host", [WORKERS[0], RUN])
+def test_a_long_cut_loses_nothing(bed: Testbed, host: str, service: str, direction: str) -> None:
+    """The run may fail if two workers did the same step, or without the store; the next launch then does the rest.
 
-
-def test_a_long_cut_loses_nothing(cluster: Cluster, slow: Origin) -> None:
-    """The run may fail if two workers did the same step; the next launch then does the rest."""
-    service = "redis"
-    with workers_in_networks(cluster, slow, "first", "second") as found:
-        urls = urls_of(slow, found["first"], service)
-        form = {"manifest": cluster.put(f"manifests/{service}.txt", urls), "urls_per_task": TASK, "max_concurrent": 4}
-        form["download"] = {"threads": 4}
-        with cluster.launch(form) as run:
-            cut_while_downloading(run, found["first"], "first", service, CUT)
-            ran = run.wait(300)
-        starts = run.steps(dg.DagsterEventType.STEP_START, whole=True)
-        again = {step: count for step, count in starts.items() if count > 1}
-        print(f"{service}: exit {ran.code}, steps started again: {again}, {repeated(slow, service)} requests repeated")
-        if ran.code:
-            print(ran.err)
-            with cluster.launch(form) as run:
-                assert run.wait(200).code == 0
-    rows = cluster.results("framed", service, run.id)
-    assert [row["url"] for row in rows] == urls
+    A run that ends while its own process has no store leaves its scratch space to the next launch.
+    """
+    name = f"long-{host}-{service}-{direction}"
+    cut = Cut(service, SECONDS, host, outgoing=direction != "incoming", incoming=direction != "outgoing")
+    relayed = bed.relay(name, [cut], limit=400)
+    print(f"{name}: {relayed}")
+    rows, staged = relayed.rows, bed.cluster.objects("staging/")
+    assert not staged or relayed.ran.code or (host, service) == (RUN, "store")
+    if relayed.ran.code or staged:
+        print(relayed.ran.err)
+        rows = bed.relay_again(name, limit=200)
+        assert bed.cluster.objects("staging/") == {}
     assert {row["outcome"] for row in rows} <= {"uploaded", "unchanged"}
-    assert {row["key"] for row in rows} <= cluster.images("framed").keys()
-    assert repeated(slow, service) <= TASK * sum(count - 1 for count in starts.values())
+    assert {row["key"] for row in rows} <= bed.cluster.images("framed").keys()
+    if relayed.ran.code == 0:
+        assert relayed.repeated <= relayed.repeated_downloads + relayed.attempts
+
+
+def test_without_a_store_the_run_ends_and_the_next_launch_does_the_rest(bed: Testbed) -> None:
+    """The requests of all workers arrive at the store, and its responses are lost."""
+    relayed = bed.relay("all-store", [Cut("store", 3 * LOST_AFTER, ALL_WORKERS, outgoing=False)], limit=400)
+    print(f"{relayed}: {relayed.ran.err}")
+    outcomes = Counter(row["outcome"] for row in relayed.rows)
+    assert relayed.ran.code == 1
+    assert outcomes.keys() == {"uploaded", "not_attempted"}
+    again = bed.relay_again("all-store", limit=200)
+    assert {row["outcome"] for row in again} <= {"uploaded", "unchanged"}
+    assert sum(row["outcome"] == "uploaded" for row in again) <= outcomes["not_attempted"]
+    assert {row["key"] for row in again} <= bed.cluster.images("framed").keys()
+    assert bed.cluster.objects("staging/") == {}

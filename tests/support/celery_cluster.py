@@ -112,23 +112,23 @@ class Cluster:
         return command_environment(self.home, **self.addresses, IMGRELAY_STORAGE=str(self.home))
 
     def worker_in(self, network: Network, name: str, slots: int = 2) -> Worker:
-        """Start a worker that reaches the servers through a network of its own, and wait until it answers.
+        """Start a worker that reaches the servers through a network of its own, and wait until it answers."""
+        variables = {**self.addresses, **self._addresses_in(network)}
+        worker = Worker(self.folder, name, slots, variables, network.command())
+        self.workers.append(worker)
+        until(worker.answers, 60, f"worker {name} answers; {worker.log} says why not")
+        return worker
 
-        The network has the services `redis`, `postgres` and `store`.
-        """
+    def _addresses_in(self, network: Network) -> dict[str, str]:
+        """The variables with the servers' addresses in a network, which has `redis`, `postgres` and `store`."""
         there = network.addresses
         postgres, port = there["postgres"].split(":")
-        addresses = {
-            **self.addresses,
+        return {
             "IMGRELAY_CELERY_BROKER": f"redis://{there['redis']}/0",
             "AWS_ENDPOINT_URL_S3": f"http://{there['store']}",
             "IMGRELAY_POSTGRES_HOST": postgres,
             "IMGRELAY_POSTGRES_PORT": port,
         }
-        worker = Worker(self.folder, name, slots, addresses, network.command())
-        self.workers.append(worker)
-        until(worker.answers, 60, f"worker {name} answers; {worker.log} says why not")
-        return worker
 
     def worker(self, name: str, slots: int = 2) -> Worker:
         """Start a worker, and wait until it answers."""
@@ -170,9 +170,11 @@ class Cluster:
         lines = self.read(f"{prefix}/_relay/{dataset}/runs/{run_id}/results.jsonl").splitlines()
         return [json.loads(line) for line in lines]
 
-    def launch(self, form: dict[str, Any], **environment: str) -> CeleryRun:
-        """Start `imgrelay run` with this run config."""
-        return CeleryRun(self, form, environment)
+    def launch(self, form: dict[str, Any], network: Network | None = None, **environment: str) -> CeleryRun:
+        """Start `imgrelay run` with this run config, in a network of its own if there is one."""
+        if network is None:
+            return CeleryRun(self, form, environment)
+        return CeleryRun(self, form, {**self._addresses_in(network), **environment}, network.command())
 
     def busy(self) -> int:
         """How many steps workers hold just now."""

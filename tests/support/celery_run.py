@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,20 +15,23 @@ from dagster._core.events import STEP_EVENTS
 
 from tests.conftest import Ran
 from tests.support import warm_start
+from tests.support.celery_worker import LIBRARIES
 from tests.support.command import until
 
 if TYPE_CHECKING:
     from tests.support.celery_cluster import Cluster
 
 
-LIBRARIES = ("dagster_postgres", "psycopg2", "dagster_celery", "redis")
-"""What the command imports beside Dagster."""
-
-
 class CeleryRun:
-    """An `imgrelay run` on the cluster. Leaving the block kills it if it is still there."""
+    """An `imgrelay run` on the cluster. Leaving the block kills it if it is still there.
 
-    def __init__(self, cluster: "Cluster", form: dict[str, Any], environment: dict[str, str]) -> None:
+    Args:
+        enter: the beginning of a command that starts it in a network of its own (`networks.py`).
+    """
+
+    def __init__(
+        self, cluster: "Cluster", form: dict[str, Any], environment: dict[str, str], enter: Sequence[str] = ()
+    ) -> None:
         self._cluster = cluster
         self._known = {run.run_id for run in cluster.dagster.get_runs()}
         folder = Path(tempfile.mkdtemp(dir=cluster.folder))
@@ -35,8 +39,9 @@ class CeleryRun:
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = warm_start.popen(
-                [sys.executable, "-m", "imgrelay_dagster.cli", "run", "--config", "run.yaml", "--json"],
+                [*enter, sys.executable, "-m", "imgrelay_dagster.cli", "run", "--config", "run.yaml", "--json"],
                 libraries=LIBRARIES,
+                cold=bool(enter),
                 cwd=folder,
                 env={**cluster.environment, **environment},
                 stdin=subprocess.DEVNULL,
@@ -60,7 +65,7 @@ class CeleryRun:
             new = [run.run_id for run in self._cluster.dagster.get_runs() if run.run_id not in self._known]
             return new[0] if new else None
 
-        return str(until(found, 60, "there is a run"))
+        return str(until(found, 120, "there is a run"))
 
     def wait(self, limit: float) -> Ran:
         """Wait for its end; return exit code and output."""

@@ -6,10 +6,10 @@ system is read-only except for one folder. The network is shared.
 Without the right to create namespaces a host is only a separate folder, and `isolated()` is False.
 """
 
-import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -17,20 +17,32 @@ from pathlib import Path
 
 import psutil
 
-from imgrelay_dagster.demo import child
 from tests.conftest import command_environment
+from tests.support import warm_start
 
-_UNSHARE = ("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
-_ON_ITS_OWN = """
-hostname "$1" && mount -t tmpfs none "$2" && mkdir "$3" && cd "$3" && mount -o remount,bind,ro / && shift 3 && exec "$@"
-"""
+OWN_HOST = Path(__file__).with_name("own_host.py")
+
+LIBRARIES = (
+    "celery.app.trace",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "dagster_celery",
+    "dagster_postgres",
+    "kombu.transport.redis",
+    "psycopg2",
+    "redis",
+)
+"""What the worker, and the command that starts a run on workers, import beside Dagster."""
 
 
 @cache
 def isolated() -> bool:
     """Whether workers get namespaces of their own."""
-    read_only = [*_UNSHARE, "mount", "-o", "remount,bind,ro", "/"]
-    return subprocess.run(read_only, capture_output=True, check=False).returncode == 0
+    with tempfile.TemporaryDirectory() as hidden:
+        command = [sys.executable, OWN_HOST, "probe", hidden, f"{hidden}/host", sys.executable, "-c", ""]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 class Worker:
@@ -53,19 +65,25 @@ class Worker:
         command: list[str | Path] = [*celery, "--concurrency", str(slots), "--hostname", f"celery@{name}", "-l", "INFO"]
         if isolated():
             own = hidden / "host"
-            command = [*_UNSHARE, "sh", "-c", _ON_ITS_OWN, "sh", name, hidden, own, *command]
+            command = [sys.executable, OWN_HOST, name, hidden, own, *command]
         else:
             own.mkdir(exist_ok=True)  # a worker that is started again
         command = [*enter, *command]
         environment = command_environment(own, **variables, HOME=str(own), TMPDIR=str(own), IMGRELAY_STORAGE=str(own))
         del environment["DAGSTER_HOME"]
         with self.log.open("ab") as output:
-            self.process = child.start(
-                [shutil.which(command[0]) or "", *command[1:]],
-                environment=environment,
+            self.process = warm_start.popen(
+                command,
+                cold=bool(enter),
                 death_signal=signal.SIGKILL,
-                folder=Path("/") if isolated() else own,
-                output=output,
+                libraries=LIBRARIES,
+                with_children=True,
+                cwd=Path("/") if isolated() else own,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     def answers(self) -> bool:
@@ -81,7 +99,9 @@ class Worker:
     def slots(self) -> list[psutil.Process]:
         """The processes that steps run in: children of Celery's own."""
         found = self.processes()
-        main = next(process for process in found if process.children() and "celery" in " ".join(process.cmdline()[:4]))
+        main = next(
+            process for process in found if process.children() and OWN_HOST.name not in " ".join(process.cmdline())
+        )
         return main.children()
 
     def kill(self) -> None:

@@ -21,7 +21,8 @@ from imgrelay_dagster.demo.seaweed import SeaweedFS
 from tests.conftest import ROOT, command_environment
 from tests.support import warm_start
 from tests.support.command import until
-from tests.support.dagster_servers import READY_LIMIT, DagsterServers
+from tests.support.dagster_runs import READY_LIMIT
+from tests.support.dagster_servers import DagsterServers
 from tests.support.kubernetes_api import LIBRARIES
 from tests.support.postgres import Postgres
 
@@ -54,14 +55,14 @@ def dockerfile(instruction: str) -> list[str]:
 class ComposeDeployment(DagsterServers):
     """Code location, webserver and daemon, each started by the command that its container has.
 
-    All are started as usual, and so are their runs: `warm` is off. Their `DAGSTER_HOME` holds deploy/'s own files and
+    All are started as usual, and so are their runs. Their `DAGSTER_HOME` holds deploy/'s own files and
     cannot be written: images, results and scratch space are in S3.
     """
 
-    warm = False
-
-    def __init__(self, folder: Path, postgres: Postgres, store: SeaweedFS, bucket: str, **environment: str) -> None:
-        super().__init__(folder, **environment)
+    def __init__(
+        self, folder: Path, postgres: Postgres, store: SeaweedFS, bucket: str, *, warm: bool = False, **environment: str
+    ) -> None:
+        super().__init__(folder, warm=warm, **environment)
         for name in ("dagster.yaml", "workspace.yaml"):
             (self.home / name).write_bytes((DEPLOY / name).read_bytes())
         self.home.chmod(0o555)
@@ -127,7 +128,7 @@ class ComposeDeployment(DagsterServers):
 
     def start(self) -> None:
         """Make the tables, then start what compose starts, each when what it depends on is healthy."""
-        migrated = self.run(self.command("migrate"), cold=not self.warm)
+        migrated = self.run(self.command("migrate"), cold=not self._warm)
         assert migrated.returncode == 0, migrated.stderr
         self.start_role("code")
         self.wait_until_healthy("code")
@@ -143,7 +144,7 @@ class ComposeDeployment(DagsterServers):
             log.write(f"\n== {role}: {shlex.join(self.command(role))}\n".encode())
             self.roles[role] = warm_start.popen(
                 self.command(role),
-                cold=not self.warm,
+                cold=not self._warm,
                 death_signal=signal.SIGTERM,
                 libraries=LIBRARIES,
                 cwd=self._folder,

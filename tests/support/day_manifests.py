@@ -8,8 +8,8 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType
 
 from imgrelay_dagster.automation.late_manifests import LateScan, scan_late_manifests
-from imgrelay_dagster.definitions import defs
 from imgrelay_dagster.resources import StoresResource
+from tests.support.runs import add_run
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 DAY, EARLIER = "2026-11-23", "2026-11-20"
@@ -40,7 +40,7 @@ def requested_days(scan: LateScan) -> list[str | None]:
 def create_run(instance: dg.DagsterInstance, request: dg.RunRequest, *kinds: DagsterEventType) -> str:
     """Create the run that a request asks for, with these events in its log; returns its id."""
     tags = {**request.tags, "dagster/partition": request.partition_key}
-    run = instance.create_run_for_job(defs.resolve_job_def("relay_day"), tags=tags)
+    run = add_run(instance, "relay_day", tags)
     for kind in kinds:
         instance.report_dagster_event(DagsterEvent(kind.value, run.job_name), run.run_id)
     return run.run_id

@@ -62,7 +62,7 @@ class Body:
 
 def downloader(*allowed: str, stop: threading.Event | None = None, **options: Any) -> Downloader:
     """A downloader with short limits; keyword arguments are limits or its own options."""
-    own = {name: options.pop(name) for name in ("resolve", "pause", "rng", "tls", "rules") if name in options}
+    own = {name: options.pop(name) for name in ("resolve", "pause", "rng", "tls", "rules", "board") if name in options}
     return Downloader(
         replace(SHORT, **options),
         AddressGuard(allowed or ["127.0.0.1"]),

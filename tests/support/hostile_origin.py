@@ -4,7 +4,7 @@
         origin.url("/ok.jpg"), origin.url("/status/404"), origin.hits["/ok.jpg"]
 
 Good images are served quickly and over kept connections (HTTP/1.1), so that it also stands 10,000 requests.
-What each route does is in `ROUTES`, in `hostile_routes.py`.
+What each route does is in `hostile_routes.py`, `hostile_redirects.py` and `hostile_encodings.py`.
 
     python -m tests.support.hostile_origin --images FOLDER [--port N] [--tls CERTIFICATE KEY]
 
@@ -27,7 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs, unquote
 
-from tests.support.hostile_routes import ROUTES, Hangup, image
+from tests.support import hostile_encodings, hostile_redirects, hostile_routes  # noqa: F401 - they add to ROUTES
+from tests.support.hostile_answers import ROUTES, Hangup, image
 
 _MOST_CONNECTIONS = 256
 _LARGEST_HEAD = 64 * 1024

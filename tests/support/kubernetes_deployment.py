@@ -19,10 +19,8 @@ class KubernetesDeployment(ComposeDeployment):
     They are forked from a warm process, but for the first pod of a run and the first one of a step.
     """
 
-    warm = True
-
     def __init__(self, folder: Path, postgres: Postgres, store: SeaweedFS, bucket: str) -> None:
-        super().__init__(folder, postgres, store, bucket)
+        super().__init__(folder, postgres, store, bucket, warm=True)
         self._password = {"DAGSTER_PG_PASSWORD": postgres.password}
         self.cluster = Kubernetes(
             folder,

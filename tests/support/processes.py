@@ -1,8 +1,9 @@
 """Memory and processes of a command and its children, read from /proc while they run."""
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,3 +121,9 @@ def with_environment(name: str, value: str) -> list[int]:
                 if wanted in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
     return found
+
+
+def send(number: int, processes: Iterable[int]) -> None:
+    """Send a signal to each process."""
+    for pid in processes:
+        os.kill(pid, number)

@@ -60,6 +60,13 @@ mutation Launch($params: ExecutionParams!) {
   }
 }
 """
+_LOG = """
+query Log($run: ID!, $after: String) {
+  logsForRun(runId: $run, afterCursor: $after) {
+    ... on EventConnection { cursor hasMore events { __typename ... on MessageEvent { message } } }
+  }
+}
+"""
 _RUNS = """
 query Runs($filter: RunsFilter!) {
   runsOrError(filter: $filter) { ... on Runs { results { runId status tags { key value } } } }
@@ -139,6 +146,18 @@ def materialize(
     answer = served.ask(_LAUNCH_ASSET, params=params)["launchPipelineExecution"]
     assert answer["__typename"] == "LaunchRunSuccess", answer
     return answer["run"]["runId"]
+
+
+def run_log(served: DagsterServers, run_id: str) -> list[tuple[str, str]]:
+    """The type and the message of each event of a run, as GraphQL has them now."""
+    found: list[tuple[str, str]] = []
+    after: str | None = None
+    while True:
+        part = served.ask(_LOG, run=run_id, after=after)["logsForRun"]
+        found += [(event["__typename"], event.get("message", "")) for event in part["events"]]
+        after = part["cursor"]
+        if not part["hasMore"]:
+            return found
 
 
 def runs_tagged(served: DagsterServers, **tags: str) -> dict[str, dict[str, str]]:

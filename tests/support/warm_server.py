@@ -21,7 +21,9 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,12 +34,28 @@ PR_SET_PDEATHSIG = 1
 FIRST_SPARE_DESCRIPTOR = 200
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CODE_THAT_READS_NO_ENVIRONMENT = "imgrelay_dagster.relay."
+LIBRARIES = (
+    "boto3.session",
+    "dagster._cli",
+    "dagster._cli.api",
+    "dagster._daemon.cli",
+    "dagster._grpc.impl",
+    "dagster_aws.s3",
+    "dagster_webserver.app",
+    "PIL.Image",
+)
+"""What is imported in any case: what most programs need, and the commands of Dagster's servers."""
+
 PADDING_VARIABLE = "WARM_SERVER_PADDING"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, which do not survive a fork
 
 
 class Request(NamedTuple):
-    """A program to start. `targets` are the numbers that the descriptors of the request get in it."""
+    """A program to start.
+
+    `targets` are the numbers that the descriptors of the request get in it. `with_children` says whether the programs
+    that it starts are forked, too.
+    """
 
     arguments: list[str]
     folder: str
@@ -45,6 +63,7 @@ class Request(NamedTuple):
     targets: list[int]
     new_session: bool
     death_signal: int
+    with_children: bool
     ignored_signals: list[int]
 
 
@@ -106,14 +125,15 @@ def receive(connection: socket.socket) -> tuple[Request, list[int]] | None:
 def import_libraries(further: list[str]) -> None:
     """Import the libraries that the project's code imports, further ones, and its modules that read no environment.
 
-    Which these are is found out by importing all in a process that is forked for it.
+    Which these are is found out by importing all in a process that is forked for it. It finds imported what surely
+    reads no variable of ours.
     """
+    for name in (*LIBRARIES, *further):
+        importlib.import_module(name)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         import_everything()
-        for name in ("dagster._cli", "dagster._cli.api", *further):
-            importlib.import_module(name)
         names = [
             name
             for name, module in sys.modules.items()
@@ -139,14 +159,14 @@ def import_everything() -> None:
 
 
 def take_over(request: Request, descriptors: list[int], memory: Memory) -> None:
-    """Give this forked process its descriptors, environment, folder, session and name."""
+    """Give this forked process its session, descriptors, environment, folder and name."""
+    if request.new_session:
+        os.setsid()
     spare = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, FIRST_SPARE_DESCRIPTOR) for number in descriptors]
     for number, target in zip(spare, request.targets, strict=True):
         os.dup2(number, target, inheritable=True)
     close_all_but(*request.targets)
     open_streams()
-    if request.new_session:
-        os.setsid()
     if request.death_signal:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, request.death_signal, 0, 0, 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -158,10 +178,16 @@ def take_over(request: Request, descriptors: list[int], memory: Memory) -> None:
         os.environ.clear()
         os.environ.update(request.environment)
     os.environ.pop(PADDING_VARIABLE, None)
+    tempfile.tempdir = None  # which depends on the environment
     show_arguments(memory, request.arguments)
     show_environment(memory)
-    if any("spawn_main(" in word for word in request.arguments):
-        serve_spawns(memory)
+    if request.with_children:
+        warm_start = importlib.import_module("warm_start")
+        warm_start.use_for_programs(own_server(memory))
+        if "grpc" in request.arguments:  # a code server, which starts runs
+            warm_start.use_for_spawns()
+    elif any("spawn_main(" in word for word in request.arguments):
+        importlib.import_module("warm_start").use_for_spawns(own_server(memory))
 
 
 def show_arguments(memory: Memory, arguments: list[str]) -> None:
@@ -195,19 +221,19 @@ def open_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def serve_spawns(memory: Memory) -> None:
-    """Fork a server for the interpreters that multiprocessing will start in this process, and have it used."""
+def own_server(memory: Memory) -> Any:
+    """Fork a server for what this process will start; returns its client. What the server starts begins here."""
     warm_start = importlib.import_module("warm_start")
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         close_all_but(theirs.fileno())
-        show_arguments(memory, ["warm_server.py", "of a run"])
+        show_arguments(memory, ["warm_server.py", "of a program"])
         arguments = serve(theirs, memory)
-        run_program(arguments)
+        run_program(arguments, memory)
         sys.exit()
     theirs.close()
-    warm_start.use_for_spawns(warm_start.WarmServer.connected(ours))
+    return warm_start.WarmServer.connected(ours)
 
 
 def close_all_but(*kept: int) -> None:
@@ -218,25 +244,42 @@ def close_all_but(*kept: int) -> None:
                 os.close(int(name))
 
 
-def run_program(arguments: list[str]) -> None:
-    """Run what these arguments of an interpreter, or this script with its arguments, would run."""
+def run_program(arguments: list[str], memory: Memory) -> None:
+    """Run what these arguments of an interpreter, or of a script, would run, and then the programs that it becomes."""
+    warm_start = importlib.import_module("warm_start")
+    while True:
+        try:
+            run_once(arguments)
+        except warm_start.Replaced as replaced:
+            arguments = replaced.arguments
+            show_arguments(memory, arguments)
+        else:
+            return
+
+
+def run_once(arguments: list[str]) -> None:
+    """Run what these arguments of an interpreter, or of a script, would run."""
     program, *words = arguments
     if Path(program).name.startswith("python"):
-        while words[0] not in ("-m", "-c"):
-            words.pop(0)
+        while words[0].startswith("-") and words[0] not in ("-m", "-c"):
+            option = words.pop(0)
+            if option == "-W":
+                warnings._processoptions([words.pop(0)])  # type: ignore[attr-defined]
         option, what, *rest = words
         if option == "-m":
             sys.argv = [what, *rest]
             sys.path[0] = str(Path.cwd())
             runpy.run_module(what, run_name="__main__", alter_sys=True)
-        else:
+            return
+        if option == "-c":
             sys.argv = ["-c", *rest]
             sys.path[0] = ""
             exec(compile(what, "<string>", "exec"), {"__name__": "__main__", "__builtins__": __builtins__})
-    else:
-        sys.argv = arguments
-        sys.path[0] = str(Path(program).parent)
-        runpy.run_path(program, run_name="__main__")
+            return
+        program, arguments = option, words
+    sys.argv = arguments
+    sys.path[0] = str(Path(program).parent)
+    runpy.run_path(program, run_name="__main__")
 
 
 def serve(connection: socket.socket, memory: Memory) -> list[str]:
@@ -247,10 +290,16 @@ def serve(connection: socket.socket, memory: Memory) -> list[str]:
         if asked is None:
             os._exit(0)
         request, descriptors = asked
+        begun, beginning = os.pipe()
         pid = fork_for_parent(memory)
         if pid == 0:
             take_over(request, descriptors, memory)
             return request.arguments
+        os.close(beginning)
+        os.read(
+            begun, 1
+        )  # until the process has its session, so that signals to its group reach it, and closes the pipe
+        os.close(begun)
         for number in descriptors:
             os.close(number)
         connection.sendall(pid.to_bytes(8, "big"))
@@ -265,7 +314,8 @@ def main() -> None:
     gc.enable()
     assert threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1  # noqa: PT018, PTH208
     sys.path.append(str(Path(__file__).parent))  # for `warm_start`
-    run_program(serve(connection, find_memory()))
+    memory = find_memory()
+    run_program(serve(connection, memory), memory)
 
 
 if __name__ == "__main__":

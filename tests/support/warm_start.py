@@ -72,6 +72,7 @@ class WarmServer:
         environment: Mapping[str, str] | None = None,
         new_session: bool = False,
         death_signal: int = 0,
+        with_children: bool = False,
     ) -> int:
         """Start a program; returns its id. It is a child of this process.
 
@@ -80,6 +81,7 @@ class WarmServer:
             descriptors: ours by the numbers that they get in it.
             environment: all its variables; those of the server if None.
             death_signal: what it gets when this process ends; it then has the default signals, too.
+            with_children: whether the Python programs that it starts are forked, too, and those that they start.
         """
         request = {
             "arguments": list(arguments),
@@ -88,6 +90,7 @@ class WarmServer:
             "targets": list(descriptors),
             "new_session": new_session,
             "death_signal": int(death_signal),
+            "with_children": with_children,
             "ignored_signals": []
             if death_signal
             else [int(n) for n in INHERITED if signal.getsignal(n) is signal.SIG_IGN],
@@ -141,29 +144,89 @@ class WarmPopen(subprocess.Popen[Any]):
     Args:
         death_signal: what it gets when this process ends.
         libraries: what it finds imported beside Dagster.
+        with_children: whether the Python programs that it starts are forked, too.
     """
 
     def __init__(
-        self, arguments: Sequence[str | Path], *, death_signal: int = 0, libraries: Sequence[str] = (), **options: Any
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        death_signal: int = 0,
+        libraries: Sequence[str] = (),
+        with_children: bool = False,
+        **options: Any,
     ) -> None:
-        self._death_signal, self._libraries = death_signal, libraries
+        self._death_signal, self._libraries, self._with_children = death_signal, libraries, with_children
         super().__init__([str(word) for word in arguments], **options)
 
+    def _server(self) -> WarmServer:
+        return session_server(*self._libraries)
+
     def _execute_child(self, args: Any, *rest: Any) -> None:
-        _executable, _preexec, _close_fds, _pass_fds, cwd, env, _startupinfo, _flags, _shell = rest[:9]
+        _executable, _preexec, _close_fds, pass_fds, cwd, env, _startupinfo, _flags, _shell = rest[:9]
         p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite = rest[9:15]
         _restore, _gid, _gids, _uid, _umask, start_new_session, _group = rest[15:]
-        given = {0: p2cread, 1: c2pwrite, 2: errwrite}
-        self.pid = session_server(*self._libraries).start(
+        given = {0: p2cread, 1: c2pwrite, 2: errwrite, **{number: number for number in pass_fds}}
+        self.pid = self._server().start(
             args,
             {target: target if number == -1 else number for target, number in given.items()},
             folder=None if cwd is None else str(cwd),
             environment=os.environ if env is None else env,
             new_session=start_new_session,
             death_signal=self._death_signal,
+            with_children=self._with_children,
         )
         self._child_created = True
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
+
+
+class Replaced(BaseException):
+    """Ends what a forked process does, which is to become another program.
+
+    Args:
+        arguments: those of the other program.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(arguments)
+        self.arguments = list(arguments)
+
+
+def use_for_programs(server: WarmServer) -> None:
+    """From now on, fork from this server the Python programs that this process starts, and those that they start.
+
+    A program that this process becomes (exec(3)) is run with what is imported, too.
+    """
+    cold, execv, owner = subprocess.Popen, os.execv, os.getpid()
+
+    class Popen(WarmPopen):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._death_signal = 0
+            cold.__init__(self, *arguments, **options)
+
+        def _server(self) -> WarmServer:
+            return server
+
+        def _execute_child(self, args: Any, *rest: Any) -> None:
+            env = os.environ if rest[5] is None else rest[5]
+            if os.getpid() == owner and is_python(args) and can_be_warm(env):
+                self._with_children = str(SERVER) not in args  # a warm server has no use for another one
+                super()._execute_child(args, *rest)
+            else:
+                cold._execute_child(self, args, *rest)  # type: ignore[attr-defined]
+
+    def become(path: Any, arguments: Any) -> None:
+        if is_python(arguments):
+            raise Replaced(arguments)
+        execv(path, arguments)
+
+    subprocess.Popen = Popen  # type: ignore[misc]
+    os.execv = become  # type: ignore[assignment]
+
+
+def is_python(arguments: Any) -> bool:
+    """Whether these are the arguments of an interpreter."""
+    return isinstance(arguments, list) and Path(str(arguments[0])).name == Path(sys.executable).name
 
 
 def can_be_warm(environment: Mapping[str, str]) -> bool:
@@ -182,15 +245,18 @@ def popen(
     cold: bool = False,
     death_signal: int = 0,
     libraries: Sequence[str] = (),
+    with_children: bool = False,
     **options: Any,
 ) -> subprocess.Popen[Any]:
     """Start a command of Python, forked if that is the same; `cold` starts it as usual.
 
     With a `death_signal` the command has the default signals, as from a terminal, and gets this one when we end.
+    `with_children` forks the Python programs that it starts, too.
     """
     words = [str(word) for word in arguments]
     if not cold and can_be_warm(env):
-        return WarmPopen(words, env=env, death_signal=death_signal, libraries=libraries, **options)
+        how: dict[str, Any] = {"death_signal": death_signal, "libraries": libraries, "with_children": with_children}
+        return WarmPopen(words, env=env, **how, **options)
     if death_signal:
         words = [sys.executable, "-c", WITH_DEFAULT_SIGNALS, str(int(death_signal)), *words]
     return subprocess.Popen(words, env=dict(env), **options)
@@ -208,3 +274,10 @@ def run(
             process.kill()
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def output_of(code: str, *arguments: str | Path) -> str:
+    """What a process prints that executes this code. What it patches does not reach this process."""
+    done = run([sys.executable, "-c", code, *arguments], env=os.environ, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

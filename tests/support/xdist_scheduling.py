@@ -11,6 +11,7 @@ SHARED_SERVERS = {
     "tests/e2e/test_browser.py": "e2e: what users do",
     "tests/e2e/test_inbox.py": "e2e: what users do",
     "tests/e2e/test_dagster_ways.py": "e2e: what users do",
+    "tests/e2e/test_runs_command.py": "e2e: what users do",
     "tests/e2e/test_notify.py": "e2e: what users do",
     "tests/e2e/test_metrics.py": "e2e: what users do",
     "tests/e2e/test_reexecution.py": "e2e: what users do",
@@ -27,17 +28,22 @@ INDEPENDENT = tuple(
 )
 """Files whose tests share no server, so that each test is a group."""
 
+BY_PARAMETER = ("tests/integration/test_celery_stop.py",)
+"""Files whose servers are shared by the tests with the same parameter, so that these are a group."""
+
 LONGEST = (
     "tests/e2e/test_shards.py",
     "tests/e2e/test_daily.py",
     "tests/e2e/",
     "tests/integration/test_celery.py",
-    "tests/integration/test_relay_pictures.py",
+    "tests/integration/test_celery_stop.py",
     "tests/deploy/test_kubernetes_run.py",
-    "tests/integration/test_flood.py",
     "tests/deploy/test_deploy.py",
-    "tests/integration/test_terminate.py",
+    "tests/integration/test_celery_servers.py",
+    "tests/integration/test_flood.py",
     "tests/integration/test_celery_rabbitmq.py",
+    "tests/integration/test_terminate.py",
+    "tests/integration/test_relay_pictures.py",
     "tests/integration/test_outages.py",
     "tests/integration/test_relay.py",
     "tests/integration/test_cancel.py",
@@ -66,6 +72,8 @@ def place(nodeid: str) -> tuple[int, int]:
 def group_of(nodeid: str) -> str:
     """Return the group of a test."""
     file = nodeid.partition("::")[0]
+    if file in BY_PARAMETER:
+        return f"{file} {nodeid.partition('[')[2]}"
     return SHARED_SERVERS.get(file) or (nodeid if file in INDEPENDENT else file)
 
 
