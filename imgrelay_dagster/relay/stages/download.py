@@ -85,7 +85,7 @@ def download_task(
             excused=excused.get(record.entry, 0),
         )
         try:
-            with slot(check):
+            with slot(check), pace.asking(record.url):
                 check_size(record)
                 record, fetched = fetch_record(
                     record,

@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from imgrelay_dagster.relay.errors import Stopped
-from imgrelay_dagster.relay.stages.download_pace import SAMPLES, START, DownloadPace
+from imgrelay_dagster.relay.stages.download_pace import SAMPLES, SILENT, START, DownloadPace
 
 
 def record(pace: DownloadPace, seconds: float, host: str = "h", times: int = SAMPLES) -> None:
@@ -89,3 +89,59 @@ def test_only_the_cap_limits_downloads_that_wait_for_their_turn():
         cap[0] = 2
         with pytest.raises(Stopped), pace.capped_slot(stop):
             pass
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def asked(pace: DownloadPace, asking: ExitStack, host: str, times: int) -> None:
+    for number in range(times):
+        asking.enter_context(pace.asking(f"http://{host}/{number}.jpg"))
+
+
+def looked(pace: DownloadPace) -> int:
+    threads = pace.threads_for(pace.slot)
+    assert threads is not None
+    return threads()
+
+
+def test_servers_that_have_not_answered_yet_count_with_the_time_since_they_were_asked():
+    clock = Clock()
+    pace = DownloadPace(64, clock=clock)
+    record(pace, 0.02, "near")
+    with ExitStack() as asking:
+        asked(pace, asking, "far", 8)
+        clock.now += SILENT / 2
+        assert looked(pace) == START
+        clock.now += SILENT / 2
+        assert looked(pace) == 29  # (16 * 0.02 + 8 * 0.25) / 24 * 300
+        clock.now += 0.25
+        assert (looked(pace), held(pace)) == (54, 54)
+
+
+def test_a_few_requests_without_an_answer_do_not_raise_the_number():
+    clock = Clock()
+    pace = DownloadPace(64, clock=clock)
+    record(pace, 0.01, "near", 10 * SAMPLES)
+    with ExitStack() as asking:
+        asked(pace, asking, "hanging", 2)
+        clock.now += 30
+        assert looked(pace) == START
+
+
+def test_a_server_whose_answers_are_errors_has_answered():
+    clock = Clock()
+    pace = DownloadPace(64, clock=clock)
+    with suppress(Stopped), pace.asking("http://h/missing.jpg"):
+        raise Stopped
+    with ExitStack() as asking:
+        asked(pace, asking, "h", 16)
+        clock.now += 30
+        assert looked(pace) == START
