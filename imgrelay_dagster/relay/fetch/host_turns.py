@@ -15,6 +15,9 @@ from imgrelay_dagster.relay.outcomes import Reason
 READ_INTERVAL = 1.0
 """Seconds between two reads of the board."""
 
+READ_AT_REFUSAL = 0.1
+"""The same after a refusal by a host that is not known to have a limit: another process may know of one."""
+
 RECENT = 32
 """Answers of a host that are remembered."""
 
@@ -104,7 +107,7 @@ class HostTurns:
         self._process = uuid4().hex[:8]
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
-        self._next_read = 0.0
+        self._last_read = 0.0
 
     def wait_for(self, name: str) -> float:
         """Ask for a turn at a host; return 0 if it is granted, or the seconds after which to ask again."""
@@ -169,6 +172,8 @@ class HostTurns:
             self.answered(name, entry)
             return False
         host, now = self._host(name), self._clock()
+        if told and host.state.rate is None:
+            self._read_if_due(now, READ_AT_REFUSAL)
         with host.lock:
             host.unanswered.clear()
             host.recent.append((entry, True))
@@ -201,11 +206,12 @@ class HostTurns:
                 host = self._hosts.setdefault(name, _Host())
         return host
 
-    def _read_if_due(self, now: float) -> None:
-        if now < self._next_read or not self._lock.acquire(blocking=False):
+    def _read_if_due(self, now: float, interval: float = READ_INTERVAL) -> None:
+        if now - self._last_read < interval or not self._lock.acquire(blocking=False):
             return
         try:
-            due, self._next_read = now >= self._next_read, now + READ_INTERVAL
+            due = now - self._last_read >= interval
+            self._last_read = now
         finally:
             self._lock.release()
         for name, state in self._board.read().items() if due else ():

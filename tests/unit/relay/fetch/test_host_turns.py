@@ -125,6 +125,17 @@ def test_no_refusal_of_a_host_that_is_known_to_have_a_limit_is_an_attempt() -> N
     assert not turns.failed("h", "missing", refusal(404))
 
 
+def test_a_refusal_is_no_attempt_as_soon_as_another_process_knows_of_the_limit() -> None:
+    clock, board = Clock(), SharedBoard()
+    one, other = (HostTurns(board, clock=clock) for _ in range(2))
+    assert other.wait_for("h") == 0  # it has read the board, and would not do so again within a second
+    one.answered("h", "first")
+    for number in range(CROWDED):
+        one.failed("h", str(number), refusal())
+    clock.now += 0.2
+    assert other.failed("h", "one of a few", refusal())
+
+
 def test_a_host_that_refuses_everything_uses_up_attempts() -> None:
     clock = Clock()
     turns = HostTurns(clock=clock)
