@@ -121,7 +121,9 @@ def test_csv_without_a_usable_header_is_refused(header: str, error: str) -> None
     assert "secret" not in message
 
 
-fields = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
+fields = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20).filter(
+    lambda text: not text.startswith("//")  # a URL without its scheme, which it gets
+)
 
 
 @given(st.lists(st.tuples(fields, fields, st.text(alphabet='a",\r\n ', max_size=12))))
