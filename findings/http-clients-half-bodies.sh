@@ -4,11 +4,12 @@
 # Two kinds of bodies lose their end without an error. The first is valid: gzip and zstd allow several members in a row,
 # as parallel compressors and appending exporters write them. httpx returns the first one alone. The second ends early
 # though Content-Length is right: a cache that kept what came until its origin broke serves such a body for ever. Only
-# urllib3 (and so requests) notices it, and only with zstd. A list of images fetched so loses its last lines. What works:
-# ask for the bytes as they are (`Accept-Encoding: identity`), or decompress them with `gzip` or `zstd` of Python.
+# urllib3 (and so requests) notices it, and only with zstd. A list of images fetched so loses its last lines. What
+# works: ask for the bytes as they are (`Accept-Encoding: identity`), or decompress them with `gzip` or `zstd` of
+# Python.
 #
-# Seen with httpx 0.28.1, requests 2.34.2 with urllib3 2.8.0, aiohttp 3.14.5, brotli 1.2.0, backports.zstd 1.8.0,
-# Python 3.11:
+# Seen with httpx 0.28.1, requests 2.34.2 with urllib3 2.8.0, aiohttp 3.14.5, brotli 1.2.0, backports.zstd 1.8.0, Python
+# 3.11:
 #
 #   gzip, two members: requests all, httpx 50 %, aiohttp all
 #   zstd, two members: requests all, httpx 2 %, aiohttp all

@@ -7,8 +7,8 @@
 # handshake each time: certificates are sent, checked and signed for again, by both sides. Python's `ssl` resumes only
 # where a program passes `session=` to `wrap_socket`, which none of them does.
 #
-# Seen with requests 2.34.2 (urllib3 2.8.0), httpx 0.28.1, aiohttp 3.14.5, obstore 0.12.1, pycurl 7.46.0, Python 3.11
-# (a server of TLS 1.3 that closes after each answer; five requests by one session):
+# Seen with requests 2.34.2 (urllib3 2.8.0), httpx 0.28.1, aiohttp 3.14.5, obstore 0.12.1, pycurl 7.46.0, Python 3.11 (a
+# server of TLS 1.3 that closes after each answer; five requests by one session):
 #
 #   requests: 0 of 4 further connections resumed
 #   httpx: 0 of 4 further connections resumed

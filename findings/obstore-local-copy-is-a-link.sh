@@ -2,9 +2,9 @@
 # obstore 0.12.1: `LocalStore.copy` makes a hard link, so what changes one file in place changes its "copy" as well.
 #
 # Both names are one file until one of them is put anew. Tools that write into a file (Pillow's `save` to an existing
-# path, `cp`, an editor that keeps the file) so also change the copy that was made to be safe. A copy has no time
-# of its own. And two names that are one file already cannot be linked again: a second copy of the same pair, or a copy of
-# an object to itself, leaves a file `NAME#0` behind, which the store neither lists nor deletes.
+# path, `cp`, an editor that keeps the file) so also change the copy that was made to be safe. A copy has no time of its
+# own. And two names that are one file already cannot be linked again: a second copy of the same pair, or a copy of an
+# object to itself, leaves a file `NAME#0` behind, which the store neither lists nor deletes.
 #
 # Seen with obstore 0.12.1 (object_store 0.14.2), Pillow 13.0.0, Python 3.11, Linux:
 #

@@ -3,9 +3,9 @@
 #
 # `rename` is a copy and then a deletion of the source. If both names are the same, nothing is left. Programs that clean
 # up keys (`store.rename(key, cleaned(key))`) do that for every key that is clean already. Two names may be the same
-# without looking so: obstore strips slashes at the ends, so `a/` is `a`. LocalStore keeps the object, and S3 refuses
-# to copy an object to itself, so tests with a folder or S3 do not show it. With `overwrite=False` the object is kept,
-# and AlreadyExistsError raised.
+# without looking so: obstore strips slashes at the ends, so `a/` is `a`. LocalStore keeps the object, and S3 refuses to
+# copy an object to itself, so tests with a folder or S3 do not show it. With `overwrite=False` the object is kept, and
+# AlreadyExistsError raised.
 #
 # Seen with obstore 0.12.1 (object_store 0.14.2), Azurite 3.37.0, Python 3.11:
 #

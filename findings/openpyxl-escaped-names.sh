@@ -7,7 +7,8 @@
 # stand in the sheet itself, as XlsxWriter's `constant_memory` and other writers of large lists store them. Reading its
 # own files shows neither. pandas is concerned where openpyxl is its engine.
 #
-# Seen with openpyxl 3.1.5, XlsxWriter 3.3.1, python-calamine 0.9.1, Python 3.11 (sent https://x.example/IMG_x0020_1.jpg):
+# Seen with openpyxl 3.1.5, XlsxWriter 3.3.1, python-calamine 0.9.1, Python 3.11 (sent
+# https://x.example/IMG_x0020_1.jpg):
 #
 #   written by openpyxl: openpyxl reads IMG_x0020_1.jpg, calamine reads IMG 1.jpg
 #   written by XlsxWriter: openpyxl reads IMG_x0020_1.jpg, calamine reads IMG_x0020_1.jpg
@@ -19,7 +20,8 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check openpyxl==3.1.5 xlsxwriter==3.3.1 python-calamine==0.9.1
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check openpyxl==3.1.5 xlsxwriter==3.3.1 \
+    python-calamine==0.9.1
 cd "$folder"
 "$folder/venv/bin/python" - <<'PYTHON'
 import sys

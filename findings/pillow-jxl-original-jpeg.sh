@@ -4,9 +4,9 @@
 # For an image whose format is JPEG, `save` does not encode its pixels. It reads the file that was opened once more and
 # packs that into JPEG XL without loss (`lossless_jpeg`, on by default). What leaves `Image.format` as it is changes
 # pixels in vain: `paste`, `ImageDraw`, `thumbnail`, also with a `quality` given. So watermarks are missing, and
-# thumbnails have full size. A UserWarning speaks of lossless reconstruction, not of lost edits, and Python shows it once
-# per process. Methods that return a new image (`resize`, `convert`, `copy`) are not concerned, nor are images that were
-# opened from memory. What works: `save(..., lossless_jpeg=False)`.
+# thumbnails have full size. A UserWarning speaks of lossless reconstruction, not of lost edits, and Python shows it
+# once per process. Methods that return a new image (`resize`, `convert`, `copy`) are not concerned, nor are images that
+# were opened from memory. What works: `save(..., lossless_jpeg=False)`.
 #
 # Seen with pillow-jxl-plugin 1.3.8, Pillow 13.0.0, Python 3.11:
 #

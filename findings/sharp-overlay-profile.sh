@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # sharp 0.35.5: the ICC profile of an overlay is ignored, so a logo in Display P3 has other colours than as a picture.
 #
-# sharp converts a picture to sRGB by its profile before it works on it. What `composite` lays over it, is not converted:
-# its numbers are taken for sRGB. Design tools and screenshots of macOS write PNG files in Display P3, whose colours so
-# become duller, also over a picture with the same profile. What works: convert the overlay by a sharp of its own, and
-# give its result to `composite`. In the other direction, `keepIccProfile` does not turn an overlay in sRGB into
-# the profile that it keeps.
+# sharp converts a picture to sRGB by its profile before it works on it. What `composite` lays over it, is not
+# converted: its numbers are taken for sRGB. PNG files that were made on a Mac often have the profile Display P3. Their
+# colours become duller so, also over a picture with the same profile. What works: convert the overlay by a sharp of its
+# own, and give its result to `composite`. In the other direction, `keepIccProfile` does not turn an overlay in sRGB
+# into the profile that it keeps.
 #
 # Seen with sharp 0.35.5 (libvips 8.18), Node.js 20 (green in Display P3 is sRGB's green):
 #

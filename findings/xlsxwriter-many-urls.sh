@@ -4,8 +4,8 @@
 # Excel holds so many links in a sheet, and so long ones. Text has no such limit, so one expects the text without a
 # link. But `write` makes a link of every string that looks like one, and writes nothing at all if that fails. So do
 # `DataFrame.to_excel` of pandas, whose engine is XlsxWriter where it is installed, and `write_excel` of polars. The
-# exported list has all its rows, and those past the limit have no URL. A UserWarning says "Ignoring URL", not that
-# the text is gone. What works: `strings_to_urls: False` in the options of the workbook; openpyxl as the engine.
+# exported list has all its rows, and those past the limit have no URL. A UserWarning says "Ignoring URL", not that the
+# text is gone. What works: `strings_to_urls: False` in the options of the workbook; openpyxl as the engine.
 #
 # Seen with XlsxWriter 3.3.1, pandas 3.1.1, polars 2.1.0, python-calamine 0.9.1, Python 3.11:
 #
