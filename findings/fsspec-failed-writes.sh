@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# fsspec 2026.9.0 (s3fs, obstore.fsspec): a write that fails inside `with fs.open(key, "wb")` replaces the object anyway.
+# fsspec 2026.9.0 (s3fs, obstore.fsspec): a write that fails inside `with fs.open(key, "wb")` replaces the object.
 #
 # An object store shows an object when its upload is complete, so one expects that an exception in the block leaves the
 # old object. But leaving the block closes the file, and closing completes the upload with what was written so far. If
