@@ -1,5 +1,6 @@
 """The rows of an Excel workbook, read as a stream."""
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ MAX_ROW = 4 * 1024 * 1024
 """Bytes of one row of a sheet."""
 
 _ROW_END = b"row>"
+
+_ESCAPED_UNDERSCORE = re.compile("_x005F(?=_x[0-9A-Fa-f]{4}_)", re.IGNORECASE)
+"""Before a text that looks like an escaped character (`ST_Xstring` in ISO/IEC 29500-1 22.9.2.19)."""
 
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError),
@@ -72,7 +76,7 @@ def _find_table(
         sheet.reset_dimensions()  # some writers state wrong ones
         numbered = enumerate(sheet.iter_rows(values_only=True), 1)
         for _, cells in numbered:
-            names = ["" if cell is None else str(cell) for cell in cells]
+            names = ["" if cell is None else str(_plain(cell)) for cell in cells]
             if any(each.strip() for each in names):
                 try:
                     return sheet.title, map_columns(names, options), numbered
@@ -85,7 +89,12 @@ def _find_table(
 
 
 def _plain(value: Any) -> Any:
-    """A cell's value. Excel holds every number as a float, also article numbers."""
+    """A cell's value. Excel holds every number as a float, also article numbers.
+
+    A text with `_x0020_` in it is stored as `_x005F_x0020_`. openpyxl 3.1 undoes that in shared strings only.
+    """
+    if isinstance(value, str):
+        return _ESCAPED_UNDERSCORE.sub("", value) if "_x" in value else value
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

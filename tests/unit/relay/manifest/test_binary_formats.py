@@ -83,6 +83,13 @@ def test_workbook_rows_are_those_of_the_sheet() -> None:
     assert read(workbook([[]]), "empty.xlsx") == []
 
 
+def test_escaped_underscores_of_texts_in_cells_are_read() -> None:
+    """A text in a cell of its own, as XlsxWriter writes it with `constant_memory`."""
+    data = workbook([["url"], ["http://h/IMG_x005F_x0020_1.jpg"], ["http://h/a_x005F_b.jpg"], ["http://h/a_x0020_b"]])
+    urls = [row.url for row in read(data, "m.xlsx") if isinstance(row, ManifestRow)]
+    assert urls == ["http://h/IMG_x0020_1.jpg", "http://h/a_x005F_b.jpg", "http://h/a_x0020_b"]
+
+
 def test_a_workbook_without_urls_lists_the_columns_of_its_sheets() -> None:
     message = error_of(workbook([["sku", "name"], [1, "x"]], [["a", "b"]]), "m.xlsx")
     assert "sheet 'Sheet' has no column 'url'" in message
