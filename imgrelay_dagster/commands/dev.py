@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,4 +34,7 @@ def _become_dagster(arguments: argparse.Namespace) -> None:
     workspace = own if own.is_file() else INSTANCE_FOLDER / own
     address = ["--host", arguments.host, "--port", str(arguments.port)]
     command = dagster_command("dev", *address, "--workspace", str(workspace))
+    # A shell without job control has what it starts in the background ignore SIGINT. Dagster's processes then ignore
+    # SIGTERM too, because they treat it as they treat SIGINT.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(command[0], command)  # nosec B606: no shell, and the command is our own
