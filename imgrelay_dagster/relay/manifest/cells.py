@@ -10,11 +10,16 @@ MAX_URLS = 1000
 
 NEWLINE = "\n"
 
+_AFTER_SCHEME = len("https://")
+
 _PLAIN_URL = re.compile(r"https?://[!#-&(-+\-.-:=?-{}~]+")  # nothing that separates URLs or needs mending
 _START = r"[<\"']?(?:[a-z][a-z0-9+.-]{0,19}:)?//"
 _NEXT_URL = re.compile(rf"[\s,;|]\s*{_START}", re.IGNORECASE)
 _BEGINS_LIKE_URL = re.compile(rf"\s*{_START}", re.IGNORECASE)
 _LIST_AS_TEXT = re.compile(rf"\[\s*{_START}[^\[]*\]", re.IGNORECASE)
+_GLUED_URL = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?|heic)[^\w/=]{0,3}https?://", re.IGNORECASE)
+_HTTP_PATH = re.compile(r"[<\"']?(?:https?:)?//[^?#]*", re.IGNORECASE)
+_LEFT_OVER = f"{BLANKS},;|"
 _WRAPPERS = {"<": ">", '"': '"', "'": "'"}
 _URL_FIELDS = frozenset(map(normal_name, URL_NAMES))
 
@@ -46,7 +51,12 @@ def urls_in(value: object, split: str | None) -> list[tuple[str, str | None]]:
 
 def _is_plain(text: str, split: str | None) -> bool:
     """Whether a text is certainly one URL that needs no mending; most are, and this is fast."""
-    return (split is None or split not in text) and bool(_PLAIN_URL.fullmatch(text)) and "&amp;" not in text
+    return (
+        (split is None or split not in text)
+        and bool(_PLAIN_URL.fullmatch(text))
+        and "&amp;" not in text
+        and text.rfind("://") < _AFTER_SCHEME
+    )
 
 
 def _texts(value: object, split: str | None) -> list[str]:
@@ -61,13 +71,21 @@ def _texts(value: object, split: str | None) -> list[str]:
         return [text for item in _pieces(value.strip()[1:-1], ",") for text in _texts(item, None)]
     if split is not None and isinstance(value, str):
         pieces = [piece.strip() for piece in _pieces(value, split)]
-        if any(_NEXT_URL.search(piece) for piece in pieces):
+        if any(map(_holds_several, pieces)):
             raise InvalidValue(f"the cell holds several URLs that {split!r} (columns.split) does not separate")
-        return [cleaned for piece in pieces if (cleaned := clean_value("url", piece))]
-    if isinstance(value, str) and _NEXT_URL.search(value.strip()):
+        return [cleaned for piece in pieces if (cleaned := clean_value("url", piece)).strip(_LEFT_OVER)]
+    if isinstance(value, str) and _holds_several(value.strip()):
         raise InvalidValue("the cell holds several URLs; set columns.split to what separates them")
     text = clean_value("url", value)
     return [text] if text else []
+
+
+def _holds_several(text: str) -> bool:
+    """Whether a text holds another URL: after a separator, or glued to the name of an image in the path of the first.
+
+    A URL may itself hold one, after a slash or `=` in its path, or anywhere in its query: that is one URL.
+    """
+    return bool(_NEXT_URL.search(text) or ((path := _HTTP_PATH.match(text)) and _GLUED_URL.search(path[0])))
 
 
 def _pieces(value: str, split: str) -> list[str]:
@@ -83,10 +101,18 @@ def _pieces(value: str, split: str) -> list[str]:
 
 
 def _mend(text: str) -> str:
-    """Undo what other programs do to a URL: `<...>`, quotes, `&amp;` for every `&`, a missing scheme before `//`."""
-    url = text
+    """Undo what other programs do to a URL.
+
+    That is `<...>`, quotes, separators left at the end, `&amp;` for every `&`, and a missing scheme before `//`.
+    """
+    url = _without_left_over(text)
     while len(url) > 2 and _WRAPPERS.get(url[0]) == url[-1]:
-        url = url[1:-1].strip(BLANKS)
+        url = _without_left_over(url[1:-1].strip(BLANKS))
     if "&amp;" in url and url.count("&") == url.count("&amp;"):
         url = url.replace("&amp;", "&")
     return f"https:{url}" if url.startswith("//") else url
+
+
+def _without_left_over(url: str) -> str:
+    """Remove the separators at the end of a URL. Those of a query stay: servers accept them, and they may be signed."""
+    return url.rstrip(_LEFT_OVER) if _HTTP_PATH.fullmatch(url) else url

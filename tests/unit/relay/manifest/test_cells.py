@@ -56,6 +56,39 @@ def test_a_changed_url_is_mended_and_its_text_kept(text: str, url: str) -> None:
     assert urls_in(text, None) == [(url, text)]
 
 
+@pytest.mark.parametrize("end", [",", ";", "|", ", ", " ;", ",,", "; ;"])
+def test_separators_left_at_the_end_are_removed(end: str) -> None:
+    assert urls_in(f"{A}{end}", None) == [(A, f"{A}{end}".strip())]
+    assert urls_in(f'"{A}"{end}', None)[0][0] == A
+    assert [url for url, _ in urls_in(f"{A}{end}\n{A}\n{end}", "\n")] == [A, A]
+    for kept in (f"{B}{end}".strip(), f"s3://b/a.jpg{end}".strip()):
+        assert urls_in(kept, None) == [(kept, None)]
+
+
+@pytest.mark.parametrize("glue", ["", "::", "&", "\\"])
+def test_a_url_glued_to_another_is_refused(glue: str) -> None:
+    with pytest.raises(InvalidValue, match="the cell holds several URLs; set columns"):
+        urls_in(f"{A}{glue}{B}", None)
+    with pytest.raises(InvalidValue, match="several URLs that '#'"):
+        urls_in(f"{A}{glue}{B}", "#")
+    if glue:
+        assert [url for url, _ in urls_in(f"{A}{glue}{B}", glue)] == [A, B]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://web.archive.org/web/2020im_/http://h/a.jpg",
+        "http://proxy/a.jpg/https://h/b.jpg",
+        "http://proxy/fit=a.png,url=https://h/b.jpg",
+        "http://proxy/?url=a.jpg&http://h/b.jpg",
+        "http://h/a.jpg#http://h/b.jpg",
+    ],
+)
+def test_a_url_inside_a_url_is_kept(url: str) -> None:
+    assert urls_in(url, None) == [(url, None)]
+
+
 @pytest.mark.parametrize(
     "url",
     [A, B, "http://h/q?w=1&h=2&amp;x=3", "http://h/a.jpg?u=http://i/b", "http://h/http://i/b.jpg", "h/a b.jpg", '"a'],
