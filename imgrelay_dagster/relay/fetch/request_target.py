@@ -114,9 +114,10 @@ def _join(base: Target, location: str) -> str:
     scheme = base.origin[0]
     if parts["scheme"] and (parts["authority"] is not None or parts["scheme"][:-1].lower() != scheme):
         return location
-    rest = parts["rest"].replace("\\", "/", 1) if parts["rest"].startswith("\\") else parts["rest"]
-    if parts["authority"] is not None:
-        return f"{scheme}:{parts['authority']}{rest}"
+    written = (parts["authority"] or "") + parts["rest"]
+    rest = _with_slashes(written)
+    if rest.startswith("//"):  # perhaps written with backslashes: a host follows, as in a browser
+        return f"{scheme}://{written[2:]}"
     site = base.url.removesuffix(base.path)
     path, _, query = base.path.partition("?")
     if rest.startswith("/"):
@@ -143,11 +144,17 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _request_path(rest: str) -> str:
-    """Path and query as written; only what is not allowed in a request is percent-encoded."""
+def _with_slashes(rest: str) -> str:
+    """Path and query with a slash for each backslash of the path, as browsers read them (URL Standard 4.4)."""
     path, mark, query = rest.partition("?")
+    return path.replace("\\", "/") + mark + query
+
+
+def _request_path(rest: str) -> str:
+    """Path and query as written, but a backslash in the path is a slash, and what no request may hold is encoded."""
+    path, mark, query = _with_slashes(rest).partition("?")
     if not path.startswith("/"):
-        path = f"/{path.removeprefix(chr(92))}"
+        path = f"/{path}"
     encoded = quote(_NO_ESCAPE.sub("%25", path), safe=_SAFE_PATH)
     return encoded + mark + quote(_NO_ESCAPE.sub("%25", query), safe=_SAFE_QUERY)
 

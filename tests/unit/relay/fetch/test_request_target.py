@@ -59,6 +59,51 @@ def test_a_redirect_is_resolved_without_changes_that_are_not_needed(location: st
     assert resolve_redirect(parse_target("http://h:8/a//x.jpg?s=1"), location).url == url
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        *(("/f\\a.jpg", "/f/a.jpg"), ("/\\a\\.jpg", "//a/.jpg"), ("/a?q=b\\c", "/a?q=b%5Cc"), ("/%5C", "/%5C")),
+        ("/a\\@k/b", "/a/@k/b"),
+    ],
+)
+def test_a_backslash_in_a_path_is_a_slash(written: str, sent: str) -> None:
+    assert parse_target(f"http://h{written}").path == sent
+    assert resolve_redirect(parse_target("http://k/"), f"http://h{written}").url == f"http://h{sent}"
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        *(
+            ("\\raw\\x.jpg", "http://h/raw/x.jpg"),
+            ("..\\b.jpg", "http://h/b.jpg"),
+            ("b\\c?d\\e", "http://h/a/b/c?d%5Ce"),
+        ),
+        *(
+            ("\\\\k/y", "http://k/y"),
+            ("/\\k:81", "http://k:81/"),
+            ("http:\\b", "http://h/b"),
+            ("?\\", "http://h/a/x?%5C"),
+        ),
+    ],
+)
+def test_a_backslash_in_a_redirect_is_a_slash(location: str, url: str) -> None:
+    target = resolve_redirect(parse_target("http://user:s3cret@h/a/x"), location)
+    assert target.url == url
+    assert (target.authorization is None) == (target.host != "h")
+
+
+@pytest.mark.parametrize("site", ["h\\@k", "h\\", "u:p\\@k", "\\k", "h\\.k"])
+def test_a_backslash_in_a_host_is_refused(site: str) -> None:
+    for url in (f"http://{site}/a", f"https://{site}/a"):
+        with pytest.raises(EntryFailure) as caught:
+            parse_target(url)
+        assert caught.value.reason is Reason.BAD_URL
+    for location in (f"http://{site}/a", f"//{site}/a", f"\\\\{site}/a", f"/\\{site}/a"):
+        with pytest.raises(EntryFailure):
+            resolve_redirect(parse_target("http://h/"), location)
+
+
 @given(st.text(max_size=60), st.sampled_from(["http://", "https://h/", "http://h:", "http://[", "http://u:p@h?"]))
 def test_parsing_raises_only_bad_url(text: str, start: str) -> None:
     try:
