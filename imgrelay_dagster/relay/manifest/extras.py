@@ -3,7 +3,14 @@
 import re
 
 from imgrelay_dagster.relay.manifest.cells import urls_in
-from imgrelay_dagster.relay.manifest.rows import BLANKS, FORBIDDEN, MAX_TEXT, InvalidValue, clean_value
+from imgrelay_dagster.relay.manifest.rows import (
+    BLANKS,
+    FORBIDDEN,
+    MAX_TEXT,
+    InvalidValue,
+    clean_value,
+    without_fraction,
+)
 
 SMALLEST_SIZE = 100
 """Bytes. A smaller number in a column that is merely called `size` is the size of a shoe, not that of an image."""
@@ -31,7 +38,7 @@ def expected_source(sha256: object, md5: object, size: object, *, size_is_named:
             if not re.fullmatch(rf"[0-9a-f]{{{_DIGITS[name]}}}", text):
                 raise InvalidValue(f"{name} must be {_DIGITS[name]} hexadecimal digits")
             expected[name] = text
-    text = str(size).strip() if size is not None else ""
+    text = str(without_fraction(size) if size_is_named else size).strip() if size is not None else ""
     is_number = bool(re.fullmatch(r"[0-9]{1,15}", text))
     if size_is_named and text and not is_number:
         raise InvalidValue("size must be a number of bytes")

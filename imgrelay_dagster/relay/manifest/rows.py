@@ -13,6 +13,8 @@ MAX_TEXT = 200
 FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Characters that no URL, key or template name may hold."""
 
+_FIRST_INEXACT = 2**53
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
@@ -76,7 +78,8 @@ def bad_row(line: int, text: str, error: str, carried: Mapping[str, str] | None 
 def clean_value(name: str, value: object) -> str:
     """Return a value as text without blanks at its ends; "" when it is missing.
 
-    Whole numbers become text, because spreadsheets and Parquet files hold article numbers as numbers.
+    Whole numbers become text, because spreadsheets and Parquet files hold article numbers as numbers. They are floats
+    in a column with gaps that pandas wrote.
 
     Raises:
         InvalidValue: it is of another type or has a forbidden character; the message names it.
@@ -84,12 +87,18 @@ def clean_value(name: str, value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
+        value = without_fraction(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidValue(f"{name} must be text, not {type(value).__name__}")
         return str(value)
     stripped = value.strip(BLANKS)
     check_characters(name, stripped)
     return stripped
+
+
+def without_fraction(value: object) -> object:
+    """A float that is a whole number, as an integer; any other value as it is. Larger floats are not exact."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _FIRST_INEXACT else value
 
 
 def check_characters(name: str, value: str) -> None:
