@@ -22,6 +22,7 @@ MAX_ROW = 2 * MAX_LINE
 """Characters in one row; `csv` itself refuses a field with more."""
 
 _SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)  # the first line that Excel writes and reads
+_BLANKS_BUT_TAB = BLANKS.replace("\t", "")
 _LINE_BREAK = "url holds a line break"
 
 
@@ -80,8 +81,9 @@ def _read_header(feed: "_LineFeed", name: str, options: ReadOptions) -> tuple[st
     while True:
         if not feed.start_row():
             return None
-        first = feed.peek().text.strip(BLANKS)
-        stated = _SEPARATOR_LINE.fullmatch(first)
+        text = feed.peek().text
+        first = text.strip(BLANKS)
+        stated = _SEPARATOR_LINE.fullmatch(text.strip(_BLANKS_BUT_TAB)) or _SEPARATOR_LINE.fullmatch(first)
         if stated and stated[1] in SEPARATORS:
             candidates = (stated[1],)
             feed.drop()

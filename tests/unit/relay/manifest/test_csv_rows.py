@@ -121,6 +121,14 @@ def test_csv_without_a_usable_header_is_refused(header: str, error: str) -> None
     assert "secret" not in message
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("line", ["sep={}", "SEP={} ", '"sep={}"'])
+def test_the_first_line_may_state_the_separator(separator: str, line: str) -> None:
+    text = f"{line.format(separator)}\r\nkey{separator}url\r\nk{separator}http://h/3\r\n"
+    for name in ("m.csv", "m.tsv"):
+        assert read(text, name) == [ManifestRow(3, "http://h/3", "k")]
+
+
 fields = st.text(alphabet=st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20).filter(
     lambda text: not text.startswith("//")  # a URL without its scheme, which it gets
 )
