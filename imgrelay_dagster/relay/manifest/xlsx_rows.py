@@ -38,7 +38,8 @@ _DAMAGED = (
 def xlsx_rows(stream: BinaryIO, name: str, options: ReadOptions) -> Iterator[Row]:
     """Yield the rows below the header, numbered as in the sheet. Empty rows are skipped.
 
-    The first sheet that has a column of URLs is read. Of a formula, the value counts that was saved with it.
+    The first sheet that has a column of URLs is read, a hidden one only if no visible one has such a column. Of a
+    formula, the value counts that was saved with it.
 
     Raises:
         RelayError: while being iterated: openpyxl is not installed, the file is damaged or something else, expands to
@@ -72,7 +73,7 @@ def _find_table(
 ) -> tuple[str, ColumnMap, Iterator[tuple[int, tuple[Any, ...]]]] | None:
     """Title, columns and remaining rows of the first sheet with a column of URLs; None when all sheets are empty."""
     errors: list[str] = []
-    for sheet in book.worksheets:
+    for sheet in sorted(book.worksheets, key=lambda each: each.sheet_state != "visible"):
         sheet.reset_dimensions()  # some writers state wrong ones
         numbered = enumerate(sheet.iter_rows(values_only=True), 1)
         for _, cells in numbered:

@@ -83,6 +83,18 @@ def test_workbook_rows_are_those_of_the_sheet() -> None:
     assert read(workbook([[]]), "empty.xlsx") == []
 
 
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_visible_sheets_come_before_hidden_ones(state: str) -> None:
+    def hide_first(data: bytes) -> bytes:
+        book, out = openpyxl.load_workbook(io.BytesIO(data)), io.BytesIO()
+        book.worksheets[0].sheet_state = state
+        book.save(out)
+        return out.getvalue()
+
+    assert read(hide_first(workbook([["url"], [A]], [["url"], [B]])), "m.xlsx") == [ManifestRow(2, B)]
+    assert read(hide_first(workbook([["url"], [A]], [["read me"]])), "m.xlsx") == [ManifestRow(2, A)]
+
+
 def test_escaped_underscores_of_texts_in_cells_are_read() -> None:
     """A text in a cell of its own, as XlsxWriter writes it with `constant_memory`."""
     data = workbook([["url"], ["http://h/IMG_x005F_x0020_1.jpg"], ["http://h/a_x005F_b.jpg"], ["http://h/a_x0020_b"]])
