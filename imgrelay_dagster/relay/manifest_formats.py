@@ -18,7 +18,7 @@ MANIFEST_SUFFIXES = (
 """Every suffix that the name of a manifest may have."""
 
 OTHER_FORMATS = {
-    ".xls": "is an Excel 97 workbook; save it as .xlsx",
+    ".xls": "is an old Excel workbook; save it as .xlsx",
     ".xlsb": "is a binary Excel workbook; save it as .xlsx",
     ".xlsm": "is an Excel workbook with macros; save it as .xlsx",
     ".ods": "is an OpenDocument spreadsheet; save it as .xlsx or .csv",

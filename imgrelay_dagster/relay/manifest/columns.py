@@ -23,6 +23,7 @@ _MORE_FALLBACKS = re.compile(r"fallbackurl[0-9]{1,2}")
 
 _FILLERS = re.compile(r"[\s._-]+")
 _NAMES_SHOWN = 20
+_LOOKS_LIKE_DATA = "its first row looks like data, but must hold the names of the columns"
 
 
 class UnknownColumns(ValueError):
@@ -35,6 +36,12 @@ class UnknownColumns(ValueError):
     def __init__(self, message: str, *, missing: bool) -> None:
         super().__init__(message)
         self.missing = missing
+
+    def header_message(self) -> str:
+        """The message for a table with a header row, above which other rows may stand."""
+        message = str(self)
+        is_said = not self.missing or _LOOKS_LIKE_DATA in message
+        return message if is_said else f"{message}; the names of the columns must be in the first row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,6 @@ def describe(names: Sequence[str]) -> str:
     stripped = [name.strip(BLANKS) for name in names]
     plain = [repr(name) for name in stripped if re.fullmatch(r"[\w ;|,()/#%+.:-]{1,40}", name) and "//" not in name]
     if not plain:
-        return "its first row looks like data, but must hold the names of the columns"
+        return _LOOKS_LIKE_DATA
     more = f" and {len(plain) - _NAMES_SHOWN} more" if len(plain) > _NAMES_SHOWN else ""
     return f"its columns are {', '.join(plain[:_NAMES_SHOWN])}{more}"

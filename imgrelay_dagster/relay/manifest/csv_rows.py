@@ -100,7 +100,7 @@ def _read_header(feed: "_LineFeed", name: str, options: ReadOptions) -> tuple[st
             score = 1_000 if separator in feed.first.text else 0
             errors.append((score, f"line {feed.first.number}: broken header: {error}"))
         except UnknownColumns as error:
-            errors.append((len(cells) + 2_000 * (not error.missing), str(error)))
+            errors.append((len(cells) + 2_000 * (not error.missing), error.header_message()))
         feed.restart_row()
     _, message = max(errors, key=lambda error: error[0])
     raise RelayError(f"manifest {name!r}{', ' if message.startswith('line ') else ' '}{message}")

@@ -14,6 +14,7 @@ from imgrelay_dagster.relay.manifest.json_rows import json_rows
 from imgrelay_dagster.relay.manifest.lines import MAX_LINE, Line, physical_lines
 from imgrelay_dagster.relay.manifest.options import ReadOptions
 from imgrelay_dagster.relay.manifest.rows import Row
+from imgrelay_dagster.relay.manifest.signatures import LONGEST, true_name_of_xls
 from imgrelay_dagster.relay.manifest.text_rows import text_rows
 from imgrelay_dagster.relay.manifest_formats import (
     BINARY_FORMATS,
@@ -44,7 +45,8 @@ def read_manifest(stream: BinaryIO, name: str, options: ReadOptions = DEFAULTS) 
     """
     found = manifest_format(name)
     if found is None:
-        raise RelayError(f"manifest {name!r} {_refusal(name)}")
+        start = bytes(stream.read(LONGEST)) if suffix_of(name.lower()) == ".xls" else None
+        raise RelayError(f"manifest {name!r} {_refusal(name, start)}")
     suffix, compression = found
     if suffix == ".parquet":
         from imgrelay_dagster.relay.manifest.parquet_rows import parquet_rows  # noqa: PLC0415 - an optional extra
@@ -61,12 +63,14 @@ def read_manifest(stream: BinaryIO, name: str, options: ReadOptions = DEFAULTS) 
     return rows(physical_lines(source, name), name, options)
 
 
-def _refusal(name: str) -> str:
+def _refusal(name: str, xls_start: bytes | None) -> str:
     plain = name.lower()
     for compression in COMPRESSIONS:
         plain = plain.removesuffix(compression)
     known = f"{', '.join((*TEXT_FORMATS, *BINARY_FORMATS))}; the text formats also with {' or '.join(COMPRESSIONS)}"
     other = OTHER_FORMATS.get(suffix_of(name.lower())) or OTHER_FORMATS.get(suffix_of(plain))
+    if xls_start is not None:
+        other = true_name_of_xls(xls_start)
     if other is None and suffix_of(plain) in BINARY_FORMATS:
         other = "is compressed twice; decompress it"
     return f"{other}; known are {known}" if other else f"has no known suffix; let its name end in {known}"

@@ -28,6 +28,15 @@ _MARKUP = (
     (b"<?xml", "is XML; export the list as .csv or .jsonl"),
 )
 
+_XLS = (
+    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook; save it as .xlsx"),
+    (b"PK\x03\x04", "is a zip archive, perhaps a newer Excel workbook; let its name end in .xlsx if it is one"),
+    (b"<html", "is an HTML page, not a workbook; open it in a spreadsheet program and save it as .xlsx"),
+    (b"<table", "is an HTML page, not a workbook; open it in a spreadsheet program and save it as .xlsx"),
+    (b"<!doctype html", "is an HTML page, not a workbook; open it in a spreadsheet program and save it as .xlsx"),
+    (b"<?xml", "is XML, not an old Excel workbook; open it in a spreadsheet program and save it as .xlsx"),
+)
+
 LONGEST = 64
 """Bytes that are enough to recognize any of them."""
 
@@ -39,3 +48,10 @@ def true_name(start: bytes) -> str | None:
             return problem
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((problem for tag, problem in _MARKUP if text.startswith(tag)), None)
+
+
+def true_name_of_xls(start: bytes) -> str:
+    """What a file that is named `.xls` and starts with these bytes is: many programs give this name to other files."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    found = next((problem for tag, problem in _XLS if text.startswith(tag) or start.startswith(tag)), None)
+    return found or true_name(start) or "is not an Excel workbook; if it is text, let its name end in .csv or .tsv"

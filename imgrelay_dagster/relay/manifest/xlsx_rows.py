@@ -82,7 +82,7 @@ def _find_table(
                 try:
                     return sheet.title, map_columns(names, options), numbered
                 except UnknownColumns as error:
-                    errors.append(f"sheet {sheet.title!r} {error}")
+                    errors.append(f"sheet {sheet.title!r} {error.header_message()}")
                 break
     if errors:
         raise RelayError(f"manifest {name!r}: {'; '.join(errors[:3])}")

@@ -107,6 +107,7 @@ def test_a_workbook_without_urls_lists_the_columns_of_its_sheets() -> None:
     assert "sheet 'Sheet' has no column 'url'" in message
     assert "its columns are 'sku', 'name'" in message
     assert "its columns are 'a', 'b'" in message
+    assert message.endswith("; the names of the columns must be in the first row")
 
 
 def test_a_workbook_that_expands_to_a_huge_row_is_refused() -> None:
@@ -131,6 +132,11 @@ def other_files() -> Iterator[tuple[bytes, str, str]]:
     yield book[:-80], "m.xlsx", "is a damaged Excel workbook"
     yield zipped.getvalue(), "m.xlsx", "it is an OpenDocument spreadsheet; save it as .xlsx"
     yield b"\xd0\xcf\x11\xe0rest", "m.xlsx", "it is an old Excel workbook or one with a password"
+    yield b"\xd0\xcf\x11\xe0rest", "m.xls", "is an old Excel workbook; save it as .xlsx"
+    yield b"\xef\xbb\xbf\n<HTML>", "m.XLS", "is an HTML page, not a workbook; open it in a spreadsheet program"
+    yield book, "m.xls", "perhaps a newer Excel workbook; let its name end in .xlsx if it is one; known are .txt"
+    yield b"url\thttp://h/a", "m.xls", "is not an Excel workbook; if it is text, let its name end in .csv or .tsv"
+    yield table, "m.xls", "is a Parquet file; let its name end in .parquet"
     yield b"<!DOCTYPE html><html>", "m.csv", "is an HTML page, perhaps of a login"
     yield b"\n<html>", "m.txt", "is an HTML page"
     yield b"\x89PNG\r\n\x1a\n", "m.txt", "is a PNG image, not a list of images"

@@ -107,6 +107,7 @@ def test_rows_over_the_limits_are_bad_rows(lines: int) -> None:
     [
         ("link,key", "no column 'url' or another well-known name; its columns are 'link', 'key'; name the column"),
         ("name;key", "its columns are 'name', 'key'"),
+        ("Export of 2026\n\nurl,key", "or --column url=NAME; the names of the columns must be in the first row"),
         ("url,image", "2 columns that may hold image URLs: 'url', 'image'; choose one with columns.url"),
         ("https://user:secret@h/a.jpg?secret", "its first row looks like data"),
         ("url,URL", "2 columns 'url'"),
