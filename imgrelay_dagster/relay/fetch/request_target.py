@@ -23,6 +23,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # is sent as it is written: signatures are computed over that spelling.
 _SAFE_PATH = "!$%&'()*+,-./:;=@[]_|~"
 _SAFE_QUERY = "!$%&()*+,-./:;=?@[]^_`{|}~"
+_IGNORED_IN_LOCATION = dict.fromkeys(map(ord, "\t\n\r"))  # as browsers do (URL Standard 4.4)
 _NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _PARTS = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*:)?(?P<authority>//[^/?#\\]*)?(?P<rest>[^#]*)", re.DOTALL)
 
@@ -99,6 +100,7 @@ def resolve_redirect(base: Target, location: str) -> Target:
     """
     with suppress(UnicodeError):  # http.client decodes headers as Latin-1, but servers send UTF-8
         location = location.encode("latin-1").decode("utf-8")
+    location = location.translate(_IGNORED_IN_LOCATION)
     try:
         target = parse_target(_join(base, location.strip()))
     except EntryFailure as failure:

@@ -93,6 +93,15 @@ def test_a_backslash_in_a_redirect_is_a_slash(location: str, url: str) -> None:
     assert (target.authorization is None) == (target.host != "h")
 
 
+def test_tabs_and_line_breaks_in_a_redirect_are_ignored() -> None:
+    base = parse_target("http://user:s3cret@h/a/x")
+    assert resolve_redirect(base, "\t/b\tc\r\n.jpg?d\te").url == "http://h/bc.jpg?de"
+    elsewhere = resolve_redirect(base, "/\t/k\t.l/b")
+    assert (elsewhere.url, elsewhere.host, elsewhere.authorization) == ("http://k.l/b", "k.l", None)
+    with pytest.raises(EntryFailure):
+        resolve_redirect(base, "http://h\t\\@k/")
+
+
 @pytest.mark.parametrize("site", ["h\\@k", "h\\", "u:p\\@k", "\\k", "h\\.k"])
 def test_a_backslash_in_a_host_is_refused(site: str) -> None:
     for url in (f"http://{site}/a", f"https://{site}/a"):
