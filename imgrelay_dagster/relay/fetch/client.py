@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import PROXY_AUTHENTICATION_REQUIRED
 
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
@@ -25,6 +26,7 @@ from imgrelay_dagster.relay.fetch.error_mapping import (
     clear_traceback_frames,
     closed_without_response,
     failure_before_response,
+    proxy_authentication_failure,
 )
 from imgrelay_dagster.relay.fetch.host_limiter import HostLimiter
 from imgrelay_dagster.relay.fetch.host_turns import HostTurns
@@ -138,7 +140,7 @@ class Client:
                         discard_response(response)
                         return Answer(NOT_MODIFIED, 0, {**validators, **validators_of(response.headers)})
                     if location is None:
-                        size = self._read_body(response, target.host, exchange, sink)
+                        size = self._read_body(response, target, exchange, sink)
                         return Answer(response.status, size, validators_of(response.headers))
                     discard_response(response)
                     target = chain.follow(request, response, location)
@@ -226,7 +228,7 @@ class Client:
             try:
                 raw: HTTPResponse = adapter.send(request, stream=True, timeout=timeout, proxies=proxies).raw
             except HTTP_ERRORS as error:
-                failure = failure_before_response(error, request.target.host)
+                failure = failure_before_response(error, request.target.host, self._routes.proxy_name(request.target))
                 closed = failure.closed = closed_without_response(error)
                 clear_traceback_frames(error)
             else:
@@ -246,11 +248,14 @@ class Client:
             return
         self._guard.filter_permitted(host, [str(address)])
 
-    def _read_body(self, response: HTTPResponse, host: str, exchange: Exchange, sink: Sink) -> int:
+    def _read_body(self, response: HTTPResponse, target: Target, exchange: Exchange, sink: Sink) -> int:
         """Stream a response's body into a newly opened sink; return its size in bytes."""
         if response.status not in _SUCCESS_STATUSES:
             discard_response(response)
-            raise status_failure(response, host)
+            proxy = self._routes.proxy_name(target)
+            if proxy is not None and response.status == PROXY_AUTHENTICATION_REQUIRED:
+                raise proxy_authentication_failure(proxy)
+            raise status_failure(response, target.host)
         limit = self._limits.max_bytes
         if (response.length_remaining or 0) > limit:
             raise too_large(response.length_remaining, limit)
@@ -268,5 +273,5 @@ class Client:
             if decoder:
                 decoder.finish()
             if size == 0:
-                raise EntryFailure(Reason.EMPTY_BODY, f"{host} returned an empty body")
+                raise EntryFailure(Reason.EMPTY_BODY, f"{target.host} returned an empty body")
         return size

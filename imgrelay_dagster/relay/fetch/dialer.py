@@ -44,10 +44,12 @@ class Dialer:
         Raises:
             EntryFailure: `bad_url`, `dns_error`, `blocked_address`, `timeout` or `connect_error`.
         """
-        check = self.watchdog.current.check
+        check, name = self.watchdog.current.check, host if guarded else f"the proxy {host}"
         try:
             found = self._resolver(host, port, timeout, check)
         except EntryFailure as failure:
+            if not guarded:
+                failure.add(" (this is the proxy, not the host of the URL)")
             failure.unreachable = failure.reason is Reason.DNS_ERROR
             raise
         family_of = {address: family for family, address in found}
@@ -70,9 +72,9 @@ class Dialer:
                 sock.settimeout(timeout)
                 return sock, handle
         if isinstance(last_error, TimeoutError):
-            detail = f"no connection to {host}:{port} within {timeout:g} s"
+            detail = f"no connection to {name}:{port} within {timeout:g} s"
             raise EntryFailure(Reason.TIMEOUT, detail, transient=True, unreachable=True) from last_error
-        detail = f"{host}:{port}: {last_error.strerror or type(last_error).__name__}"
+        detail = f"{name}:{port}: {last_error.strerror or type(last_error).__name__}"
         raise EntryFailure(Reason.CONNECT_ERROR, detail, transient=True, unreachable=True) from last_error
 
     def _open(

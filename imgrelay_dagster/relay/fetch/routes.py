@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from requests.structures import CaseInsensitiveDict
@@ -66,6 +67,11 @@ class Routes:
         """The proxy of a target, as requests names it; None without one."""
         proxy = self._rules.of(target.host).proxy or self._limits.proxy
         return {"http": proxy, "https": proxy} if proxy else None
+
+    def proxy_name(self, target: Target) -> str | None:
+        """Host and port of a target's proxy, without user and password; None without a proxy."""
+        proxies = self.proxies(target)
+        return urlsplit(proxies["http"]).netloc.rpartition("@")[2] if proxies else None
 
     def proxy_note(self, target: Target) -> str:
         """A sentence for a host that cannot be reached while a proxy of the environment would be used by others."""
