@@ -212,8 +212,13 @@ PERMANENT_REASONS = frozenset(
 """Reasons for which a later download of the same URL would fail again. Reasons found by the planner are not listed:
 finding them again needs no request."""
 
-TRANSIENT_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-"""The client errors (4xx) for which a retry may succeed: 408, 425 and 429."""
+ENHANCE_YOUR_CALM, BANDWIDTH_EXCEEDED = 420, 509
+"""Statuses of no standard by which some servers say that there are too many requests."""
+
+TRANSIENT_STATUSES = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, ENHANCE_YOUR_CALM, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+"""The client errors (4xx) for which a retry may succeed: 408, 420, 425 and 429."""
 
 
 ACCESS_STATUSES = frozenset(

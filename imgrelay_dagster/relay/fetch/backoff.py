@@ -9,7 +9,7 @@ from imgrelay_dagster.relay.outcomes import TRANSIENT_STATUSES
 
 
 def is_transient_status(status: int) -> bool:
-    """Whether a retry of the same request may succeed: for 408, 425, 429 and all of 5xx."""
+    """Whether a retry of the same request may succeed: for 408, 420, 425, 429 and all of 5xx."""
     return status in TRANSIENT_STATUSES or 500 <= status <= 599
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.host_board import HostBoard, PrivateBoard
 from imgrelay_dagster.relay.fetch.host_rate import RateState
-from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.outcomes import BANDWIDTH_EXCEEDED, ENHANCE_YOUR_CALM, Reason
 
 READ_INTERVAL = 1.0
 """Seconds between two reads of the board."""
@@ -34,7 +34,7 @@ EXCUSED_FOR = 60.0
 DOWN_AFTER = 3
 """Different entries in a row to which nobody answered before a host counts as down."""
 
-BUSY_STATUSES = frozenset({429, 503})
+BUSY_STATUSES = frozenset({ENHANCE_YOUR_CALM, 429, 503, BANDWIDTH_EXCEEDED})
 """Statuses that say that there are too many requests; also any other failure with a `Retry-After`."""
 
 MAX_HOSTS = 10_000

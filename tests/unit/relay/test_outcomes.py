@@ -30,7 +30,7 @@ def test_client_errors_are_permanent(status: int):
     assert is_permanent(failed(Reason.HTTP_STATUS, status))
 
 
-@pytest.mark.parametrize("status", [None, 206, 304, 399, 401, 403, 407, 451, 408, 425, 429, 500, 502, 503, 599])
+@pytest.mark.parametrize("status", [None, 206, 304, 399, 401, 403, 407, 451, 408, 420, 425, 429, 500, 502, 503, 599])
 def test_other_statuses_are_not_permanent(status: int | None):
     assert not is_permanent(failed(Reason.HTTP_STATUS, status))
 
@@ -46,8 +46,8 @@ def test_other_failures_are_permanent_by_their_reason_whatever_the_status(reason
         assert is_permanent(failed(reason)) is (reason in PERMANENT_REASONS)
 
 
-def test_the_transient_client_errors_are_408_425_and_429():
-    assert {int(status) for status in TRANSIENT_STATUSES} == {408, 425, 429}
+def test_the_transient_client_errors_are_408_420_425_and_429():
+    assert {int(status) for status in TRANSIENT_STATUSES} == {408, 420, 425, 429}
 
 
 def test_an_uploaded_entry_is_not_permanent():

@@ -172,3 +172,10 @@ def test_a_host_that_nobody_answers_at_is_down_until_it_answers_or_gets_another_
     assert other.down("h") is None
     one.answered("h", "it is back")
     assert one.down("h") is None
+
+
+@pytest.mark.parametrize("status", [420, 429, 503, 509])
+def test_statuses_that_say_that_there_are_too_many_requests(status: int) -> None:
+    turns = HostTurns(clock=Clock())
+    turns.answered("h", "first")
+    assert [turns.failed("h", str(number), refusal(status)) for number in range(CROWDED)][-1]
