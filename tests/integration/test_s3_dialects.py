@@ -51,6 +51,21 @@ def test_checksums_are_left_out_where_they_are_refused(seaweed: SeaweedFS, addre
         put_object(open_dialect(dialect, address, features.options), "a.jpg", b"123", "image/jpeg")
 
 
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [((501, "NotImplemented"), "does not implement ListObjectsV2"), ((403, "AccessDenied"), "grant s3:ListBucket")],
+)
+def test_a_store_that_cannot_be_listed_is_refused_at_once(
+    seaweed: SeaweedFS, address: str, refusal: tuple[int, str], advice: str
+):
+    with S3Dialect(seaweed, no_listing=refusal) as dialect:
+        with pytest.raises(RelayError, match=f"takes objects but cannot be listed: .*{refusal[1]}.*{advice}"):
+            check(dialect, address)
+        assert dialect.seen["GET"] <= 1 + INTERACTIVE.retries
+        dialect.no_listing = None
+        assert not [path for path in open_dialect(dialect, address).list().collect() if path]
+
+
 def test_scratch_space_names_the_setting_that_leaves_checksums_out(seaweed: SeaweedFS, address: str):
     with S3Dialect(seaweed, no_checksums=400) as dialect:
         staging = Staging(open_dialect(dialect, address), "run")

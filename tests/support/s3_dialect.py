@@ -30,6 +30,7 @@ class S3Dialect:
         no_ranges: the whole object is sent, with status 200.
         no_conditions: a write with a condition replaces the object.
         no_bulk_delete: deleting several objects by one request is not implemented.
+        no_listing: status and error code with which listings are refused.
         elsewhere: the bucket's region, which is another one; requests are redirected without a location.
         acl: the ACL that every object must be written with.
         seen: requests by method.
@@ -40,6 +41,7 @@ class S3Dialect:
     no_ranges: bool = False
     no_conditions: bool = False
     no_bulk_delete: bool = False
+    no_listing: tuple[int, str] | None = None
     elsewhere: str | None = None
     acl: str | None = None
     seen: Counter[str] = field(default_factory=Counter)
@@ -89,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, _error("AccessDenied"))
         elif dialect.no_bulk_delete and self.command == "POST" and "delete" in parts.query:
             self._answer(501, _error("NotImplemented"))
+        elif dialect.no_listing and self.command == "GET" and "list-type=2" in parts.query:
+            self._answer(dialect.no_listing[0], _error(dialect.no_listing[1]))
         elif dialect.no_ranges and "range" in named:
             found = self.client.get_object(Bucket=bucket, Key=key)
             self._answer(200, found["Body"].read(), [("ETag", found["ETag"]), _last_modified(found)])

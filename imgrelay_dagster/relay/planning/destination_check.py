@@ -8,11 +8,17 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from imgrelay_dagster.relay.errors import RelayError
-from imgrelay_dagster.relay.records.layout import probe_key
+from imgrelay_dagster.relay.records.layout import probe_key, receipts_prefix
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.storage.addresses import is_s3
 from imgrelay_dagster.relay.storage.bucket_region import bucket_region
-from imgrelay_dagster.relay.storage.error_hints import CHECK_ACCESS, advice, is_checksum_refused
+from imgrelay_dagster.relay.storage.error_hints import (
+    CHECK_ACCESS,
+    CHECK_LISTING,
+    advice,
+    is_checksum_refused,
+    listing_advice,
+)
 from imgrelay_dagster.relay.storage.error_text import explain
 from imgrelay_dagster.relay.storage.objects import clear_unfinished, create_object, delete_objects, put_object
 from imgrelay_dagster.relay.storage.store_options import StoreOptions
@@ -39,10 +45,10 @@ class DestinationFeatures:
 def check_destination(
     open_destination: Callable[[StoreOptions], ObjectStore], settings: Settings, run_id: str
 ) -> DestinationFeatures:
-    """Write and delete a small object, so that a wrong bucket fails the run at once instead of every entry.
+    """Write and delete a small object and list the receipts, so that a wrong bucket fails the run at once.
 
     Raises:
-        RelayError: the destination does not accept objects. It says what to do.
+        RelayError: the destination does not accept objects, or cannot be listed. It says what to do.
     """
     # The name is new in each attempt: an earlier one may have been killed before it deleted its object.
     key = f"{probe_key(settings.dataset, run_id)}-{uuid4().hex[:8]}"
@@ -68,12 +74,28 @@ def check_destination(
         raise RelayError(
             f"destination {settings.destination!r} does not take objects: {explain(error)}; {hint}"
         ) from error
+    _check_listing(store, settings)
     if not conditional:
         notices.append(
             "the destination ignores conditional writes, so the dataset's lock is weaker: two runs that start within "
             "the same seconds may both relay it"
         )
     return DestinationFeatures(options, conditional, tuple(notices))
+
+
+def _check_listing(store: ObjectStore, settings: Settings) -> None:
+    """List the first receipts. A store without listings answers 501 for ever, which obstore takes for an outage.
+
+    Raises:
+        RelayError: the destination cannot be listed. It says what to do.
+    """
+    try:
+        next(iter(store.list(receipts_prefix(settings.dataset))), None)
+    except (BaseError, OSError) as error:
+        hint = listing_advice(error) if is_s3(settings.destination) else CHECK_LISTING
+        raise RelayError(
+            f"destination {settings.destination!r} takes objects but cannot be listed: {explain(error)}; {hint}"
+        ) from error
 
 
 def _open_without_checksums(

@@ -9,6 +9,9 @@ CHECK_ACCESS = "check that the bucket or folder exists, and that its credentials
 CHECK_S3 = "check that the bucket exists, that its credentials allow writing, and AWS_ENDPOINT_URL_S3 for other stores"
 """The same for S3."""
 
+CHECK_LISTING = "check that its credentials allow listing"
+"""The advice for a listing that fails."""
+
 _REGION = re.compile(r"<Region>([a-z0-9-]+)</Region>")
 _OTHER_REGION = re.compile(
     r"Received redirect without LOCATION|<Code>(?:PermanentRedirect|AuthorizationHeaderMalformed"
@@ -19,6 +22,8 @@ _CHECKSUM = re.compile(r"x-amz-checksum|x-amz-sdk-checksum|checksum[- _]algorith
 _UNSUPPORTED = re.compile(
     r"status code: (?:400|405|411|501)|<Code>(?:NotImplemented|InvalidArgument|InvalidRequest|UnsupportedOperation)<"
 )
+_NOT_IMPLEMENTED = re.compile(r"status code: (?:405|501)|<Code>(?:NotImplemented|MethodNotAllowed)<")
+_FORBIDDEN = re.compile(r"status code: (?:401|403)|<Code>AccessDenied<")
 _DENIED = re.compile(r"<Code>AccessDenied</Code>|AuthorizationPermissionMismatch")
 
 
@@ -61,3 +66,15 @@ def advice(error: BaseException, bucket_region: Callable[[], str | None] = lambd
             "object.acl in the run config, or AWS_SERVER_SIDE_ENCRYPTION and AWS_SSE_KMS_KEY_ID"
         )
     return found or CHECK_S3
+
+
+def listing_advice(error: BaseException) -> str:
+    """What to do about a destination on S3 that takes objects but cannot be listed, as the end of a sentence."""
+    text = str(error)
+    if _NOT_IMPLEMENTED.search(text):
+        return (
+            "the store does not implement ListObjectsV2, which imgrelay needs to know what is done; use another store"
+        )
+    if _FORBIDDEN.search(text):
+        return "listing was refused (ListObjectsV2): grant s3:ListBucket on the bucket"
+    return setting_advice(error) or CHECK_LISTING
