@@ -8,9 +8,11 @@ from PIL import TiffImagePlugin
 from imgrelay_dagster.relay.imaging.formats.picture import Picture
 from imgrelay_dagster.relay.imaging.layout import Size
 
-_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION = 256, 257, 258, 274
 _FORMATS = {1: "B", 3: "H", 4: "I"}
 MAX_FIELDS = 1_000
+MAX_BITS = 16
+"""Bits a sample. Which levels of wider ones are black and white is not known: floats have no range of their own."""
 
 
 def read_size(data: bytes) -> Size:
@@ -22,6 +24,8 @@ def read_size(data: bytes) -> Size:
 def decode(data: bytes, size: Size) -> Picture:
     """Decode the first page, of this size. Raises ValueError or OSError when it is broken."""
     file = _AsStored(io.BytesIO(data))
+    if (bits := max(file.tag_v2.get(_BITS, (1,)))) > MAX_BITS:
+        raise ValueError(f"{bits} bits a sample are not supported, only 1 to {MAX_BITS}")
     orientation = file.tag_v2.get(_ORIENTATION, 1)
     file.load()
     image = file._new(file.im)  # its size is that of its pixels

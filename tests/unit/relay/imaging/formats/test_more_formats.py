@@ -86,6 +86,13 @@ def test_sixteen_bit_gray_tiff_is_scaled() -> None:
     assert files.pixels(open_source(data, LIMIT)) == [(128, 128, 128)] * 64
 
 
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_tiff_of_32_bits_a_sample_is_refused(mode: str) -> None:
+    with pytest.raises(EntryFailure, match="32 bits a sample are not supported") as caught:
+        open_source(files.encoded(Image.new(mode, (8, 8), 1), "TIFF"), LIMIT)
+    assert caught.value.reason is Reason.CORRUPT_IMAGE
+
+
 def test_orientation_is_applied_once() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
