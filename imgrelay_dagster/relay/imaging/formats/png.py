@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from imgrelay_dagster.relay.imaging.color import to_eight_bits
 from imgrelay_dagster.relay.imaging.formats import exif
 from imgrelay_dagster.relay.imaging.formats.picture import CodePoints, Colors, Picture, on_transparent_canvas
-from imgrelay_dagster.relay.imaging.formats.png_repair import repaired
+from imgrelay_dagster.relay.imaging.formats.png_repair import check_complete, last_pixel, repaired
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.imaging.profiles import Chromaticities, gamma_profile, is_supported
 
@@ -117,16 +117,35 @@ def _first_animated_frame(parts: Parts, canvas: Size) -> Image.Image:
 def _load(header: bytes, parts: Parts, pixels: list[Chunk]) -> Image.Image:
     transparency = [(b"tRNS", memoryview(parts.side[b"tRNS"]))] if b"tRNS" in parts.side else []
     before = [(b"IHDR", memoryview(header)), *parts.palette, *transparency]
+    place = last_pixel(header)
     try:
-        return _open(_file([*before, *pixels]))
+        image = _Marked.opened(_file([*before, *pixels]), place)
     except (OSError, SyntaxError):
-        return _open(_file([*before, *repaired(header, pixels)]))
-
-
-def _open(data: bytes) -> Image.Image:
-    image = PngImagePlugin.PngImageFile(io.BytesIO(data))
-    image.load()
+        return _Marked.opened(_file([*before, *repaired(header, pixels)]), place)
+    if image.im.getpixel(place) == image.mark:
+        check_complete(header, pixels)
     return image
+
+
+class _Marked(PngImagePlugin.PngImageFile):
+    """Pillow takes a zlib stream that ends before the last row for a complete one: a mark in that row then stays."""
+
+    mark: int | tuple[int, ...] = 0
+    place = (0, 0)
+
+    @classmethod
+    def opened(cls, data: bytes, place: tuple[int, int]) -> "_Marked":
+        image = cls(io.BytesIO(data))
+        image.place = place
+        image.load()
+        return image
+
+    def load_prepare(self) -> None:
+        super().load_prepare()
+        bands = len(self.getbands())
+        self.mark = (1, 2, 3, 4)[:bands] if bands > 1 else 1  # rare, as it takes a check where it stays
+        self.im.putpixel(self.place, self.mark)
+        self.mark = self.im.getpixel(self.place)
 
 
 def _file(chunks: Iterable[Chunk]) -> bytes:

@@ -197,6 +197,27 @@ def test_png_needs_its_pixels_but_no_checksum(interlaced: bool) -> None:
         open_source(png(zlib.compress(rows[:-1])), LIMIT)
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize(("depth", "color"), [(1, 0), (2, 0), (8, 0), (16, 0), (8, 2), (16, 2), (8, 3), (8, 4), (8, 6)])
+@pytest.mark.parametrize("level", [0, 1, 255])
+def test_png_whose_stream_is_complete_needs_all_rows(interlaced: bool, depth: int, color: int, level: int) -> None:
+    size, samples = (5, 4), {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
+    passes = ((1, 1), (1, 1), (1, 1), (3, 1), (2, 2), (5, 2)) if interlaced else ((5, 4),)  # columns, rows
+    widths = [columns for columns, rows in passes for _ in range(rows)]
+    rows = [b"\0" + bytes([level]) * ((width * samples * depth + 7) // 8) for width in widths]
+    header = (b"IHDR", struct.pack(">IIBBBBB", *size, depth, color, 0, 0, interlaced))
+
+    def png(count: int) -> bytes:
+        pixels = zlib.compress(b"".join(rows[:count]))
+        return parts.png_of_chunks([header, (b"PLTE", bytes(768)), (b"IDAT", pixels), (b"IEND", b"")])
+
+    assert open_source(png(len(rows)), LIMIT).size == size
+    for count in range(1, len(rows)):
+        with pytest.raises(EntryFailure, match="end before all pixels") as caught:
+            open_source(png(count), LIMIT)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
+
+
 def assert_close(image: Image.Image, at: tuple[int, int], color: tuple[int, ...]) -> None:
     found = image.getpixel(at)
     assert isinstance(found, tuple)
