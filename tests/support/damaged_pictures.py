@@ -1,5 +1,6 @@
 """Parts of picture files, for tests that move, repeat or damage them."""
 
+import base64
 import io
 import struct
 from collections.abc import Iterable, Iterator
@@ -151,3 +152,27 @@ def lossless_jpeg(image: Image.Image) -> bytes:
     frame = struct.pack(">BHHBBBB", 8, height, width, 1, 1, 0x11, 0)
     head = jpeg_segment(0xC4, table) + jpeg_segment(0xC3, frame) + jpeg_segment(0xDA, bytes((1, 1, 0, 1, 0, 0)))
     return b"\xff\xd8" + head + coded + b"\xff\xd9"
+
+
+ARITHMETIC_JPEGS = tuple(
+    base64.b85decode("".join(text.split()))
+    for text in (
+        """
+        |JeWA07C#95)>B{5gQj47aklNASgmBC?zE*Q93;^LSR*8WM5TXTWWZjfogG(b6Z`7wT6(MqpPi}XMnuPx~9jOsH>#^$p8xo03ZM$0Ra&J|I7
+        de01yxb|Jncu0RaF2KLFjaa42HWz=5oXpO#C$Z+d`q$S3yqSUWN~fXha6EF~F+^!N*eqlJXjd{fzI8Ai+S)-!yDz0g9m+)-MxXL1?+DO}UTm
+        Wb@+Lg~|Nr6irzmAtY+yXi4m9axMo7B&9>brqZG3-BzfG?g$Rsa?>GRlh?Bz&133j@zl(hMdz}1T&}_=ltaU6Hrn&)X%rr`x_-K2bEjNU`*x
+        8_j=X%MSTY=_K&39SvlTp1RaqV+3WM0NY{d5d9;*Bsl9m;f51pKm##8BN>UmLLSsbjgo5E6W702!^R~wfbRS25d`uN4)6{ouCH}#*?%c$tCG
+        ?1PMD>y9{6c0LF5fTIM9g!C@j(d;Pc-8N$ncMxGiJr7NlKXluX@xwX&ToNR8A+QI|sL`zLT@9p8kEo3I4uTkSRCd@6M1pxLz0gF({-?Axf&O
+        iZK7#
+        """,
+        """
+        |JeWA07C#95)>B{5gQj47aklNASgmBC?zE*Q93;^LSR*8WM5TXTWWZjfogG(b6Z`7wT6(MqpPi}XMnuPx~9jOsH>#^$^Z)p03ZM$0Ra&J|I7
+        dc01*G$00;pA00001+hk3m;_w!*|I7dc5C#9*00;pA009L82|hO7;N>WZ;Q2`WCq^EhQgWpK%m4%s1^?Or2mt{A20sE#Gbl5x8RAL#L2~%Zo
+        gzOj@k#mYL!q$_bAbQM00a;P|Jncu0RaF3KOrr!PR%rEHJaOu#hS3+mSv7cE!aDq%nT1k8oxV~)8d9LM>zTN2{MJGQ;XFxv$z+m8-Lb9@bSn
+        mawIT=Mr!5`c<o9K>MX|=`zLXq)9DpbB@{%g4-3-w;Q!hH2mt{A000oJGXKl~1P}%P+5iXv0RRC%5P^U(TA1Jl)2!-N<W9$Ls8zdy%182biu
+        4a9=KO0Ij-edfyrv=yTUx~~(p{lR-qbW1@J1b%SeR|ytB9K(*Ok8xPTj4%;jfJPFlaq`Er|Mlm9?a#P&G5BT0T^6p_+2<WxHd!Q={QEv^;QB
+        AlH-lGX6RM-h0+W=+OO3G`6MeLLAcC@zLzl`63{y*=awX3vV{W;w_vD17&J@#2%<6K`<JXKK6)774x?N2Wc8am*WwSsQ=j
+        """,
+    )
+)
+"""32x32 pixels of gray noise, by `cjpeg -grayscale -quality 30 -arithmetic`; the second with `-progressive`."""

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, JpegImagePlugin, _imaging
 
 from imgrelay_dagster.relay.imaging.formats import exif
+from imgrelay_dagster.relay.imaging.formats.jpeg_arithmetic import ARITHMETIC, check_last_scan
 from imgrelay_dagster.relay.imaging.formats.jpeg_segments import FRAMES, LOSSLESS, PROGRESSIVE, START_OF_SCAN, segments
 from imgrelay_dagster.relay.imaging.formats.picture import Picture, Reduce
 from imgrelay_dagster.relay.imaging.layout import Size
@@ -138,6 +139,8 @@ def _decode_whole(data: bytes, marker: int, colorspace: str, small: Size, factor
         options = {"min_width": small[0], "min_height": small[1], "min_factor": factor, "strict": strict}
         return decode_jpeg(body, colorspace, **options)
 
+    if marker in ARITHMETIC:
+        check_last_scan(data, colorspace)
     return _strictly(decoded, data, marker)
 
 

@@ -10,6 +10,7 @@ FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 
+_WITHOUT_SEGMENT = (0x01, 0xD8)
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # `\xff+` would backtrack
 
 
@@ -25,5 +26,15 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == END_OF_IMAGE or offset + 2 > len(data):
             return
         yield marker, offset, skipped
-        if marker not in (0x01, 0xD8):  # these markers have no segment
+        if marker not in _WITHOUT_SEGMENT:
             offset += max(2, data[offset] << 8 | data[offset + 1])
+
+
+def end_of_image(data: bytes) -> int:
+    """Return where the end marker of the first image stands; where it is missing, the length of the data."""
+    scan = 2
+    for marker, offset, _ in segments(data):
+        length = 0 if marker in _WITHOUT_SEGMENT else max(2, int.from_bytes(data[offset : offset + 2]))
+        scan = offset + length
+    found = _MARKER.search(data, scan)
+    return found.start() if found and data[found.end() - 1] == END_OF_IMAGE else len(data)

@@ -162,6 +162,18 @@ def test_jpeg_needs_its_pixels_but_no_end(options: dict[str, object], mode: str)
             assert caught.value.reason is Reason.CORRUPT_IMAGE
 
 
+@pytest.mark.parametrize("data", parts.ARITHMETIC_JPEGS)
+def test_arithmetic_jpeg_needs_its_pixels_but_no_end(data: bytes) -> None:
+    whole = open_source(data, LIMIT).tobytes()
+    for sound in (data[:-2], data[:-2] + bytes(50), data + b"behind the end"):
+        assert open_source(sound, LIMIT).tobytes() == whole
+    for missing in (10, 30, 50, 60, 100):
+        for end in (b"", b"\xff\xd9"):
+            with pytest.raises(EntryFailure) as caught:
+                open_source(data[: -2 - missing] + end, LIMIT)
+            assert caught.value.reason is Reason.CORRUPT_IMAGE
+
+
 @pytest.mark.parametrize(
     "data",
     [
