@@ -41,7 +41,8 @@ _WARNINGS = ("Corrupt JPEG data", "Premature end", "Inconsistent progression", "
 class Header:
     """What the segments before the first scan say.
 
-    `parts` holds the ICC profile's parts by their number, `part_spans` where their segments begin and end.
+    `parts` holds the ICC profile's parts by their number, `part_spans` where their segments begin and end, and
+    `stray_spans` the same of bytes that belong to no segment.
     """
 
     marker: int = 0
@@ -51,13 +52,14 @@ class Header:
     parts: dict[int, bytes] = field(default_factory=dict)
     part_count: int = 0
     part_spans: list[tuple[int, int]] = field(default_factory=list)
+    stray_spans: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def profile(self) -> bytes | None:
-        """The ICC profile, if all of its parts are there."""
+        """The ICC profile, if all of its parts are there and hold something."""
         if not self.parts or set(self.parts) != set(range(1, self.part_count + 1)):
             return None
-        return b"".join(self.parts[number] for number in range(1, self.part_count + 1))
+        return b"".join(self.parts[number] for number in range(1, self.part_count + 1)) or None
 
 
 def decode(data: bytes, size: Size, reduce: Reduce | None = None) -> Picture:
@@ -66,8 +68,11 @@ def decode(data: bytes, size: Size, reduce: Reduce | None = None) -> Picture:
     Raises ValueError or OSError when pixels are missing or the file is broken.
     """
     header = read_header(data)
+    refused = header.stray_spans  # by libjpeg-turbo
     if header.part_spans and (header.profile is None or len(header.part_spans) > header.part_count):
-        data = _without(data, header.part_spans)  # libjpeg-turbo refuses them
+        refused = sorted(refused + header.part_spans)
+    if refused:
+        data = _without(data, refused)
     orientation = exif.orientation(header.exif)
     factor = _reduction(size, orientation, reduce) if reduce and header.marker not in LOSSLESS else 1
     image = _decode_plain(data, header, size, factor) or _decode_any(data, header, size, factor)
@@ -79,7 +84,9 @@ def decode(data: bytes, size: Size, reduce: Reduce | None = None) -> Picture:
 def read_header(data: bytes) -> Header:
     """Read the segments up to the first scan. Of several EXIF segments or copies of a profile the first counts."""
     header = Header()
-    for marker, offset, _ in segments(data):
+    for marker, offset, skipped in segments(data):
+        if skipped:
+            header.stray_spans.append((offset - 2 - skipped, offset - 2))
         if marker == START_OF_SCAN:
             break
         end = offset + (data[offset] << 8 | data[offset + 1])

@@ -62,6 +62,7 @@ def test_orientation_comes_from_the_first_exif_alone(data: bytes, size: tuple[in
         ([parts.icc_segment(LINEAR), parts.icc_segment(files.rgb_profile(gamma=3.0))], True),
         ([parts.icc_segment(LINEAR[HALF:], 2, 2), parts.icc_segment(LINEAR[:HALF], 1, 2)], True),
         ([parts.icc_segment(LINEAR[:HALF], 1, 2)], False),
+        ([parts.icc_segment(b"")], False),
         ([parts.icc_segment(LINEAR[:HALF], 0, 2), parts.icc_segment(LINEAR[HALF:], 1, 2)], False),
     ],
 )
@@ -160,6 +161,19 @@ def test_jpeg_needs_its_pixels_but_no_end(options: dict[str, object], mode: str)
             with pytest.raises(EntryFailure) as caught:
                 open_source(data[: -2 - missing] + end, LIMIT)
             assert caught.value.reason is Reason.CORRUPT_IMAGE
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xdb", b"\xff\xc4", b"\xff\xda"])
+@pytest.mark.parametrize("stray", [b"\0", b"\0\xff\0", b"stray" * 400])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_stray_bytes_before_a_marker_of_a_jpeg(options: dict[str, object], stray: bytes, marker: bytes) -> None:
+    data = files.encoded(files.noise((160, 120)), "JPEG", quality=90, icc_profile=LINEAR, **options)
+    damaged = data.replace(marker, stray + marker, 1)
+    assert open_source(damaged, LIMIT).tobytes() == open_source(data, LIMIT).tobytes()
+    for cut in (damaged[:-100], damaged[:-100] + b"\xff\xd9"):
+        with pytest.raises(EntryFailure) as caught:
+            open_source(cut, LIMIT)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
 
 
 @pytest.mark.parametrize("data", parts.ARITHMETIC_JPEGS)
