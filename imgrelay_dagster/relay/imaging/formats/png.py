@@ -81,7 +81,11 @@ def read_parts(data: bytes) -> Parts:
             if kind == b"PLTE":
                 parts.palette.append((kind, body))
             parts.header = parts.header or bytes(body)
-        elif kind == b"IEND" or (parts.pixels and not _belongs_to_first_frame(parts, kind, body)):
+        elif kind == b"IEND":
+            if parts.hides_default_image and parts.frame is None:
+                del parts.side[b"acTL"]  # an animation without any frame: the file holds a still image
+            break
+        elif parts.pixels and not _belongs_to_first_frame(parts, kind, body):
             break
         elif kind in _SIDE_CHUNKS and not parts.pixels and kind not in parts.side and _is_sound(kind, body, checksum):
             parts.side[kind] = bytes(body)
@@ -115,8 +119,7 @@ def _first_animated_frame(parts: Parts, canvas: Size) -> Image.Image:
 
 
 def _load(header: bytes, parts: Parts, pixels: list[Chunk]) -> Image.Image:
-    transparency = [(b"tRNS", memoryview(parts.side[b"tRNS"]))] if b"tRNS" in parts.side else []
-    before = [(b"IHDR", memoryview(header)), *parts.palette, *transparency]
+    before = [(b"IHDR", memoryview(header)), *parts.palette, *_transparency(header, parts.side.get(b"tRNS"))]
     place = last_pixel(header)
     try:
         image = _Marked.opened(_file([*before, *pixels]), place)
@@ -125,6 +128,12 @@ def _load(header: bytes, parts: Parts, pixels: list[Chunk]) -> Image.Image:
     if image.im.getpixel(place) == image.mark:
         check_complete(header, pixels)
     return image
+
+
+def _transparency(header: bytes, body: bytes | None) -> list[Chunk]:
+    """Return the tRNS chunk without surplus bytes; none if it is too short for its colour type (11.3.1.1)."""
+    least, most = {0: (2, 2), 2: (6, 6), 3: (0, 256)}.get(header[9], (0, 0))
+    return [(b"tRNS", memoryview(body)[:most])] if body is not None and len(body) >= least else []
 
 
 class _Marked(PngImagePlugin.PngImageFile):

@@ -72,6 +72,7 @@ def test_icc_profile_of_a_jpeg(segments: list[bytes], applied: bool, behind_fram
     assert_close(image, (3, 3), (112, 133, 229) if applied else (41, 60, 199))
 
 
+FRAME = struct.pack(">IIIIIHHBB", 0, 40, 24, 0, 0, 1, 10, 0, 0)
 GAMA = (b"gAMA", struct.pack(">I", 100_000))
 DISPLAY_P3 = (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
 PROFILE = (b"iCCP", b"name\0\0" + zlib.compress(LINEAR))
@@ -199,10 +200,26 @@ def test_arithmetic_jpeg_needs_its_pixels_but_no_end(data: bytes) -> None:
         parts.png_with((b"zTXt", b"name\0\0" + zlib.compress(bytes(2 << 20)))),
         parts.png_with((b"iCCP", b"name\0\0" + zlib.compress(bytes(5 << 20)))),
         parts.png_with()[:-12],
+        parts.png_with((b"tRNS", b"\0")),
+        parts.png_with((b"acTL", struct.pack(">II", 3, 0))),
+        parts.with_broken_checksum(
+            parts.png_with((b"acTL", bytes((0, 0, 0, 1, 0, 0, 0, 0))), (b"fcTL", FRAME)), b"fcTL"
+        ),
+        parts.png_with((b"tRNS", b"\xff" * 300), image=parts.two_colors().quantize(8)),
     ],
 )
 def test_png_damaged_outside_its_pixels_is_shown(data: bytes) -> None:
-    assert open_source(data, LIMIT).tobytes() == parts.two_colors().tobytes()
+    image = open_source(data, LIMIT)
+    assert image.convert("RGB").tobytes() == parts.two_colors().tobytes()
+    assert image.getextrema()[3:] in ((), ((255, 255),))
+
+
+def test_apng_cut_before_its_first_frame_is_corrupt() -> None:
+    data = parts.apng([(40, 24, 0, 0, RED), (40, 24, 0, 0, BLUE)])
+    for end in (data.index(b"fcTL") - 4, data.index(b"fcTL") + 9, data.index(b"fdAT") + 9):
+        with pytest.raises(EntryFailure) as caught:
+            open_source(data[:end], LIMIT)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
