@@ -1,7 +1,8 @@
-"""Tell an arithmetic-coded JPEG whose last scan ends early.
+"""Tell an arithmetic-coded JPEG without end marker whose last scan ends early.
 
 Behind the end of a scan its decoder reads zeros without a warning: an encoder drops those at the end (ITU-T T.81,
-D.1.8). How many it reads is told by libjpeg, which counts the bytes that are left when all pixels are decoded.
+D.1.8). How many it reads is told by libjpeg, which counts the bytes that are left when all pixels are decoded. Flat
+pictures have many zeros at the end, so a scan with an end marker counts as complete.
 """
 
 import re
@@ -20,9 +21,11 @@ _BYTES_LEFT = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before mark
 
 def check_last_scan(data: bytes, colorspace: str) -> None:
     """Raise ValueError when pixels are missing. Takes the time to decode at an eighth of the size."""
+    if end_of_image(data) < len(data):
+        return
     from simplejpeg import decode_jpeg  # noqa: PLC0415 - imports NumPy, which only a process that decodes needs
 
-    padded = b"".join((memoryview(data)[: end_of_image(data)], bytes(_ZEROS), b"\xff\xd9"))
+    padded = b"".join((data, bytes(_ZEROS), b"\xff\xd9"))
     try:
         decode_jpeg(padded, colorspace, min_width=1, min_height=1, min_factor=8, strict=True)
     except ValueError as error:
