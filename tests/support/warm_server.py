@@ -179,6 +179,8 @@ def run_program(arguments: list[str], memory: Memory) -> None:
         except warm_start.Replaced as replaced:
             arguments = replaced.arguments
             show_arguments(memory, arguments)
+            if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # as an interpreter does that starts
         else:
             return
 
