@@ -18,6 +18,16 @@ def dagster_command(*arguments: str) -> list[str]:
     return [sys.executable, "-W", "ignore:Function `:FutureWarning", "-m", "dagster", *arguments]
 
 
+def heed_interrupts() -> None:
+    """Let this process, and those that it starts, end on SIGINT if they would ignore it.
+
+    A shell without job control has what it starts in the background ignore SIGINT. Dagster's processes then ignore
+    SIGTERM too, because they treat it as they treat SIGINT.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def dev(arguments: argparse.Namespace) -> int:
     """Become `dagster dev`, so that signals and the exit code are its own; returns only if that cannot start."""
     try:
@@ -34,7 +44,5 @@ def _become_dagster(arguments: argparse.Namespace) -> None:
     workspace = own if own.is_file() else INSTANCE_FOLDER / own
     address = ["--host", arguments.host, "--port", str(arguments.port)]
     command = dagster_command("dev", *address, "--workspace", str(workspace))
-    # A shell without job control has what it starts in the background ignore SIGINT. Dagster's processes then ignore
-    # SIGTERM too, because they treat it as they treat SIGINT.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    heed_interrupts()
     os.execv(command[0], command)  # nosec B606: no shell, and the command is our own

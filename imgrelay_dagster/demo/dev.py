@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from imgrelay_dagster.commands.dev import dagster_command
+from imgrelay_dagster.commands.dev import dagster_command, heed_interrupts
 from imgrelay_dagster.demo import child
 from imgrelay_dagster.demo.manifests import SAMPLE_PORT
 from imgrelay_dagster.demo.origin import Origin
@@ -26,6 +26,7 @@ def main() -> int:
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
     with Origin(SAMPLE_PORT) as origin:
         command = dagster_command("dev", *sys.argv[1:])
+        heed_interrupts()
         served = child.start(command, environment=environment, death_signal=signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # only now, because a child would inherit the mask
         print(
