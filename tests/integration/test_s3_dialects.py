@@ -12,6 +12,7 @@ from imgrelay_dagster.relay.planning.destination_check import DestinationFeature
 from imgrelay_dagster.relay.records.dataset_lock import DatasetHeld, acquire_lock, lock_holder
 from imgrelay_dagster.relay.settings import Settings
 from imgrelay_dagster.relay.staging.scratch_space import Staging
+from imgrelay_dagster.relay.storage.object_settings import ObjectSettings
 from imgrelay_dagster.relay.storage.objects import delete_objects, put_object
 from imgrelay_dagster.relay.storage.reading import CHUNK_SIZE, ObjectStream, read_chunks
 from imgrelay_dagster.relay.storage.retry_policy import INTERACTIVE
@@ -19,6 +20,8 @@ from imgrelay_dagster.relay.storage.store_options import DEFAULT_OPTIONS, StoreO
 from imgrelay_dagster.relay.storage.stores import open_store
 from tests.support.s3_dialect import S3Dialect
 from tests.support.stored_files import Bucket
+
+NOTHING_STORED = ObjectSettings()
 
 
 @pytest.fixture
@@ -31,9 +34,14 @@ def open_dialect(dialect: S3Dialect, address: str, options: StoreOptions = DEFAU
     return open_store(address, dialect.settings(), INTERACTIVE, options)
 
 
-def check(dialect: S3Dialect, address: str, options: StoreOptions = DEFAULT_OPTIONS) -> DestinationFeatures:
+def check(
+    dialect: S3Dialect,
+    address: str,
+    options: StoreOptions = DEFAULT_OPTIONS,
+    stored: ObjectSettings = NOTHING_STORED,
+) -> DestinationFeatures:
     opening = partial(open_dialect, dialect, address)
-    return check_destination(opening, Settings("birds", address, store=options), "run")
+    return check_destination(opening, Settings("birds", address, store=options, object=stored), "run")
 
 
 def test_a_store_with_every_feature(seaweed: SeaweedFS, address: str):
@@ -64,6 +72,33 @@ def test_a_store_that_cannot_be_listed_is_refused_at_once(
         assert dialect.seen["GET"] <= 1 + INTERACTIVE.retries
         dialect.no_listing = None
         assert not [path for path in open_dialect(dialect, address).list().collect() if path]
+
+
+@pytest.mark.parametrize(
+    ("header", "stored"),
+    [
+        ("x-amz-acl", ObjectSettings(acl="public-read")),
+        ("x-amz-storage-class", ObjectSettings(storage_class="STANDARD_IA")),
+        ("x-amz-tagging", ObjectSettings(tags={"project": "spring"})),
+        ("x-amz-meta-team", ObjectSettings(metadata={"team": "photos"})),
+    ],
+)
+def test_what_is_stored_with_images_is_tried_before_the_run(
+    seaweed: SeaweedFS, address: str, header: str, stored: ObjectSettings
+):
+    with S3Dialect(seaweed, refused_header=header) as dialect:
+        given = stored.given()[0]
+        with pytest.raises(RelayError, match=rf"with each image \(object: {given}\): .*AccessDenied.*leave out"):
+            check(dialect, address, stored=stored)
+        assert check(dialect, address) == DestinationFeatures(DEFAULT_OPTIONS)
+        dialect.refused_header = None
+        assert check(dialect, address, stored=stored) == DestinationFeatures(DEFAULT_OPTIONS)
+        assert not [path for path in open_dialect(dialect, address).list().collect() if path]
+
+
+def test_values_that_depend_on_the_line_are_not_tried(seaweed: SeaweedFS, address: str):
+    with S3Dialect(seaweed, refused_header="x-amz-storage-class") as dialect:
+        check(dialect, address, stored=ObjectSettings(storage_class="{class}", metadata={"team": "photos"}))
 
 
 def test_scratch_space_names_the_setting_that_leaves_checksums_out(seaweed: SeaweedFS, address: str):

@@ -33,6 +33,7 @@ class S3Dialect:
         no_listing: status and error code with which listings are refused.
         elsewhere: the bucket's region, which is another one; requests are redirected without a location.
         acl: the ACL that every object must be written with.
+        refused_header: writes with this header are forbidden.
         seen: requests by method.
     """
 
@@ -44,6 +45,7 @@ class S3Dialect:
     no_listing: tuple[int, str] | None = None
     elsewhere: str | None = None
     acl: str | None = None
+    refused_header: str | None = None
     seen: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> Self:
@@ -89,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(dialect.no_checksums, _error("InvalidArgument", "Unsupported header 'x-amz-checksum-sha256'"))
         elif dialect.acl and is_write and "delete" not in parts.query and self.headers["x-amz-acl"] != dialect.acl:
             self._answer(403, _error("AccessDenied"))
+        elif is_write and dialect.refused_header in named:
+            self._answer(403, _error("AccessDenied", f"{dialect.refused_header} is not allowed"))
         elif dialect.no_bulk_delete and self.command == "POST" and "delete" in parts.query:
             self._answer(501, _error("NotImplemented"))
         elif dialect.no_listing and self.command == "GET" and "list-type=2" in parts.query:

@@ -15,6 +15,7 @@ from imgrelay_dagster.relay.storage.bucket_region import bucket_region
 from imgrelay_dagster.relay.storage.error_hints import (
     CHECK_ACCESS,
     CHECK_LISTING,
+    IMAGE_ADVICE,
     advice,
     is_checksum_refused,
     listing_advice,
@@ -47,6 +48,8 @@ def check_destination(
 ) -> DestinationFeatures:
     """Write and delete a small object and list the receipts, so that a wrong bucket fails the run at once.
 
+    A second object is written as images are, if the run config says what is stored with them.
+
     Raises:
         RelayError: the destination does not accept objects, or cannot be listed. It says what to do.
     """
@@ -75,6 +78,8 @@ def check_destination(
             f"destination {settings.destination!r} does not take objects: {explain(error)}; {hint}"
         ) from error
     _check_listing(store, settings)
+    if settings.object.given():
+        _check_image(open_destination(replace(settings, store=options).image_store), settings, key)
     if not conditional:
         notices.append(
             "the destination ignores conditional writes, so the dataset's lock is weaker: two runs that start within "
@@ -95,6 +100,23 @@ def _check_listing(store: ObjectStore, settings: Settings) -> None:
         hint = listing_advice(error) if is_s3(settings.destination) else CHECK_LISTING
         raise RelayError(
             f"destination {settings.destination!r} takes objects but cannot be listed: {explain(error)}; {hint}"
+        ) from error
+
+
+def _check_image(store: ObjectStore, settings: Settings, key: str) -> None:
+    """Write and delete an object with the ACL, storage class, headers, metadata and tags that every image gets.
+
+    Raises:
+        RelayError: the destination refuses it. It says what to do.
+    """
+    headers, tags = settings.object.constants()
+    try:
+        put_object(store, key, _CONTENT, "text/plain", headers=headers, tags=tags)
+        delete_objects(store, [key])
+    except (BaseError, OSError) as error:
+        raise RelayError(
+            f"destination {settings.destination!r} takes objects, but none with what the run config stores with each "
+            f"image (object: {', '.join(settings.object.given())}): {explain(error)}; {IMAGE_ADVICE}"
         ) from error
 
 

@@ -98,6 +98,14 @@ class ObjectSettings:
         names = (name for value in values for name in Placeholders.parse(value, "object").names)
         return tuple(dict.fromkeys(name for name in names if name not in OWN_NAMES))
 
+    def constants(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The headers with the metadata, and the tags, whose values hold no placeholder: each image has these."""
+        return _without_placeholders(self.texts()), _without_placeholders(self.tags)
+
+    def given(self) -> tuple[str, ...]:
+        """The names of the fields that store something."""
+        return tuple(name for name in self.__slots__ if getattr(self, name))
+
     def check(self, destination: str) -> None:
         """Check that a destination can hold all of this.
 
@@ -148,9 +156,11 @@ class ObjectSettings:
     def _store_problem(self, scheme: str | None) -> str | None:
         """Why this kind of store cannot hold it; a folder holds nothing but the file itself."""
         if scheme is None:
-            given = next((name for name in self.__slots__ if getattr(self, name)), None)
+            given = self.given()
             return (
-                f"{given} cannot be stored in a folder; leave it out, or use a bucket as destination" if given else None
+                f"{given[0]} cannot be stored in a folder; leave it out, or use a bucket as destination"
+                if given
+                else None
             )
         if self.acl is not None and scheme not in ACLS:
             return f"acl cannot be set on {scheme}://; leave it out and set access on the container"
@@ -164,6 +174,11 @@ class ObjectSettings:
             allowed = "letters, digits and _" if scheme in _NAMES else "letters, digits and - _ ."
             return f"metadata name {wrong!r} is not allowed on {scheme}://; use {allowed}"
         return None
+
+
+def _without_placeholders(texts: Mapping[str, str]) -> dict[str, str]:
+    parsed = {name: Placeholders.parse(text, "object") for name, text in texts.items() if text}
+    return {name: text.fill({}) for name, text in parsed.items() if not text.names}
 
 
 def provenance_headers(scheme: str | None, values: Mapping[str, str]) -> dict[str, str]:
