@@ -6,7 +6,7 @@ import PIL
 
 from imgrelay_dagster.relay.outcomes import Reason
 
-DECODER_REVISION = 1
+DECODER_REVISION = 2
 """Raise it whenever imgrelay itself decodes more than before."""
 
 DECODER_REASONS = frozenset({Reason.UNSUPPORTED_FORMAT, Reason.CORRUPT_IMAGE})

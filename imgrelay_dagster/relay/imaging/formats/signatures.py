@@ -27,6 +27,7 @@ _PREFIXES = (
     (b"GIF89a", SourceFormat.GIF),
     (b"II*\0", SourceFormat.TIFF),
     (b"MM\0*", SourceFormat.TIFF),
+    (b"II+\0\x08\0\0\0", SourceFormat.TIFF),  # BigTIFF, of which Pillow reads this byte order only
     (b"\0\0\x01\0", SourceFormat.ICO),
     (b"\0\0\0\x0cjP  \r\n\x87\n", SourceFormat.JPEG_2000),
     (b"\xff\x4f\xff\x51", SourceFormat.JPEG_2000),

@@ -135,6 +135,14 @@ def test_missing_extra_is_named(name: str, module: object, detail: str, monkeypa
         (struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0, b"mp42"), "a video (MP4 or QuickTime)"),
         (b"\x1aE\xdf\xa3" + bytes(20), "a video (Matroska or WebM)"),
         (b"8BPS\0\1", "a Photoshop document"),
+        (b"{\\rtf1\\ansi", "an RTF document"),
+        (b"\0\0\x0f\x17moov", "a video (MP4 or QuickTime)"),
+        (b"MM\0+\0\x08\0\0", "a big-endian BigTIFF"),
+        (files.encoded(PICTURE, "TGA"), "a Targa picture (TGA)"),
+        (files.encoded(PICTURE, "TGA", compression="tga_rle"), "a Targa picture (TGA)"),
+        (b"\0\0\2\0\1\0 \0\0\0\0\0", "a mouse cursor (CUR)"),
+        (files.encoded(PICTURE, "PPM"), "a Netpbm picture (PPM)"),
+        (files.encoded(PICTURE, "DDS"), "a texture (DDS)"),
     ],
 )
 def test_other_bodies_are_named(body: bytes, name: str) -> None:
