@@ -16,7 +16,7 @@ def test_many_hosts_need_bounded_memory_and_the_worst_are_found():
         statistics.add(uploaded(line, "https://slow.example/x", seconds=Seconds(9.0)))
     record = uploaded(1)
     tracemalloc.start()
-    for line in range(1, 30_001):
+    for line in range(1, 15_001):
         key, url = f"one.example/{line}.jpg", f"https://host-{line}.example/x"
         statistics.add(changed(record, line=line, url=url, key=key, at=1000.0 + line / 10))
     allocated = tracemalloc.get_traced_memory()[0]
