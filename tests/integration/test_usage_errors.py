@@ -150,7 +150,7 @@ def test_a_template_that_is_not_an_image_is_wrong_usage(call: Called, tmp_path: 
     (tmp_path / "frame.png").write_text("no picture")
     code, _, err = call(URL, "--template", tmp_path / "frame.png")
     assert code == 2
-    assert f"template {str(tmp_path / 'frame.png')!r} cannot be used: the body begins with bytes 6e 6f 20 70" in err
+    assert f"template {str(tmp_path / 'frame.png')!r} cannot be used: the body looks like text" in err
 
 
 def test_a_manifest_with_an_unknown_suffix_is_wrong_usage(call: Called, tmp_path: Path):
@@ -183,10 +183,6 @@ def test_the_template_folder_takes_precedence_over_the_working_folder(
     monkeypatch.setenv("IMGRELAY_TEMPLATES", str(tmp_path / "templates"))
     for name in ("frame.png", "here.png"):
         Path(name).write_text("no picture")
-    (tmp_path / "templates" / "frame.png").write_text("neither")
-    assert (
-        f"cannot be used: the body begins with bytes {b'neither'.hex(' ')}" in call(URL, "--template", "frame.png")[2]
-    )
-    assert (
-        f"cannot be used: the body begins with bytes {b'no pictu'.hex(' ')}" in call(URL, "--template", "here.png")[2]
-    )
+    (tmp_path / "templates" / "frame.png").write_bytes(b"\x81\x82")
+    assert "cannot be used: the body begins with bytes 81 82" in call(URL, "--template", "frame.png")[2]
+    assert "cannot be used: the body looks like text" in call(URL, "--template", "here.png")[2]

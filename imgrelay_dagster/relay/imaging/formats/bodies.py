@@ -45,7 +45,8 @@ _MARKUP = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--")
 
 def describe_body(data: bytes) -> str:
     """Return what a body looks like: a sentence that starts with `the body`."""
-    name = _markup(data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()) or _binary(data)
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    name = _markup(start.lower()) or _binary(data) or ("text" if _is_text(start) else None)
     return f"the body looks like {name}" if name else f"the body begins with bytes {data[:8].hex(' ')}"
 
 
@@ -69,3 +70,14 @@ def _binary(data: bytes) -> str | None:
     if data[4:8] in (b"ftyp", b"moov", b"mdat"):
         return "a video (MP4 or QuickTime)"
     return next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether a body is text. None of it is quoted: the detail of a failure must not show what a host keeps private."""
+    try:
+        text = start.decode()
+    except UnicodeDecodeError as error:
+        if error.end < len(start):
+            return False
+        text = start[: error.start].decode()  # what is examined ends within a character
+    return bool(text.strip()) and all(line.replace("\t", "").isprintable() for line in text.splitlines())

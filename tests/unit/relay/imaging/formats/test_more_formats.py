@@ -135,6 +135,8 @@ def test_missing_extra_is_named(name: str, module: object, detail: str, monkeypa
         (struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0, b"mp42"), "a video (MP4 or QuickTime)"),
         (b"\x1aE\xdf\xa3" + bytes(20), "a video (Matroska or WebM)"),
         (b"8BPS\0\1", "a Photoshop document"),
+        ("Zugriff verweigert: Schlüssel fehlt\r\n".encode(), "text"),
+        (("a" + "ü" * 600).encode(), "text"),  # what is examined ends within a character
         (b"{\\rtf1\\ansi", "an RTF document"),
         (b"\0\0\x0f\x17moov", "a video (MP4 or QuickTime)"),
         (b"MM\0+\0\x08\0\0", "a big-endian BigTIFF"),
@@ -150,3 +152,9 @@ def test_other_bodies_are_named(body: bytes, name: str) -> None:
         open_source(body, LIMIT)
     assert caught.value.reason is Reason.UNSUPPORTED_FORMAT
     assert caught.value.detail.startswith(f"the body looks like {name}; supported formats are JPEG, PNG")
+
+
+@pytest.mark.parametrize("body", [b"\x81\x82\x83", b"kurz \0", "ü".encode()[:1] + b" rest"])
+def test_bytes_are_shown_of_bodies_that_are_no_text(body: bytes) -> None:
+    with pytest.raises(EntryFailure, match=f"the body begins with bytes {body[:8].hex(' ')}"):
+        open_source(body, LIMIT)
