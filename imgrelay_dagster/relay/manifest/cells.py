@@ -2,7 +2,7 @@
 
 import re
 
-from imgrelay_dagster.relay.manifest.columns import URL_NAMES, normal_name
+from imgrelay_dagster.relay.manifest.json_cells import json_in, url_field
 from imgrelay_dagster.relay.manifest.rows import BLANKS, InvalidValue, clean_value
 
 MAX_URLS = 1000
@@ -21,14 +21,13 @@ _GLUED_URL = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?|heic)[^\w/=]{0,
 _HTTP_PATH = re.compile(r"[<\"']?(?:https?:)?//[^?#]*", re.IGNORECASE)
 _LEFT_OVER = f"{BLANKS},;|"
 _WRAPPERS = {"<": ">", '"': '"', "'": "'"}
-_URL_FIELDS = frozenset(map(normal_name, URL_NAMES))
 
 
 def urls_in(value: object, split: str | None) -> list[tuple[str, str | None]]:
     """The URLs in a cell, each with the text that stood there if it was mended, otherwise None.
 
     A list holds a URL in each item: of JSON or Parquet, or as text, as pandas and DuckDB write it into CSV files. An
-    object holds it under one of the well-known names.
+    object, also one of JSON in a text, holds it under one of the well-known names.
 
     Args:
         split: what separates several URLs; None means that the cell holds one.
@@ -38,7 +37,10 @@ def urls_in(value: object, split: str | None) -> list[tuple[str, str | None]]:
     """
     if isinstance(value, str) and _is_plain(value, split):
         return [(value, None)]
-    texts = _texts(value, split)
+    try:
+        texts = _texts(value, split)
+    except RecursionError:
+        raise InvalidValue("the lists in the cell are nested too deep") from None
     if not texts:
         raise InvalidValue("url is missing or empty")
     if len(texts) > 1 and split is None:
@@ -63,12 +65,11 @@ def _texts(value: object, split: str | None) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for item in value for text in _texts(item, split)]
     if isinstance(value, dict):
-        found = [item for name, item in value.items() if normal_name(str(name)) in _URL_FIELDS]
-        if len(found) != 1:
-            raise InvalidValue("url must be text, not an object without one well-known field such as src")
-        return _texts(found[0], split)
+        return _texts(url_field(value), split)
     if isinstance(value, str) and _LIST_AS_TEXT.fullmatch(value.strip()):
         return [text for item in _pieces(value.strip()[1:-1], ",") for text in _texts(item, None)]
+    if isinstance(value, str) and (found := json_in(value.strip(BLANKS))) is not None:
+        return _texts(found, split)
     if split is not None and isinstance(value, str):
         pieces = [piece.strip() for piece in _pieces(value, split)]
         if any(map(_holds_several, pieces)):

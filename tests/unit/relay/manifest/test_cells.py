@@ -1,5 +1,7 @@
 """Cells that hold URLs: several in one cell, and URLs that other programs changed."""
 
+import json
+
 import pytest
 
 from imgrelay_dagster.relay.manifest.cells import urls_in
@@ -102,6 +104,54 @@ def test_objects_hold_the_url_under_a_well_known_name() -> None:
     assert urls_in({"src": A}, None) == [(A, None)]
     with pytest.raises(InvalidValue, match="not an object"):
         urls_in({"id": 1}, None)
+
+
+@pytest.mark.parametrize("name", ["src", "url", "href", "image", "contentUrl"])
+def test_json_objects_that_were_written_as_text_are_objects(name: str) -> None:
+    for split in (",", "|"):
+        assert urls_in(json.dumps([{"id": 1, name: A}, {name: B, "alt": None}]), split) == [(A, None), (B, None)]
+    for cell in (json.dumps({name: A}), f' [ {{"{name}" : "{A}"}} ] ', json.dumps({"x": "//h/c", name: A}, indent=1)):
+        assert urls_in(cell, None) == [(A, None)]
+    with pytest.raises(InvalidValue, match=r"the cell holds 2 URLs; set columns\.split"):
+        urls_in(json.dumps([{name: A}, {name: B}]), None)
+
+
+def test_slashes_that_php_escapes_are_slashes() -> None:
+    a, b = (json.dumps(url).replace("/", r"\/") for url in (A, B))
+    assert urls_in(f'[{{"src":{a}}},{{"src":{b}}}]', ",") == [(A, None), (B, None)]
+    assert urls_in(f"[{a},{b}]", ",") == [(A, None), (B, None)]
+
+
+def test_of_several_fields_of_an_object_the_best_one_counts() -> None:
+    assert urls_in({"@type": "ImageObject", "url": "http://h/page", "contentUrl": A}, None) == [(A, None)]
+    assert urls_in({"href": "http://h/page", "src": A}, None) == [(A, None)]
+    assert urls_in({"src": None, "url": A, "image": A}, None) == [(A, None)]
+    assert urls_in({"image": {"@type": "ImageObject", "url": A}}, None) == [(A, None)]
+    with pytest.raises(InvalidValue, match="several well-known fields"):
+        urls_in({"src": A, "url": B}, None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "error"),
+    [
+        ('[{"id": "secret"}]', "an object without one well-known field"),
+        ('[{"original": {"url": "http://secret"}}]', "an object without one well-known field"),
+        ('{"src": ""}', "url is missing or empty"),
+        ('{"src": 1.5}', "url must be text, not float"),
+        (f'[{{"src": "{A}"}}, {{"src": "http://secr', "begins like JSON, but is not valid JSON"),
+        (f"[{{'src': '{A}'}}]", "texts need double quotes"),
+        (f'{{"src": {"[" * 700}"{A}"{"]" * 700}}}', "nested too deep|not valid JSON"),
+    ],
+)
+def test_json_without_a_url_is_refused(cell: str, error: str) -> None:
+    with pytest.raises(InvalidValue, match=error) as caught:
+        urls_in(cell, ",")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "{a}.jpg", "[1] a.jpg", '["a.jpg"].jpg', '["a", 1]'])
+def test_a_text_with_brackets_is_no_json(text: str) -> None:
+    assert urls_in(text, None) == [(text, None)]
 
 
 def test_keys_of_one_line_are_numbered() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import time
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.manifest.lines import MAX_LINE
-from imgrelay_dagster.relay.manifest.rows import ManifestRow
+from imgrelay_dagster.relay.manifest.options import Columns, ReadOptions
+from imgrelay_dagster.relay.manifest.reader import read_manifest
+from imgrelay_dagster.relay.manifest.rows import ManifestRow, Row
 from tests.support.manifests import bad, error_of, read
 
 
@@ -143,3 +146,21 @@ def test_output_of_the_csv_module_is_read_back(table: list[tuple[str, str, str]]
     rows = read(out.getvalue(), "m.csv")
     assert [(row.url, row.key) for row in rows if isinstance(row, ManifestRow)] == [row[:2] for row in table]
     assert len(rows) == len(table)
+
+
+def rows_of(content: str, columns: Columns) -> list[Row]:
+    return list(read_manifest(io.BytesIO(content.encode()), "m.csv", ReadOptions(columns)))
+
+
+def test_json_objects_in_a_cell_are_entries_of_their_own() -> None:
+    images = json.dumps([{"id": 7, "src": "http://h/a.jpg"}, {"id": 8, "src": "http://h/b.jpg"}])
+    text = io.StringIO()
+    csv.writer(text).writerows([("sku", "images"), ("1", images), ("2", '{"id": 9}'), ("3", "http://h/c.jpg")])
+    first, second, third, fourth = rows_of(text.getvalue(), Columns(key="sku", split=","))
+    assert (first, second) == (
+        ManifestRow(2, "http://h/a.jpg", "1-1", part=1),
+        ManifestRow(2, "http://h/b.jpg", "1-2", part=2),
+    )
+    assert bad(third).text == '2,"{""id"": 9}"'
+    assert "without one well-known field" in bad(third).error
+    assert fourth == ManifestRow(4, "http://h/c.jpg", "3")
