@@ -1,4 +1,7 @@
-"""The codings of Content-Encoding (RFC 9110 8.4.1): each decoder works chunk by chunk, in bounded memory."""
+"""The codings deflate, br and zstd of Content-Encoding (RFC 9110 8.4.1).
+
+Each decoder works chunk by chunk, in bounded memory.
+"""
 
 import sys
 import zlib
@@ -7,64 +10,50 @@ from typing import Any
 
 import brotli
 
-from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.outcomes import Reason
+from imgrelay_dagster.relay.fetch.coding_failures import CHUNK_SIZE, corrupt, truncated
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-_CHUNK_SIZE = 64 * 1024  # bytes; maximum output of one decompression step, for Brotli about
-_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _ZLIB_HEADER = 2  # bytes; without them zlib data and raw deflate data cannot be told apart
-_GZIP_MAGIC = b"\x1f\x8b"
-_WINDOW_BITS = {"gzip": _GZIP, "deflate": _ZLIB}  # RFC 9110 8.4.1
 _ZSTANDARD_WINDOW_BITS = 23  # 8 MiB (RFC 9659)
 _ZSTANDARD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16)))
 
 
-class Inflater:
-    """Decompresses gzip or deflate data chunk by chunk."""
+class DeflateDecoder:
+    """Decompresses deflate data chunk by chunk, with zlib's wrapper or without it."""
 
-    def __init__(self, coding: str) -> None:
-        self._coding = coding
-        self._zlib = zlib.decompressobj(_WINDOW_BITS[coding])
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj()
+        self._head = b""  # less than the wrapper's header, without which the two kinds cannot be told apart
         self._started = False
-        self._trailing = b""  # one byte at the start, or after the end: it may be the first half of a magic number
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decompress `data`; yield chunks of at most 64 KiB.
+        """Decompress `data`; yield chunks of at most 64 KiB. What follows the end is padding, which is ignored.
 
         Raises:
             EntryFailure: `corrupt_image`, when `data` is not of this coding.
         """
-        if not self._started:
-            data, self._trailing = self._trailing + data, b""
-            if len(data) < _ZLIB_HEADER:
-                self._trailing = data
-                return
-        while data:
-            if self._zlib.eof:
-                data = self._trailing + data
-                if self._coding == "deflate" or not data.startswith(_GZIP_MAGIC):
-                    self._trailing = data[:1]  # half a magic number, or padding, which is ignored
-                    return
-                self._trailing = b""
-                self._zlib = zlib.decompressobj(_GZIP)  # RFC 1952 2.2: members may follow each other
+        data, self._head = self._head + data, b""
+        if not self._started and len(data) < _ZLIB_HEADER:
+            self._head = data
+            return
+        while data and not self._zlib.eof:
             yield self._decompress(data)
-            data = self._zlib.unconsumed_tail or self._zlib.unused_data
+            data = self._zlib.unconsumed_tail
 
     def _decompress(self, data: bytes) -> bytes:
         started, self._started = self._started, True
         try:
-            return self._zlib.decompress(data, _CHUNK_SIZE)
+            return self._zlib.decompress(data, CHUNK_SIZE)
         except zlib.error as error:
-            if self._coding == "deflate" and not started:
+            if not started:
                 # Some servers send raw deflate data (RFC 1951) without the required zlib wrapper.
-                self._zlib = zlib.decompressobj(_RAW)
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
                 return self._decompress(data)
-            raise _corrupt(self._coding) from error
+            raise corrupt("deflate") from error
 
     def finish(self) -> None:
         """Check that the compressed data is complete; called at the end of the body.
@@ -73,7 +62,7 @@ class Inflater:
             EntryFailure: `truncated`, when the compressed data is incomplete.
         """
         if self._started and not self._zlib.eof:
-            raise _truncated(self._coding)
+            raise truncated("deflate")
 
 
 class BrotliDecoder:
@@ -98,9 +87,9 @@ class BrotliDecoder:
 
     def _decompress(self, data: bytes) -> bytes:
         try:
-            return bytes(self._brotli.process(data, output_buffer_limit=_CHUNK_SIZE))
+            return bytes(self._brotli.process(data, output_buffer_limit=CHUNK_SIZE))
         except brotli.error as error:
-            raise _corrupt("br") from error
+            raise corrupt("br") from error
 
     def finish(self) -> None:
         """Check that the compressed data is complete.
@@ -109,7 +98,7 @@ class BrotliDecoder:
             EntryFailure: `truncated`, when it is not.
         """
         if self._started and not self._brotli.is_finished():
-            raise _truncated("br")
+            raise truncated("br")
 
 
 class ZstandardDecoder:
@@ -139,9 +128,9 @@ class ZstandardDecoder:
 
     def _decompress(self, data: bytes) -> bytes:
         try:
-            return bytes(self._frame.decompress(data, _CHUNK_SIZE))
+            return bytes(self._frame.decompress(data, CHUNK_SIZE))
         except zstd.ZstdError as error:
-            raise _corrupt("zstd") from error
+            raise corrupt("zstd") from error
 
     @staticmethod
     def _new_frame() -> Any:
@@ -154,12 +143,4 @@ class ZstandardDecoder:
             EntryFailure: `truncated`, when it is not.
         """
         if self._started and not self._frame.eof:
-            raise _truncated("zstd")
-
-
-def _corrupt(coding: str) -> EntryFailure:
-    return EntryFailure(Reason.CORRUPT_IMAGE, f"the body is not {coding} data")
-
-
-def _truncated(coding: str) -> EntryFailure:
-    return EntryFailure(Reason.TRUNCATED, f"the {coding} data is incomplete", transient=True)
+            raise truncated("zstd")

@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.fetch.codings import BrotliDecoder, Inflater, ZstandardDecoder
+from imgrelay_dagster.relay.fetch.codings import BrotliDecoder, DeflateDecoder, ZstandardDecoder
+from imgrelay_dagster.relay.fetch.gzip_coding import GzipDecoder
 from imgrelay_dagster.relay.outcomes import Reason
 
 MAX_CODINGS = 5
 """Codings that a body may have, one inside the other."""
 
 _DECODERS: dict[str, Callable[[], "Decoder"]] = {
-    "gzip": lambda: Inflater("gzip"),
-    "x-gzip": lambda: Inflater("gzip"),
-    "deflate": lambda: Inflater("deflate"),
+    "gzip": GzipDecoder,
+    "x-gzip": GzipDecoder,
+    "deflate": DeflateDecoder,
     "br": BrotliDecoder,
     "zstd": ZstandardDecoder,
 }

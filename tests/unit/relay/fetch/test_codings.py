@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgrelay_dagster.relay.errors import EntryFailure
-from imgrelay_dagster.relay.fetch.codings import BrotliDecoder, Inflater, ZstandardDecoder
+from imgrelay_dagster.relay.fetch.codings import BrotliDecoder, DeflateDecoder, ZstandardDecoder
 from imgrelay_dagster.relay.fetch.content_encoding import Decoder
+from imgrelay_dagster.relay.fetch.gzip_coding import GzipDecoder
 from imgrelay_dagster.relay.outcomes import Reason
 
 if sys.version_info >= (3, 14):
@@ -22,9 +23,9 @@ else:
     from backports import zstd
 
 CODINGS: dict[str, tuple[Callable[[bytes], bytes], Callable[[], Decoder]]] = {
-    "gzip": (gzip.compress, lambda: Inflater("gzip")),
-    "deflate": (zlib.compress, lambda: Inflater("deflate")),
-    "raw deflate": (lambda data: zlib.compress(data)[2:-4], lambda: Inflater("deflate")),
+    "gzip": (gzip.compress, GzipDecoder),
+    "deflate": (zlib.compress, DeflateDecoder),
+    "raw deflate": (lambda data: zlib.compress(data)[2:-4], DeflateDecoder),
     "br": (brotli.compress, BrotliDecoder),
     "zstd": (zstd.compress, ZstandardDecoder),
 }
@@ -62,6 +63,43 @@ def test_cut_data_is_truncated_and_other_data_is_corrupt(name: str) -> None:
     with pytest.raises(EntryFailure) as wrong:
         _decode(decoder(), b"0123456789" * 50, 1000)
     assert wrong.value.reason is Reason.CORRUPT_IMAGE
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+@given(data=st.binary(min_size=1, max_size=3000), size=st.integers(1, 500))
+def test_a_gzip_trailer_may_be_wrong_or_missing(level: int, data: bytes, size: int) -> None:
+    whole = gzip.compress(data, level)
+    stream = whole[:-8]
+    for trailer in (b"", whole[-8:-4], bytes(8), whole[-8:-4] + bytes(4), bytes(8) + b"padding"):
+        assert _decode(GzipDecoder(), stream + trailer, size) == data
+    assert _decode(GzipDecoder(), stream + bytes(8) + whole, size) == data * 2
+    for cut in range(1, len(stream)):
+        with pytest.raises(EntryFailure) as caught:
+            _decode(GzipDecoder(), stream[:cut], 1000)
+        assert (caught.value.reason, caught.value.transient) == (Reason.TRUNCATED, True)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_optional_fields_of_a_gzip_header_are_passed_over(size: int) -> None:
+    whole = gzip.compress(b"data")
+    fields = {4: b"\x05\0extra", 8: b"name\0", 16: b"a comment\0", 2: b"\0\0"}
+    for flags in range(0, 32, 2):
+        present = b"".join(value for bit, value in fields.items() if flags & bit)
+        member = whole[:3] + bytes([flags]) + whole[4:10] + present + whole[10:]
+        assert _decode(GzipDecoder(), member + member, size) == b"data" * 2
+        with pytest.raises(EntryFailure) as caught:
+            _decode(GzipDecoder(), member + member[: 10 + len(present)], size)
+        assert caught.value.reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x1f\x8b\x07", b"\x1f\x8b\x08\x20", b"\x1f\x8b\x08\x08" + b"x" * 300_000, b"\x1f\x8c"]
+)
+def test_an_invalid_gzip_header_is_corrupt(head: bytes) -> None:
+    for start in (b"", gzip.compress(b"data") if head[1] == 0x8B else b""):
+        with pytest.raises(EntryFailure) as caught:
+            _decode(GzipDecoder(), start + head + bytes(50), 50_000)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
 
 
 def test_a_zstandard_window_above_8_mib_is_refused() -> None:
