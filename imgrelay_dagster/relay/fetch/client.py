@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import PROXY_AUTHENTICATION_REQUIRED
 
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
@@ -26,12 +25,12 @@ from imgrelay_dagster.relay.fetch.error_mapping import (
     clear_traceback_frames,
     closed_without_response,
     failure_before_response,
-    proxy_authentication_failure,
 )
 from imgrelay_dagster.relay.fetch.host_limiter import HostLimiter
 from imgrelay_dagster.relay.fetch.host_turns import HostTurns
 from imgrelay_dagster.relay.fetch.limits import Limits
 from imgrelay_dagster.relay.fetch.origin_settings import OriginRules
+from imgrelay_dagster.relay.fetch.proxy_answers import proxy_failure
 from imgrelay_dagster.relay.fetch.redirects import RedirectChain
 from imgrelay_dagster.relay.fetch.request_target import Target, host_name
 from imgrelay_dagster.relay.fetch.resolver import ResolveFunction, Resolver
@@ -253,9 +252,9 @@ class Client:
         if response.status not in _SUCCESS_STATUSES:
             discard_response(response)
             proxy = self._routes.proxy_name(target)
-            if proxy is not None and response.status == PROXY_AUTHENTICATION_REQUIRED:
-                raise proxy_authentication_failure(proxy)
-            raise status_failure(response, target.host)
+            is_tunnel = target.origin[0] == "https"
+            refused = proxy_failure(response, target.host, proxy, is_tunnel=is_tunnel) if proxy is not None else None
+            raise refused or status_failure(response, target.host)
         limit = self._limits.max_bytes
         if (response.length_remaining or 0) > limit:
             raise too_large(response.length_remaining, limit)

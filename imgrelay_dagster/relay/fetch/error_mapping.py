@@ -4,8 +4,6 @@ import re
 import ssl
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
-from http import HTTPStatus
 
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import InvalidURL, RequestException, SSLError, Timeout
@@ -14,16 +12,13 @@ from urllib3.exceptions import SSLError as Urllib3SSLError
 
 from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.backoff import is_transient_status
+from imgrelay_dagster.relay.fetch.proxy_answers import PROXY_ADVICE, status_text
 from imgrelay_dagster.relay.fetch.response_head import InvalidHead
 from imgrelay_dagster.relay.outcomes import Reason
 
 HTTP_ERRORS = (RequestException, HTTPError)
 
 _REFUSED_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")  # http.client, `_tunnel`
-_PROXY_ADVICE = {
-    407: "check the user and the password in the setting `proxy`",
-    403: "allow the host and its port in the proxy's rules, or set another `proxy`",
-}
 
 
 def failure_before_response(error: Exception, host: str, proxy: str | None = None) -> EntryFailure:
@@ -43,14 +38,9 @@ def failure_before_response(error: Exception, host: str, proxy: str | None = Non
     return failure
 
 
-def proxy_authentication_failure(proxy: str) -> EntryFailure:
-    """The failure of a request to which a proxy answered 407; only proxies send it (RFC 9110 15.5.8)."""
-    return EntryFailure(Reason.HTTP_STATUS, f"the proxy {proxy} returned {_status(407)}; {_PROXY_ADVICE[407]}")
-
-
 def _refused_tunnel(status: int, host: str, proxy: str) -> EntryFailure:
-    advice = f"; {_PROXY_ADVICE[status]}" if status in _PROXY_ADVICE else ""
-    detail = f"the proxy {proxy} answered {_status(status)} to CONNECT {host}{advice}"
+    advice = f"; {PROXY_ADVICE[status]}" if status in PROXY_ADVICE else ""
+    detail = f"the proxy {proxy} answered {status_text(status)} to CONNECT {host}{advice}"
     return EntryFailure(Reason.CONNECT_ERROR, detail, transient=is_transient_status(status))
 
 
@@ -101,12 +91,6 @@ def _tls_failure(cause: BaseException, host: str) -> EntryFailure:
     closed = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
     error = getattr(cause, "reason", None) or type(cause).__name__
     return EntryFailure(Reason.TLS_ERROR, f"TLS with {host} failed: {error}", transient=closed)
-
-
-def _status(status: int) -> str:
-    with suppress(ValueError):
-        return f"{status} {HTTPStatus(status).phrase}"
-    return str(status)
 
 
 def _root_cause(error: BaseException) -> BaseException:

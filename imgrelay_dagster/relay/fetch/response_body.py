@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Protocol
 
 from urllib3.response import HTTPResponse
@@ -13,6 +12,7 @@ from imgrelay_dagster.relay.errors import EntryFailure
 from imgrelay_dagster.relay.fetch.backoff import is_transient_status, parse_retry_after
 from imgrelay_dagster.relay.fetch.connections import has_excess_data
 from imgrelay_dagster.relay.fetch.error_mapping import HTTP_ERRORS, clear_traceback_frames, failure_in_body
+from imgrelay_dagster.relay.fetch.proxy_answers import status_text
 from imgrelay_dagster.relay.outcomes import Reason
 
 _CHUNK_SIZE = 64 * 1024  # bytes read at a time
@@ -57,13 +57,9 @@ def read_chunk(response: HTTPResponse, received: int) -> bytes:
 
 def status_failure(response: HTTPResponse, host: str) -> EntryFailure:
     """The failure of a response whose status is no success."""
-    try:
-        phrase = f" {HTTPStatus(response.status).phrase}"
-    except ValueError:
-        phrase = ""
     return EntryFailure(
         Reason.HTTP_STATUS,
-        f"{host} returned {response.status}{phrase}",
+        f"{host} returned {status_text(response.status)}",
         transient=is_transient_status(response.status),
         retry_after=parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
     )
