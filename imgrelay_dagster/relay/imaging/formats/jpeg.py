@@ -15,7 +15,14 @@ from PIL import Image, JpegImagePlugin, _imaging
 
 from imgrelay_dagster.relay.imaging.formats import exif
 from imgrelay_dagster.relay.imaging.formats.jpeg_arithmetic import ARITHMETIC, check_last_scan
-from imgrelay_dagster.relay.imaging.formats.jpeg_segments import FRAMES, LOSSLESS, PROGRESSIVE, START_OF_SCAN, segments
+from imgrelay_dagster.relay.imaging.formats.jpeg_segments import (
+    FRAMES,
+    LOSSLESS,
+    PROGRESSIVE,
+    START_OF_SCAN,
+    first_image,
+    segments,
+)
 from imgrelay_dagster.relay.imaging.formats.picture import Picture, Reduce
 from imgrelay_dagster.relay.imaging.layout import Size
 from imgrelay_dagster.relay.imaging.orientation import upright_size
@@ -42,7 +49,7 @@ class Header:
     """What the segments before the first scan say.
 
     `parts` holds the ICC profile's parts by their number, `part_spans` where their segments begin and end, and
-    `stray_spans` the same of bytes that belong to no segment.
+    `stray_spans` the same of bytes that belong to no segment. `scan` is where the first scan begins, 0 without one.
     """
 
     marker: int = 0
@@ -53,6 +60,7 @@ class Header:
     part_count: int = 0
     part_spans: list[tuple[int, int]] = field(default_factory=list)
     stray_spans: list[tuple[int, int]] = field(default_factory=list)
+    scan: int = 0
 
     @property
     def profile(self) -> bytes | None:
@@ -68,6 +76,8 @@ def decode(data: bytes, size: Size, reduce: Reduce | None = None) -> Picture:
     Raises ValueError or OSError when pixels are missing or the file is broken.
     """
     header = read_header(data)
+    if header.scan:
+        data = first_image(data, header.scan)
     refused = header.stray_spans  # by libjpeg-turbo
     if header.part_spans and (header.profile is None or len(header.part_spans) > header.part_count):
         refused = sorted(refused + header.part_spans)
@@ -88,6 +98,7 @@ def read_header(data: bytes) -> Header:
         if skipped:
             header.stray_spans.append((offset - 2 - skipped, offset - 2))
         if marker == START_OF_SCAN:
+            header.scan = offset
             break
         end = offset + (data[offset] << 8 | data[offset + 1])
         if marker in FRAMES and offset + 7 < len(data) and not header.marker:

@@ -177,6 +177,37 @@ def test_stray_bytes_before_a_marker_of_a_jpeg(options: dict[str, object], stray
         assert caught.value.reason is Reason.CORRUPT_IMAGE
 
 
+JPEGS_OF_EACH_DECODER = [
+    *(files.encoded(files.noise((160, 120)), "JPEG", **options) for options in ({}, {"progressive": True})),
+    files.encoded(files.noise((160, 120)).convert("L"), "JPEG"),
+    files.encoded(files.noise((160, 120)).convert("CMYK"), "JPEG"),
+    *parts.ARITHMETIC_JPEGS,
+]
+
+
+@pytest.mark.parametrize("data", JPEGS_OF_EACH_DECODER)
+@pytest.mark.parametrize("second", [{"size": (30, 20)}, {"size": (300, 200)}])
+def test_the_first_of_two_jpegs_needs_no_end(data: bytes, second: dict[str, tuple[int, int]]) -> None:
+    """Of the two, Chromium shows the first one, whichever is larger."""
+    whole = open_source(data, LIMIT).tobytes()
+    behind = files.encoded(files.noise(second["size"]), "JPEG")
+    for sound in (data + behind, data[:-2] + behind, data[:-2] + behind[:-2] + behind):
+        assert open_source(sound, LIMIT).tobytes() == whole
+    with pytest.raises(EntryFailure) as caught:
+        open_source(data[:-100] + behind, LIMIT)
+    assert caught.value.reason is Reason.CORRUPT_IMAGE
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_second_start_in_front_of_the_first_scan_is_refused(count: int) -> None:
+    """Chromium, libjpeg-turbo and Pillow refuse it, too."""
+    data = files.encoded(files.noise((160, 120)), "JPEG")
+    for at in (2, 20, data.index(b"\xff\xda")):
+        with pytest.raises(EntryFailure) as caught:
+            open_source(data[:at] + b"\xff\xd8" * count + data[at:], LIMIT)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
+
+
 @pytest.mark.parametrize("data", parts.ARITHMETIC_JPEGS)
 def test_arithmetic_jpeg_needs_its_pixels_but_no_end(data: bytes) -> None:
     whole = open_source(data, LIMIT).tobytes()
