@@ -17,18 +17,25 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_ADLER = 4  # bytes of the checksum behind zlib data
 _ZLIB_HEADER = 2  # bytes; without them zlib data and raw deflate data cannot be told apart
 _ZSTANDARD_WINDOW_BITS = 23  # 8 MiB (RFC 9659)
 _ZSTANDARD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16)))
 
 
 class DeflateDecoder:
-    """Decompresses deflate data chunk by chunk, with zlib's wrapper or without it."""
+    """Decompresses deflate data chunk by chunk, with zlib's wrapper (RFC 1950) or without it.
+
+    As in browsers, the checksum at the end of the wrapper may be missing or incomplete, but not wrong. zlib itself
+    cannot tell a missing checksum from missing data, so header and checksum are read here.
+    """
 
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj()
+        self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
         self._head = b""  # less than the wrapper's header, without which the two kinds cannot be told apart
         self._started = False
+        self._checksum: int | None = None  # of what was decompressed so far; None without a wrapper
+        self._trailer = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Decompress `data`; yield chunks of at most 64 KiB. What follows the end is padding, which is ignored.
@@ -40,20 +47,34 @@ class DeflateDecoder:
         if not self._started and len(data) < _ZLIB_HEADER:
             self._head = data
             return
-        while data and not self._zlib.eof:
-            yield self._decompress(data)
-            data = self._zlib.unconsumed_tail
+        is_full = False  # more may come out of what zlib has taken in
+        while (data or is_full) and not self._zlib.eof:
+            yield (decoded := self._decompress(data))
+            data, is_full = self._zlib.unconsumed_tail or self._zlib.unused_data, len(decoded) == CHUNK_SIZE
+        if self._checksum is not None and self._zlib.eof:
+            self._trailer = (self._trailer + data)[:_ADLER]
+            if len(self._trailer) == _ADLER and int.from_bytes(self._trailer) != self._checksum:
+                raise corrupt("deflate")
 
     def _decompress(self, data: bytes) -> bytes:
-        started, self._started = self._started, True
+        body, is_first = data, not self._started
+        if is_first and _has_zlib_header(data):
+            body, self._checksum = data[_ZLIB_HEADER:], zlib.adler32(b"")
+        self._started = True
         try:
-            return self._zlib.decompress(data, CHUNK_SIZE)
+            decoded = self._zlib.decompress(body, CHUNK_SIZE)
         except zlib.error as error:
-            if not started:
-                # Some servers send raw deflate data (RFC 1951) without the required zlib wrapper.
-                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
-                return self._decompress(data)
-            raise corrupt("deflate") from error
+            if not is_first or self._checksum is None:
+                raise corrupt("deflate") from error
+            # Raw deflate data (RFC 1951), which some servers send, may begin like a wrapper.
+            self._zlib, self._checksum = zlib.decompressobj(-zlib.MAX_WBITS), None
+            try:
+                return self._zlib.decompress(data, CHUNK_SIZE)
+            except zlib.error:
+                raise corrupt("deflate") from error
+        if self._checksum is not None:
+            self._checksum = zlib.adler32(decoded, self._checksum)
+        return decoded
 
     def finish(self) -> None:
         """Check that the compressed data is complete; called at the end of the body.
@@ -144,3 +165,9 @@ class ZstandardDecoder:
         """
         if self._started and not self._frame.eof:
             raise truncated("zstd")
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    """Whether data begin with zlib's wrapper (RFC 1950 2.2), without a preset dictionary."""
+    method, window, flags = data[0] & 15, data[0] >> 4, data[1]
+    return method == 8 and window <= 7 and not flags & 32 and (data[0] << 8 | flags) % 31 == 0

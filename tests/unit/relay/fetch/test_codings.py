@@ -79,6 +79,31 @@ def test_a_gzip_trailer_may_be_wrong_or_missing(level: int, data: bytes, size: i
         assert (caught.value.reason, caught.value.transient) == (Reason.TRUNCATED, True)
 
 
+@pytest.mark.parametrize("level", [0, 1, 9])
+@given(data=st.binary(min_size=1, max_size=3000), size=st.integers(1, 500))
+def test_the_checksum_of_deflate_data_may_be_missing_but_not_wrong(level: int, data: bytes, size: int) -> None:
+    whole = zlib.compress(data, level)
+    for trailer in (b"", whole[-4:-1], whole[-4:], whole[-4:] + b"padding"):
+        assert _decode(DeflateDecoder(), whole[:-4] + trailer, size) == data
+    for wrong in (bytes(4), bytes(4) + b"padding"):
+        with pytest.raises(EntryFailure) as caught:
+            _decode(DeflateDecoder(), whole[:-4] + wrong, size)
+        assert caught.value.reason is Reason.CORRUPT_IMAGE
+    with pytest.raises(EntryFailure) as caught:
+        _decode(DeflateDecoder(), whole[:-5], size)
+    assert caught.value.reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize(("name", "trailer"), [("gzip", 8), ("deflate", 4)])
+@pytest.mark.parametrize("kept", [0, 1, 3, 4])
+def test_output_that_fills_its_chunk_is_followed_by_the_rest(name: str, trailer: int, kept: int) -> None:
+    """zlib may have taken in the last bytes when the chunk was full, so that no input is left to ask for the rest."""
+    compress, decoder = CODINGS[name]
+    for length in range(65_400, 66_200):
+        whole = compress(bytes(length))
+        assert len(_decode(decoder(), whole[: len(whole) - trailer + kept], 1000)) == length
+
+
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_optional_fields_of_a_gzip_header_are_passed_over(size: int) -> None:
     whole = gzip.compress(b"data")
