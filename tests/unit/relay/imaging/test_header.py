@@ -27,7 +27,8 @@ def refusal(data: bytes, max_pixels: int = LIMIT) -> EntryFailure:
         (b"\0\0\0\x18ftypisom\0\0\0\0mp42isom", "video"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "sound"),
         (b"%PDF-1.7", "PDF"),
-        (b"x", "bytes 78"),
+        (b"x", "text"),
+        (b"\x81", "bytes 81"),
     ],
 )
 def test_unsupported_format_is_refused_with_a_description(body: bytes, detail: str) -> None:
