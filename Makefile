@@ -2,7 +2,7 @@
 #                   starts)
 # make dev          start the Dagster UI and the demo's image server, with its manifest ready to launch
 # make test         install, run all tests except tests/stress
-# make test-fast    only the unit tests, which need no server
+# make test-fast    the unit tests, which need no server, but those that measure memory
 # make test-python  run the tests on another Python version (PYTHON=python3.14), in an environment of its own;
 #                   tools/python_chroot.sh gets the interpreters of other Debian suites
 # make stress       tests with 10,000 entries, about 40 minutes (FIGURES=folder keeps the measurements)
@@ -72,7 +72,7 @@ test: install
 
 # No unit test starts a server: tests/support/needs.py refuses one that does.
 test-fast: install
-	$(BIN)/pytest tests/unit --numprocesses logical --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest tests/unit -m "not memory" --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 test-python:
 	$(MAKE) test VENV=.venv-$$($(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')

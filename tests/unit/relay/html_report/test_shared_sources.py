@@ -4,6 +4,8 @@ import json
 import tracemalloc
 from hashlib import sha256
 
+import pytest
+
 from imgrelay_dagster.relay.html_report.render import write_html_report
 from imgrelay_dagster.relay.html_report.shared_sources import SharedSources
 from imgrelay_dagster.relay.html_report.statistics import RunStatistics
@@ -38,6 +40,7 @@ def test_repeated_urls_and_failed_entries_do_not_count():
     assert sources.sentence() == ""
 
 
+@pytest.mark.memory
 def test_placeholder_among_a_hundred_thousand_pictures_is_found_in_bounded_memory():
     sources = SharedSources()
     record = image(1, "a" * 64)

@@ -3,12 +3,15 @@
 import tracemalloc
 from dataclasses import replace
 
+import pytest
+
 from imgrelay_dagster.relay.html_report.host_statistics import MAX_HOSTS
 from imgrelay_dagster.relay.html_report.statistics import MAX_EXAMPLES, SHEET_SIZE, RunStatistics
 from imgrelay_dagster.relay.outcomes import Outcome, Reason, Seconds, Stage, changed
 from tests.support.reports import failed, uploaded
 
 
+@pytest.mark.memory
 def test_many_hosts_need_bounded_memory_and_the_worst_are_found():
     statistics = RunStatistics("run1")
     for line in range(1, 501):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.memory
+
 PROGRAM = """
 import resource
 import sys

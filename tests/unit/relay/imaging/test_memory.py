@@ -17,6 +17,8 @@ from imgrelay_dagster.relay.outcomes import Reason
 from tests.support import heic_files as heics
 from tests.support import picture_files as files
 
+pytestmark = pytest.mark.memory
+
 SIZE = (2000, 1500)
 
 _PROGRAM = """

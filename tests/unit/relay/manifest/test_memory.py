@@ -12,6 +12,8 @@ import pytest
 from imgrelay_dagster.relay.manifest.rows import ManifestRow
 from tests.support.manifests import read
 
+pytestmark = pytest.mark.memory
+
 PROGRAM = """
 import resource, sys
 from imgrelay_dagster.relay.manifest.reader import read_manifest

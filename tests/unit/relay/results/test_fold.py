@@ -206,6 +206,7 @@ def test_the_ledger_is_deleted_after_the_results_are_written(store: MemoryStore,
     assert not [key for key in keys if "ledger" in key]
 
 
+@pytest.mark.memory
 def test_folding_ten_thousand_lines_needs_little_memory(tmp_path: Path):
     """Two pieces of an object that is read, and a group of lines; not the 2.5 MB of results with all their objects."""
     fold_peak(tmp_path / "first", 100)  # what the first use of a module keeps is not measured
