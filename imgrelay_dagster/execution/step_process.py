@@ -31,7 +31,7 @@ from imgrelay_dagster.dagster_patches.resolved_config import Key, patch_resolved
 from imgrelay_dagster.dagster_patches.sqlite_storage import close_sqlite_storage, patch_sqlite_storage
 from imgrelay_dagster.relay.imaging.malloc import trim_memory
 
-MAX_GROWTH = 52 << 20
+MAX_GROWTH = 44 << 20
 """Bytes by which a process may have grown since its start and still execute another step."""
 
 LEAVE_LIMIT = 0.5
