@@ -20,10 +20,10 @@ def read_size(data: bytes) -> Size:
 
     Raises EntryFailure: unsupported_format for a camera's raw file.
     """
-    index, page = picture_page(data)
-    raw = raw_name(data, index, page)
+    raw = raw_name(data)
     if raw is not None:
         raise EntryFailure(Reason.UNSUPPORTED_FORMAT, f"the body is {raw}; export it as a JPEG or TIFF")
+    _, page = picture_page(data)
     return page.numbers.get(_WIDTH, 0), page.numbers.get(_HEIGHT, 0)
 
 

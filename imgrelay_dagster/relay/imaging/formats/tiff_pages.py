@@ -54,25 +54,25 @@ def picture_page(data: bytes) -> tuple[int, Page]:
         return 0, first
     try:
         return next(((index, page) for index, page in enumerate(pages, 1) if not page.is_thumbnail), (0, first))
-    except (IndexError, struct.error):  # the chain of pages is broken behind the first
+    except (IndexError, OverflowError, struct.error):  # the chain of pages is broken behind the first
         return 0, first
 
 
-def raw_name(data: bytes, index: int, page: Page) -> str | None:
+def raw_name(data: bytes) -> str | None:
     """Return the name of a camera's raw file, such as `a camera raw picture (DNG)`; None for any other TIFF.
 
-    Args:
-        index: as `picture_page` returned it.
-        page: the same.
+    Raises:
+        IndexError, struct.error: the file ends within its first directory.
     """
     if data[8:11] == b"CR\x02":
         return "a camera raw picture (CR2)"
     if data[8:12] in (b"IIII", b"MMMM"):
         return "a camera raw picture (IIQ)"
-    if _DNG_VERSION in page.tags:
+    first, (_, picture) = next(_pages(data)), picture_page(data)
+    if _DNG_VERSION in first.tags:
         return "a camera raw picture (DNG)"
-    is_hidden = index == 0 and page.is_thumbnail and _SUBDIRECTORIES in page.tags
-    return "a camera raw picture" if is_hidden or page.numbers.get(_PHOTOMETRIC) in _SENSOR_DATA else None
+    is_below = first.is_thumbnail and _SUBDIRECTORIES in first.tags
+    return "a camera raw picture" if is_below or picture.numbers.get(_PHOTOMETRIC) in _SENSOR_DATA else None
 
 
 def _pages(data: bytes) -> Iterator[Page]:

@@ -46,9 +46,11 @@ def test_a_big_tiff_of_pillow() -> None:
     assert color(data) == ((64, 48), (200, 60, 40))
 
 
-def test_a_chain_of_pages_that_breaks_off_behind_a_thumbnail() -> None:
-    data = bytearray(tiff([THUMBNAIL_PAGE]))
-    data[-4:] = struct.pack("<I", len(data) + 100)
+@pytest.mark.parametrize("big", [False, True])
+def test_a_chain_of_pages_that_breaks_off_behind_a_thumbnail(big: bool) -> None:
+    data = bytearray(tiff([THUMBNAIL_PAGE], big=big))
+    link = struct.pack("<Q", 2**64 - 1) if big else struct.pack("<I", len(data) + 100)
+    data[-len(link) :] = link
     assert color(bytes(data)) == ((16, 12), (40, 60, 200))
 
 
@@ -57,6 +59,7 @@ def test_a_chain_of_pages_that_breaks_off_behind_a_thumbnail() -> None:
     [
         (tiff([Directory(SMALL, THUMBNAIL | DNG_VERSION, [Directory(PICTURE, SENSOR_DATA)])]), "(DNG)"),
         (tiff([Directory(SMALL, THUMBNAIL, [Directory(PICTURE, SENSOR_DATA)])], order=">"), "a camera raw picture;"),
+        (tiff([Directory(SMALL, THUMBNAIL, [Directory(PICTURE)]), Directory(SMALL)]), "a camera raw picture;"),
         (tiff([Directory(PICTURE, SENSOR_DATA)]), "a camera raw picture;"),
         (b"II*\0\x10\0\0\0CR\x02\0" + bytes(400), "(CR2)"),
         (b"II*\0\x10\0\0\0IIII" + bytes(400), "(IIQ)"),
