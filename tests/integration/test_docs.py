@@ -98,6 +98,17 @@ def test_links_have_a_target():
             assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
 
 
+def test_lines_have_at_most_120_columns():
+    """Tables excepted."""
+    long = [
+        f"{page.name}:{number}"
+        for page in PAGES
+        for number, line in enumerate(page.read_text().splitlines(), 1)
+        if len(line) > 120 and not line.startswith("|")
+    ]
+    assert not long
+
+
 def test_pictures_are_small_and_used():
     shown = {
         (page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text()) if ".png" in link
