@@ -77,7 +77,6 @@ def test_a_store_that_cannot_be_listed_is_refused_at_once(
 @pytest.mark.parametrize(
     ("header", "stored"),
     [
-        ("x-amz-acl", ObjectSettings(acl="public-read")),
         ("x-amz-storage-class", ObjectSettings(storage_class="STANDARD_IA")),
         ("x-amz-tagging", ObjectSettings(tags={"project": "spring"})),
         ("x-amz-meta-team", ObjectSettings(metadata={"team": "photos"})),

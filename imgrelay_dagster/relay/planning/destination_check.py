@@ -78,8 +78,7 @@ def check_destination(
             f"destination {settings.destination!r} does not take objects: {explain(error)}; {hint}"
         ) from error
     _check_listing(store, settings)
-    if settings.object.given():
-        _check_image(open_destination(replace(settings, store=options).image_store), settings, key)
+    _check_image(store, settings, key)
     if not conditional:
         notices.append(
             "the destination ignores conditional writes, so the dataset's lock is weaker: two runs that start within "
@@ -104,12 +103,16 @@ def _check_listing(store: ObjectStore, settings: Settings) -> None:
 
 
 def _check_image(store: ObjectStore, settings: Settings, key: str) -> None:
-    """Write and delete an object with the ACL, storage class, headers, metadata and tags that every image gets.
+    """Write and delete an object with the storage class, headers, metadata and tags that every image gets.
+
+    Not with an ACL that makes images public: no object below `_relay` ever gets one.
 
     Raises:
         RelayError: the destination refuses it. It says what to do.
     """
     headers, tags = settings.object.constants()
+    if not headers and not tags:
+        return
     try:
         put_object(store, key, _CONTENT, "text/plain", headers=headers, tags=tags)
         delete_objects(store, [key])

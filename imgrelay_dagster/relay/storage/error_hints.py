@@ -12,8 +12,8 @@ CHECK_S3 = "check that the bucket exists, that its credentials allow writing, an
 CHECK_LISTING = "check that its credentials allow listing"
 """The advice for a listing that fails."""
 
-IMAGE_ADVICE = "leave out what the store does not have, or grant it (on S3: s3:PutObjectAcl, s3:PutObjectTagging)"
-"""The advice for a store that refuses an ACL, a storage class or tags."""
+IMAGE_ADVICE = "leave out what the store does not have, or grant it (on S3 tags need s3:PutObjectTagging)"
+"""The advice for a store that refuses a storage class, metadata or tags."""
 
 _REGION = re.compile(r"<Region>([a-z0-9-]+)</Region>")
 _OTHER_REGION = re.compile(
