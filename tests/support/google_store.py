@@ -12,13 +12,12 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-HOST = "127.0.0.1"
+from tests.support.local_server import LocalServer
+
 TOKEN = "token-of-the-tests"
 KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language")
 
@@ -38,31 +37,18 @@ class StoredObject:
 
 
 @dataclass
-class GoogleStore:
+class GoogleStore(LocalServer):
     """The server of one bucket. `requests` counts them by method."""
 
     bucket: str
     objects: dict[str, StoredObject] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         self.lock = threading.Lock()
         self.uploads: dict[str, tuple[str, dict[str, str], dict[int, bytes]]] = {}
         self.generation = 1_000
-        server = type("Server", (ThreadingHTTPServer,), {"daemon_threads": True, "request_queue_size": 256})
-        self._server = server((HOST, 0), type("Handler", (_Handler,), {"store": self}))
-        threading.Thread(target=self._server.serve_forever, name="google-store", daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://{HOST}:{self._server.server_address[1]}"
+        return type("Handler", (_Handler,), {"store": self})
 
     def environment(self) -> dict[str, str]:
         """The variables that lead a client here, and to no metadata service."""

@@ -4,13 +4,10 @@ It is a store by itself, or a proxy in front of any host: then `target` is the w
 is refused.
 """
 
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 
-from imgrelay_dagster.demo.ports import HOST
+from tests.support.local_server import LocalServer
 
 
 @dataclass(frozen=True)
@@ -23,26 +20,13 @@ class Recorded:
 
 
 @dataclass
-class RecordingServer:
+class RecordingServer(LocalServer):
     """The server; it runs during a `with` block."""
 
     requests: list[Recorded] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer((HOST, 0), type("Handler", (_Handler,), {"requests": self.requests}))
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, name="recording-server", daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://{HOST}:{self._server.server_address[1]}"
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return type("Handler", (_Handler,), {"requests": self.requests})
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,15 +1,13 @@
 """A proxy on 127.0.0.1 that refuses everything with one status, as squid does for a host its rules do not allow."""
 
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import MappingProxyType, TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
+from types import MappingProxyType
 
-HOST = "127.0.0.1"
+from tests.support.local_server import LocalServer
 
 
-class RefusingProxy:
+class RefusingProxy(LocalServer):
     """The proxy; it runs during a `with` block. `requests` are the request lines that it has seen.
 
     `headers` are sent with each of its answers.
@@ -17,20 +15,11 @@ class RefusingProxy:
 
     def __init__(self, status: int, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.requests: list[str] = []
-        members = {"proxy": self, "status": status, "headers_sent": headers}
-        self._server = ThreadingHTTPServer((HOST, 0), type("Handler", (_Handler,), members))
-        self._server.daemon_threads = True
-        self.name = f"{HOST}:{self._server.server_address[1]}"
+        self._status, self._headers = status, headers
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, name="refusing-proxy", daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        members = {"proxy": self, "status": self._status, "headers_sent": self._headers}
+        return type("Handler", (_Handler,), members)
 
 
 class _Handler(BaseHTTPRequestHandler):

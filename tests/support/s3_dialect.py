@@ -7,22 +7,18 @@ What the real server would do otherwise is done by a client of its own, because 
 """
 
 import http.client
-import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
 
 from imgrelay_dagster.demo.seaweed import SeaweedFS
 from imgrelay_dagster.relay.storage.s3_settings import S3Settings
-
-HOST = "127.0.0.1"
+from tests.support.local_server import LocalServer
 
 
 @dataclass
-class S3Dialect:
+class S3Dialect(LocalServer):
     """The server.
 
     Attributes:
@@ -48,22 +44,8 @@ class S3Dialect:
     refused_header: str | None = None
     seen: Counter[str] = field(default_factory=Counter)
 
-    def __enter__(self) -> Self:
-        handler = type("Handler", (_Handler,), {"dialect": self, "client": self.server.client()})
-        self._listener = ThreadingHTTPServer((HOST, 0), handler)
-        self._listener.daemon_threads = True
-        threading.Thread(target=self._listener.serve_forever, name="s3-dialect", daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.shutdown()
-        self._listener.server_close()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://{HOST}:{self._listener.server_address[1]}"
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return type("Handler", (_Handler,), {"dialect": self, "client": self.server.client()})
 
     def settings(self) -> S3Settings:
         return S3Settings(self.endpoint, "us-east-1", self.server.access_key, self.server.secret_key)
