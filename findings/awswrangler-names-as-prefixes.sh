@@ -4,8 +4,7 @@
 # A path is a prefix, also if an object of just that name exists and if the name ends in .csv. So rows of an old copy
 # beside a list, as editors and jobs leave them, are in the table a second time, without an error. Deleting the picture
 # images/1.jpg deletes what is stored beside it as well, and images/1 all that begins with a 1. `size_objects` and
-# `describe_objects` do the same. pandas and s3fs read and delete one object for the same text. What works: a list with
-# one path in it.
+# `describe_objects` do the same. What works: a list with one path in it.
 #
 # Seen with awswrangler 3.17.1, moto 5.2.5, Python 3.11:
 #
