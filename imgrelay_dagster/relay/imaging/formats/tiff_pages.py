@@ -5,6 +5,7 @@ camera the picture is none that a TIFF reader can show: sensor data, in a direct
 (`SubIFDs`, TIFF/EP and the DNG specification). Readers that take the first page then show the thumbnail.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ _SENSOR_DATA = (32803, 34892)
 
 _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """By field type, the `struct` format of an unsigned number."""
+
+_CR2 = re.compile(rb"II\*\0\x10\0\0\0CR\x02")
+_IIQ = re.compile(rb".{8}(?:IIII.waR|MMMMRaw)", re.DOTALL)
+"""How the files of Canon and Phase One begin. Other TIFFs may have pixels there."""
 
 MAX_FIELDS = 1_000
 MAX_PAGES = 16
@@ -64,9 +69,9 @@ def raw_name(data: bytes) -> str | None:
     Raises:
         IndexError, struct.error: the file ends within its first directory.
     """
-    if data[8:11] == b"CR\x02":
+    if _CR2.match(data):
         return "a camera raw picture (CR2)"
-    if data[8:12] in (b"IIII", b"MMMM"):
+    if _IIQ.match(data):
         return "a camera raw picture (IIQ)"
     first, (_, picture) = next(_pages(data)), picture_page(data)
     if _DNG_VERSION in first.tags:

@@ -46,6 +46,13 @@ def test_a_big_tiff_of_pillow() -> None:
     assert color(data) == ((64, 48), (200, 60, 40))
 
 
+@pytest.mark.parametrize("shade", [(0x49, 0x49, 0x49), (0x43, 0x52, 0x02)])
+def test_pixels_behind_the_header_are_no_mark_of_a_camera(shade: tuple[int, int, int]) -> None:
+    data = tiff([Directory(Image.new("RGB", (64, 48), shade))])
+    assert data[8:11] == bytes(shade)
+    assert color(data) == ((64, 48), shade)
+
+
 @pytest.mark.parametrize("big", [False, True])
 def test_a_chain_of_pages_that_breaks_off_behind_a_thumbnail(big: bool) -> None:
     data = bytearray(tiff([THUMBNAIL_PAGE], big=big))
@@ -62,7 +69,7 @@ def test_a_chain_of_pages_that_breaks_off_behind_a_thumbnail(big: bool) -> None:
         (tiff([Directory(SMALL, THUMBNAIL, [Directory(PICTURE)]), Directory(SMALL)]), "a camera raw picture;"),
         (tiff([Directory(PICTURE, SENSOR_DATA)]), "a camera raw picture;"),
         (b"II*\0\x10\0\0\0CR\x02\0" + bytes(400), "(CR2)"),
-        (b"II*\0\x10\0\0\0IIII" + bytes(400), "(IIQ)"),
+        (b"II*\0\x10\0\0\0IIII\0waR" + bytes(400), "(IIQ)"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "(CR3)"),
         (b"FUJIFILMCCD-RAW 0201", "(RAF)"),
         (b"IIRO\x08\0\0\0", "(ORF)"),
